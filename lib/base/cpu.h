@@ -1,0 +1,11 @@
+// What the code needs to know of the processor.
+#pragma once
+
+#define CPU_CACHE_LINE_BYTES 64
+
+#define CPU_ALIGNED __attribute__((aligned(CPU_CACHE_LINE_BYTES)))
+
+static inline void cpu_prefetch(const void *p)
+{
+	__builtin_prefetch(p, 1, 3);
+}

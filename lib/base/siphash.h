@@ -1,0 +1,21 @@
+// SipHash (Aumasson and Bernstein, 2012): a keyed hash with published analysis, for everything an
+// attacker can steer. 2-4 for cookies, 1-3 for tables.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define SIPHASH_KEY_BYTES 16
+
+struct siphash_key {
+	uint64_t k[2];
+};
+
+// Reads SIPHASH_KEY_BYTES little-endian, as the reference vectors do.
+struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY_BYTES]);
+
+// 64-bit SipHash-2-4 of `len` bytes at `data`.
+uint64_t siphash24(struct siphash_key key, const void *data, size_t len);
+
+// 64-bit SipHash-1-3 of `len` bytes at `data`.
+uint64_t siphash13(struct siphash_key key, const void *data, size_t len);

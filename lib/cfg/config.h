@@ -1,0 +1,83 @@
+// A configuration file (libconfig 1.5) as typed values, and the policy built from it. The only user
+// of libconfig. Every error is reported, not the first one alone: FILE:LINE: PATH: reason (did you
+// mean ...?). INTERFACE section 1 is the format; cfg/schema.c is its one table, from which checks,
+// defaults, `weir check --reference` and the documentation come.
+#pragma once
+
+#include "policy/policy.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct document;
+
+#define CONFIG_TEXT_BYTES 256
+#define CONFIG_PORTS_MAX  8
+#define CONFIG_CPUS_MAX	  64
+
+struct config_port {
+	char name[CONFIG_TEXT_BYTES];
+	char device[CONFIG_TEXT_BYTES];
+	uint8_t side; // enum side
+	uint16_t mtu;
+};
+
+struct config_eal {
+	uint32_t workers;
+	char cpus[CONFIG_TEXT_BYTES]; // "any", or a list such as "2-5,7"
+	uint32_t memory_mb;
+	uint8_t hugepages; // enum config_choice
+	uint8_t idle;
+};
+
+enum config_choice {
+	CHOICE_AUTO = 0,
+	CHOICE_ON,
+	CHOICE_OFF,
+};
+
+struct config {
+	char file[CONFIG_TEXT_BYTES];
+	char node[CONFIG_TEXT_BYTES];
+	char runtime[CONFIG_TEXT_BYTES];
+	char sha256[65]; // of the file's text and the --set values, in hex
+	struct config_eal eal;
+	struct config_port ports[CONFIG_PORTS_MAX];
+	unsigned port_count;
+	bool follow_link;
+	uint32_t flow_capacity;
+	char log_level[16];
+	char log_to[CONFIG_TEXT_BYTES];
+	struct policy *policy;	   // owned; config_take_policy() takes it
+	struct document *document; // private: what config_dump() writes
+};
+
+struct config_error {
+	char text[512]; // "FILE:LINE: PATH: reason (did you mean `x'?)"
+};
+
+struct config_errors {
+	struct config_error *list; // heap
+	unsigned count;
+};
+
+// Checks `text`, the content of `file` (used in messages, and relative file names are relative to
+// its folder), with `sets` ("PATH=VALUE", list elements by name: services.lab.mode=msyn) applied.
+// Returns a configuration (config_free) or NULL with at least one error (none only where there is
+// no memory to tell). The errors are freed with config_errors_free() either way. No I/O, no
+// privilege.
+struct config *config_parse(const char *file, const char *text, const char *const *sets,
+	unsigned set_count, struct config_errors *errors);
+void config_free(struct config *config);
+void config_errors_free(struct config_errors *errors);
+
+// Takes the policy out of the configuration; the caller frees it (policy_finish, free).
+struct policy *config_take_policy(struct config *config);
+
+// Writes a complete reference configuration, every key with its default, range, meaning and whether
+// a reload applies it. Heap memory, NULL on failure.
+char *config_reference(void);
+
+// The effective configuration as libconfig text (`show config`). Heap memory.
+char *config_dump(const struct config *config);

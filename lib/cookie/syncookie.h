@@ -1,0 +1,65 @@
+// The cookie of `proxy` mode: the sequence number of the SYN/ACK (P1, TCP.md 1.4-1.8).
+//
+//   without timestamps           with timestamps (the ACK has the option)
+//   31     epoch mod 2           31     epoch mod 2
+//   30-29  MSS index   } xor     30-28  MSS index } xor pad
+//   28     SACK        } pad     27-0   MAC (28 bits)
+//   27-24  wscale      }
+//   23-0   MAC (24 bits)         TSval 5-2 wscale, 1 SACK, 0 ECN: xor pad
+//
+// H = SipHash-2-4(cookie key of the epoch, tuple || ISN_c), 64 bits. Without timestamps MAC and pad
+// are H[23:0] and H[30:24]; with timestamps they are H[59:32], H[62:60], and the TSval pad is
+// H[29:24]. The options are not under the MAC: whoever holds a valid cookie may flip only what he
+// himself offered, and for a guesser each try is still worth 2^-24 or 2^-28.
+// syncookie.c's head says which table entries exist and where they come from.
+#pragma once
+
+#include "cookie/keyring.h"
+#include "cookie/tuple.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SYNCOOKIE_TSVAL_BITS 6 // low bits of TSval that carry options
+
+// What was agreed with the client: offered by it and announced by us.
+struct agreed {
+	uint16_t mss;	// client's offer; encoding rounds it down to the table
+	uint8_t wscale; // the client's shift, 0..14; 15: no window scaling on this connection
+	bool sack;
+	bool timestamps; // chooses the layout
+	bool ecn;	 // only with timestamps
+};
+
+struct syncookie {
+	uint32_t seq;	// sequence number of the SYN/ACK
+	uint32_t tsval; // its TSval, with agreed.timestamps
+};
+
+// Makes the cookie for a SYN. `clock` gives the high 26 bits of TSval (milliseconds of any
+// monotonic clock; the low 6 bits are replaced).
+struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
+	uint32_t isn_client, const struct agreed *agreed, uint32_t clock);
+
+// Checks an ACK that arrived at tick `tick` (cluster counter): `seq_server` = SEG.ACK - 1,
+// `isn_client` = SEG.SEQ - 1. `agreed->timestamps` says in which layout (does the ACK have the
+// option?), and `tsecr` is then its TSecr. The epoch bit picks the key: the current epoch's where
+// the parity fits, else the previous one in the first half of an epoch and the next one in the
+// second. Fills agreed (mss = the table's value). One hash. False where no key is there.
+bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tuple *tuple,
+	uint32_t isn_client, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed);
+
+// The table's value that `mss` is rounded down to. family: 4 or 6; 0 (absent) is 536 or 1220.
+uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps);
+
+// The epoch whose key and announced profile belong to a cookie seen at `tick`: the current one
+// where the epoch bit fits, else the previous one in the first half of an epoch, the next one in
+// the second (TCP.md 1.6).
+static inline uint32_t syncookie_epoch(uint32_t tick, uint32_t seq_server)
+{
+	uint32_t epoch = tick / KEYRING_TICKS_PER_EPOCH;
+
+	if ((seq_server >> 31) == (epoch & 1))
+		return epoch;
+	return tick % KEYRING_TICKS_PER_EPOCH < KEYRING_TICKS_PER_EPOCH / 2 ? epoch - 1 : epoch + 1;
+}

@@ -1,0 +1,26 @@
+// Addresses and ports as a cookie hashes them: from the client's (SYN sender's) point of view.
+#pragma once
+
+#include "base/addr.h"
+#include "base/siphash.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct tuple {
+	struct addr src;
+	struct addr dst;
+	uint16_t sport; // host order
+	uint16_t dport;
+};
+
+// Message bytes of the keyed hash: IPv4 4+4+2+2, IPv6 16+16+2+2, all big-endian, then `extra`
+// (e.g. the ISN). An IPv4 tuple plus ISN is exactly 16 bytes. Returns the length.
+#define TUPLE_BYTES_MAX (36 + 8)
+unsigned tuple_bytes(uint8_t out[TUPLE_BYTES_MAX], const struct tuple *tuple, uint32_t extra);
+
+// SipHash-2-4 of these bytes.
+uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t extra);
+
+// True where both addresses are IPv4.
+bool tuple_is_ip4(const struct tuple *tuple);

@@ -1,0 +1,94 @@
+// Rules and services: may this packet start something, and how is it handled? Rules decide whether,
+// services decide how (DESIGN section 1; C7, M1).
+#include "engine/internal.h"
+
+void admit_query(const struct arrival *arrival, struct rule_query *query)
+{
+	const struct view *view = &arrival->view;
+
+	query->src = view->src;
+	query->dst = view->dst;
+	query->protocol = view->protocol;
+	query->side = arrival->side;
+	if (view->bits & VIEW_ICMP) {
+		query->sport = 0;
+		query->dport = view->icmp_type;
+	} else {
+		query->sport = view->sport;
+		query->dport = view->dport;
+	}
+}
+
+const struct service *admit_service(
+	const struct engine *engine, const struct view *view, uint8_t side)
+{
+	const struct policy *policy = engine->policy;
+	uint16_t found = service_find(policy->services, policy->service_count, &view->dst,
+		view->dport, view->protocol, side);
+
+	return found == SERVICE_NONE ? NULL : &policy->services[found];
+}
+
+static void count_hit(struct engine *engine, uint32_t rule)
+{
+	if (rule == RULE_DEFAULT)
+		counter_add(&engine->stats.rule_hits_default, 1);
+	else if (rule < RULE_COUNT_MAX)
+		counter_add(&engine->rule_hits[rule], 1);
+}
+
+struct admission admit(struct engine *engine, struct arrival *arrival)
+{
+	struct admission admission = {.mode = MODE_TRACK};
+	struct rule_decision decision;
+	struct rule_query query;
+
+	admit_query(arrival, &query);
+	classifier_decide(&engine->policy->classifier, &query, &decision, 1);
+	count_hit(engine, decision.rule);
+	arrival->rule = decision.rule;
+	admission.allow = decision.allow;
+	admission.is_signed = decision.is_signed;
+	admission.rule = decision.rule;
+	if (!decision.allow)
+		return admission;
+	admission.service = admit_service(engine, &arrival->view, arrival->side);
+	if (admission.service != NULL)
+		admission.mode = admission.service->mode;
+	// Nothing that changes a number may touch a signed segment (TCP.md 2.11).
+	if (decision.is_signed && admission.mode != MODE_BYPASS)
+		admission.mode = MODE_TRACK;
+	return admission;
+}
+
+static bool bypass_matches(struct engine *engine, const struct rule_query *query, uint32_t *rule)
+{
+	const struct policy *policy = engine->policy;
+	uint16_t found = service_find(policy->services, policy->service_count, &query->dst,
+		query->dport, query->protocol, query->side);
+	struct rule_decision decision;
+
+	if (found == SERVICE_NONE || policy->services[found].mode != MODE_BYPASS)
+		return false;
+	classifier_decide(&policy->classifier, query, &decision, 1);
+	*rule = decision.rule;
+	return decision.allow;
+}
+
+bool admit_bypass(struct engine *engine, struct arrival *arrival)
+{
+	struct rule_query query, back;
+
+	admit_query(arrival, &query);
+	if (bypass_matches(engine, &query, &arrival->rule)) {
+		count_hit(engine, arrival->rule);
+		return true;
+	}
+	back = query;
+	back.src = query.dst;
+	back.dst = query.src;
+	back.sport = query.dport;
+	back.dport = query.sport;
+	back.side = side_other(arrival->side);
+	return bypass_matches(engine, &back, &arrival->rule);
+}

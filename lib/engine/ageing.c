@@ -1,0 +1,124 @@
+// Ageing and eviction. Each call looks at a slice of the table sized so that the whole table is
+// seen about once a second however large it is; nothing ever scans it at once.
+//
+// Trust, from least to most: closed or unanswered, a single unanswered datagram, answered
+// pseudo-state, established. Established flows are never evicted: a flood cannot push them out.
+#include "engine/internal.h"
+
+enum trust {
+	TRUST_ENDED = 0,
+	TRUST_UNANSWERED,
+	TRUST_ANSWERED,
+	TRUST_ESTABLISHED,
+};
+
+static enum trust flow_trust(const struct flow *flow)
+{
+	if (flow->key.protocol != PROTOCOL_TCP)
+		return flow->bits & FLOW_CONFIRMED ? TRUST_ANSWERED : TRUST_UNANSWERED;
+	switch (flow->track.state) {
+	case TCP_ESTABLISHED:
+	case TCP_CLOSING:
+		return TRUST_ESTABLISHED;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+		return TRUST_UNANSWERED;
+	default:
+		return TRUST_ENDED;
+	}
+}
+
+// A connection that ended counts as closed when its entry goes, one that fell silent as expired.
+static counter *ending(struct engine *engine, const struct flow *flow)
+{
+	bool ended = flow->key.protocol == PROTOCOL_TCP &&
+		     (flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED);
+
+	return ended ? &engine->stats.flows_closed : &engine->stats.flows_expired;
+}
+
+static void age_one(struct engine *engine, uint32_t index)
+{
+	struct flow *flow = flow_table_at(engine->table, index);
+
+	if (flow == NULL || (flow->bits & FLOW_OPENING))
+		return;
+	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow))
+		return;
+	counter_add(ending(engine, flow), 1);
+	entry_remove(engine, flow);
+}
+
+void ageing_slice(struct engine *engine)
+{
+	uint32_t high = flow_table_high_water(engine->table);
+	uint64_t elapsed_ms = (engine->now_ns - engine->aged_ns) / NS_PER_MS;
+	uint64_t slice;
+
+	if (elapsed_ms == 0)
+		return;
+	engine->aged_ns = engine->now_ns;
+	slice = high * (elapsed_ms < MS_PER_S ? elapsed_ms : MS_PER_S) / MS_PER_S + 1;
+	if (slice > AGEING_SLICE_MAX)
+		slice = AGEING_SLICE_MAX;
+	for (uint64_t i = 0; i < slice && i < high; i++) {
+		if (engine->ageing_cursor >= high)
+			engine->ageing_cursor = 0;
+		age_one(engine, engine->ageing_cursor++);
+	}
+}
+
+static void consider(struct flow *flow, struct flow **worst, enum trust *trust)
+{
+	enum trust its = flow_trust(flow);
+
+	if (its < *trust) {
+		*trust = its;
+		*worst = flow;
+	}
+}
+
+static struct flow *worst_in_table(struct engine *engine)
+{
+	uint32_t high = flow_table_high_water(engine->table);
+	enum trust trust = TRUST_ESTABLISHED;
+	struct flow *worst = NULL;
+
+	for (unsigned i = 0; i < EVICTION_SCAN && i < high && trust > TRUST_ENDED; i++) {
+		struct flow *flow;
+
+		if (engine->eviction_cursor >= high)
+			engine->eviction_cursor = 0;
+		flow = flow_table_at(engine->table, engine->eviction_cursor++);
+		if (flow != NULL)
+			consider(flow, &worst, &trust);
+	}
+	return worst;
+}
+
+static struct flow *worst_in_buckets(struct engine *engine, uint64_t hash)
+{
+	struct flow *list[FLOW_TABLE_CANDIDATES];
+	unsigned count = flow_table_candidates(engine->table, hash, list);
+	enum trust trust = TRUST_ESTABLISHED;
+	struct flow *worst = NULL;
+
+	for (unsigned i = 0; i < count; i++)
+		consider(list[i], &worst, &trust);
+	return worst;
+}
+
+bool ageing_evict(struct engine *engine, uint64_t hash)
+{
+	struct flow *worst;
+
+	if (flow_table_count(engine->table) >= flow_table_capacity(engine->table))
+		worst = worst_in_table(engine);
+	else
+		worst = worst_in_buckets(engine, hash);
+	if (worst == NULL)
+		return false;
+	counter_add(&engine->stats.flows_evicted, 1);
+	entry_remove(engine, worst);
+	return true;
+}

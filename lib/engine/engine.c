@@ -1,0 +1,233 @@
+// The engine's turn.
+//
+// Life cycle: engine_init() lays everything out in one block of the caller's memory and drops
+// frames as `stopped` until a policy arrives. Each engine_run() then does, in this order: messages
+// (a new policy or key counts for the frames of the same call), frames, half-open contexts whose
+// turn has come, one slice of ageing. All of it is bounded by ENGINE_BATCH_MAX and the *_SLICE
+// constants.
+//
+// Who writes what: the engine alone writes everything here. Counters may be read by any thread
+// (base/counter.h); nothing else may.
+//
+// Frames are decided in two passes: the first parses all of them and prefetches their table lines,
+// the second decides, so that the misses of a burst overlap.
+#include "engine/internal.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+struct layout {
+	size_t table, pool, prefixes, bad_acks, openings, total;
+};
+
+static size_t line_up(size_t bytes)
+{
+	return (bytes + CPU_CACHE_LINE_BYTES - 1) & ~(size_t)(CPU_CACHE_LINE_BYTES - 1);
+}
+
+static struct layout engine_layout(const struct engine_config *config)
+{
+	struct layout at;
+
+	at.table = line_up(sizeof(struct engine));
+	at.pool = at.table + line_up(flow_table_bytes(config->capacity));
+	at.prefixes = at.pool + line_up(hold_pool_bytes(config->queue_total_bytes));
+	at.bad_acks = at.prefixes + line_up(prefix_limit_bytes(config->capacity));
+	at.openings = at.bad_acks + line_up(rate_limit_bytes());
+	at.total = at.openings + line_up(config->openings * sizeof(struct opening));
+	return at;
+}
+
+size_t engine_bytes(const struct engine_config *config)
+{
+	return engine_layout(config).total;
+}
+
+struct engine *engine_init(void *memory, const struct engine_config *config)
+{
+	struct layout at = engine_layout(config);
+	struct engine *engine = memory;
+	uint8_t *base = memory;
+
+	CHECK(config->port_count <= ENGINE_PORTS_MAX && config->worker < config->workers);
+	engine->config = *config;
+	engine->table_key = siphash_key(config->table_key);
+	engine->table = flow_table_init(base + at.table, config->capacity);
+	engine->pool = hold_pool_init(base + at.pool, config->queue_total_bytes);
+	engine->prefixes =
+		prefix_limit_init(base + at.prefixes, config->capacity, engine->table_key);
+	engine->bad_acks = rate_limit_init(base + at.bad_acks, engine->table_key);
+	engine->openings = (struct opening *)(void *)(base + at.openings);
+	engine->opening_free = FLOW_NONE;
+	return engine;
+}
+
+struct frame *engine_lend(struct engine *engine)
+{
+	struct batch *batch = engine->batch;
+
+	return batch->out_used < batch->out_room ? &batch->out[batch->out_used] : NULL;
+}
+
+void engine_sent(struct engine *engine, struct frame *frame, uint8_t port)
+{
+	frame->port = port;
+	frame->flags = 0;
+	engine->batch->out_used++;
+}
+
+struct message *engine_message(struct engine *engine, enum message_type type, uint16_t node)
+{
+	struct batch *batch = engine->batch;
+	struct message *message;
+
+	if (batch->messages_out_used >= batch->messages_out_room)
+		return NULL;
+	message = batch->messages_out[batch->messages_out_used++];
+	message->type = (uint8_t)type;
+	message->why = 0;
+	message->node = node;
+	message->worker = engine->config.worker;
+	message->frame_len = 0;
+	message->flow_count = 0;
+	return message;
+}
+
+bool engine_may_reset(struct engine *engine)
+{
+	uint64_t second = engine->now_ns / NS_PER_S;
+
+	if (second != engine->reset_second) {
+		engine->reset_second = second;
+		engine->resets = 0;
+	}
+	if (engine->resets >= engine->policy->limits.reset_per_s)
+		return false;
+	engine->resets++;
+	return true;
+}
+
+void verdict_drop(struct arrival *arrival, enum reason reason)
+{
+	arrival->verdict->kind = VERDICT_DROP;
+	arrival->verdict->reason = (uint8_t)reason;
+}
+
+void verdict_forward(struct engine *engine, struct arrival *arrival)
+{
+	arrival->verdict->kind = VERDICT_FORWARD;
+	arrival->verdict->reason = REASON_NONE;
+	arrival->verdict->port = engine->config.ports[arrival->frame->port].peer;
+}
+
+// An arrived packet answered in place counts as one consumed and one generated.
+void verdict_reply(struct engine *engine, struct arrival *arrival)
+{
+	arrival->verdict->kind = VERDICT_REPLY;
+	arrival->verdict->reason = REASON_NONE;
+	arrival->verdict->port = arrival->frame->port;
+	counter_add(&engine->stats.consumed, 1);
+	counter_add(&engine->stats.generated, 1);
+}
+
+void verdict_consume(struct engine *engine, struct arrival *arrival)
+{
+	arrival->verdict->kind = VERDICT_CONSUME;
+	arrival->verdict->reason = REASON_NONE;
+	counter_add(&engine->stats.consumed, 1);
+}
+
+static void count_verdict(struct engine *engine, const struct arrival *arrival)
+{
+	const struct verdict *verdict = arrival->verdict;
+
+	if (verdict->kind == VERDICT_WORKER) {
+		counter_add(&engine->stats.handed_over, 1);
+		return;
+	}
+	counter_add(&engine->stats.received, 1);
+	counter_add(&engine->stats.path_packets[arrival->path], 1);
+	if (verdict->kind == VERDICT_DROP) {
+		CHECK(verdict->reason > REASON_NONE && verdict->reason < REASON_COUNT);
+		counter_add(&engine->stats.dropped[verdict->reason], 1);
+	}
+}
+
+static void frames_take(struct engine *engine)
+{
+	struct batch *batch = engine->batch;
+	bool ready[ENGINE_BATCH_MAX];
+
+	CHECK(batch->frame_count <= ENGINE_BATCH_MAX);
+	for (unsigned i = 0; i < batch->frame_count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		arrival->frame = &batch->frames[i];
+		arrival->verdict = &batch->verdicts[i];
+		arrival->from_peer = false;
+		ready[i] = ingress_prepare(engine, arrival);
+	}
+	for (unsigned i = 0; i < batch->frame_count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (ready[i])
+			ingress_decide(engine, arrival);
+		arrival->verdict->rule = arrival->rule;
+		count_verdict(engine, arrival);
+	}
+}
+
+void engine_run(struct engine *engine, struct batch *batch)
+{
+	engine->batch = batch;
+	engine->now_ns = batch->now_ns;
+	engine->now_ms = (uint32_t)(batch->now_ns / NS_PER_MS);
+	engine->tick = batch->tick;
+	batch->out_used = 0;
+	batch->messages_out_used = 0;
+	messages_take(engine);
+	frames_take(engine);
+	if (engine->policy != NULL) {
+		if (!batch->stopped)
+			opening_run(engine);
+		ageing_slice(engine);
+	}
+	engine->batch = NULL;
+}
+
+const struct engine_stats *engine_stats(const struct engine *engine)
+{
+	return &engine->stats;
+}
+
+const struct engine_service_stats *engine_service_stats(
+	const struct engine *engine, uint16_t service)
+{
+	return &engine->services[service];
+}
+
+uint64_t engine_rule_hits(const struct engine *engine, uint32_t rule)
+{
+	if (rule == RULE_DEFAULT)
+		return counter_get(&engine->stats.rule_hits_default);
+	return rule < RULE_COUNT_MAX ? counter_get(&engine->rule_hits[rule]) : 0;
+}
+
+uint64_t engine_flow_count(const struct engine *engine)
+{
+	return flow_table_count(engine->table);
+}
+
+uint64_t engine_queued_bytes(const struct engine *engine)
+{
+	return hold_pool_used_bytes(engine->pool);
+}
+
+uint64_t engine_idle_ns(const struct engine *engine, uint64_t now_ns)
+{
+	(void)now_ns;
+	if (engine->drain_count > 0)
+		return 0;
+	return engine->opening_used > 0 ? NS_PER_MS : UINT64_MAX;
+}

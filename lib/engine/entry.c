@@ -1,0 +1,183 @@
+// Flow entries: made, touched, ended. Every gauge (states, flows per service and prefix) is kept
+// here and nowhere else, so that what create counted, remove takes back.
+#include "engine/internal.h"
+
+#include <string.h>
+
+static counter *state_gauge(struct engine *engine, const struct flow *flow)
+{
+	unsigned state = flow->key.protocol == PROTOCOL_TCP ? flow->track.state : TCP_STATE_COUNT;
+
+	return &engine->stats.states[state];
+}
+
+static bool service_has_room(const struct engine *engine, const struct service *service)
+{
+	uint64_t share;
+
+	if (service == NULL || service->flows_max == 0)
+		return true;
+	// Flows spread evenly over workers by a keyed hash, so each has an equal share.
+	share = (service->flows_max + engine->config.workers - 1u) / engine->config.workers;
+	return counter_get(&engine->services[service->id].flows) < share;
+}
+
+static struct flow *insert_or_evict(
+	struct engine *engine, const struct flow_key *key, uint64_t hash)
+{
+	struct flow *flow = flow_table_insert(engine->table, key, hash);
+
+	if (flow != NULL || engine->policy->eviction == EVICTION_NEVER)
+		return flow;
+	if (!ageing_evict(engine, hash))
+		return NULL;
+	return flow_table_insert(engine->table, key, hash);
+}
+
+static const struct addr *client_addr(const struct flow_key *key, enum side client)
+{
+	return client == SIDE_OUTSIDE ? &key->outer : &key->inner;
+}
+
+static enum reason take_limits(struct engine *engine, const struct flow_key *key, enum side client,
+	const struct service *service)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	if (!service_has_room(engine, service))
+		return REASON_flow_limit;
+	if (!prefix_limit_take(engine->prefixes, client_addr(key, client), limits->prefix4,
+		    limits->prefix6, limits->per_prefix_flows))
+		return REASON_prefix_limit;
+	return REASON_NONE;
+}
+
+struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
+	enum side client, const struct service *service, enum reason *reason)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+	struct flow *flow;
+
+	*reason = take_limits(engine, key, client, service);
+	if (*reason != REASON_NONE) {
+		counter_add(&engine->stats.flows_refused, 1);
+		return NULL;
+	}
+	flow = insert_or_evict(engine, key, hash);
+	if (flow == NULL) {
+		prefix_limit_give(engine->prefixes, client_addr(key, client), limits->prefix4,
+			limits->prefix6);
+		counter_add(&engine->stats.flows_refused, 1);
+		*reason = REASON_table_full;
+		return NULL;
+	}
+	flow->last_ms = engine->now_ms;
+	flow->opening = FLOW_NONE;
+	flow->helper = FLOW_NONE;
+	flow->bits = (uint8_t)(FLOW_COUNTED | (client == SIDE_INSIDE ? FLOW_CLIENT_INSIDE : 0));
+	flow->owner = engine->policy->node_id;
+	flow->service = service != NULL ? service->id : SERVICE_NONE;
+	flow->prefix4 = limits->prefix4;
+	flow->prefix6 = limits->prefix6;
+	counter_add(state_gauge(engine, flow), 1);
+	counter_add(&engine->stats.flows_created, 1);
+	if (service != NULL)
+		counter_add(&engine->services[service->id].flows, 1);
+	return flow;
+}
+
+void entry_remove(struct engine *engine, struct flow *flow)
+{
+	if (flow->bits & FLOW_OPENING)
+		opening_abandon(engine, flow, REASON_hold_timeout);
+	counter_sub(state_gauge(engine, flow), 1);
+	if (flow->service != SERVICE_NONE)
+		counter_sub(&engine->services[flow->service].flows, 1);
+	if (flow->bits & FLOW_COUNTED)
+		prefix_limit_give(engine->prefixes, client_addr(&flow->key, flow_client_side(flow)),
+			flow->prefix4, flow->prefix6);
+	flow_table_remove(engine->table, flow, flow_key_hash(engine->table_key, &flow->key));
+}
+
+void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state)
+{
+	counter_sub(state_gauge(engine, flow), 1);
+	flow->track.state = (uint8_t)state;
+	counter_add(state_gauge(engine, flow), 1);
+}
+
+static uint32_t tcp_timeout_s(const struct policy_timeouts *timeouts, const struct flow *flow)
+{
+	unsigned fins = flow->track.bits & (TRACK_FIN_CLIENT | TRACK_FIN_SERVER);
+
+	switch (flow->track.state) {
+	case TCP_ESTABLISHED:
+		return timeouts->established_s;
+	case TCP_CLOSING:
+		// A half-closed connection may live as long as an open one (TCP.md 4.4).
+		return fins == (TRACK_FIN_CLIENT | TRACK_FIN_SERVER) ? timeouts->transitory_s
+								     : timeouts->established_s;
+	case TCP_TIME_WAIT:
+		return timeouts->time_wait_s;
+	default:
+		return timeouts->transitory_s;
+	}
+}
+
+uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow)
+{
+	const struct policy_timeouts *timeouts = &engine->policy->timeouts;
+
+	if (flow->key.protocol == PROTOCOL_TCP)
+		return tcp_timeout_s(timeouts, flow) * MS_PER_S;
+	if (flow->key.protocol == PROTOCOL_ICMP || flow->key.protocol == PROTOCOL_ICMP6)
+		return timeouts->icmp_s * MS_PER_S;
+	return timeouts->udp_s * MS_PER_S;
+}
+
+// Written only when it changes by a while: a packet that only refreshes leaves the line clean.
+void entry_touch(struct engine *engine, struct flow *flow)
+{
+	if (engine->now_ms - flow->last_ms >= 64)
+		flow->last_ms = engine->now_ms;
+}
+
+void entry_record(const struct flow *flow, struct flow_record *record)
+{
+	memset(record, 0, sizeof(*record));
+	record->key = flow->key;
+	record->mode = flow->mode;
+	record->state = flow->track.state;
+	record->bits = flow->bits & (FLOW_CLIENT_INSIDE | FLOW_CONFIRMED);
+	record->wscale[TO_SERVER] = flow->track.wscale[TO_SERVER];
+	record->wscale[TO_CLIENT] = flow->track.wscale[TO_CLIENT];
+	record->service = flow->service;
+	record->owner = flow->owner;
+	record->generation = flow->generation;
+	record->incarnation = flow->incarnation;
+	record->translation = flow->translation;
+	record->cookie = flow->cookie;
+	record->isn_client = flow->isn_client;
+}
+
+void entry_row(const struct engine *engine, const struct flow *flow, struct flow_row *row)
+{
+	entry_record(flow, &row->record);
+	row->copy = flow->copy;
+	row->half = (flow->bits & FLOW_HALF) != 0;
+	row->idle_ms = engine->now_ms - flow->last_ms;
+}
+
+void entry_clear_all(struct engine *engine)
+{
+	uint32_t high = flow_table_high_water(engine->table);
+
+	for (uint32_t i = 0; i < high; i++) {
+		struct flow *flow = flow_table_at(engine->table, i);
+
+		if (flow == NULL)
+			continue;
+		entry_remove(engine, flow);
+		counter_add(&engine->stats.flows_closed, 1);
+	}
+}

@@ -1,0 +1,100 @@
+// The strict order of checks every frame goes through before anything looks at flows.
+#include "engine/internal.h"
+
+static enum reason ingress_check(struct engine *engine, struct arrival *arrival)
+{
+	const struct engine_port *port = &engine->config.ports[arrival->frame->port];
+	const struct engine_port *peer = &engine->config.ports[port->peer];
+	enum reason reason;
+
+	if (engine->policy == NULL || engine->batch->stopped)
+		return REASON_stopped;
+	// 1. Headers that contradict themselves or the frame.
+	reason = view_parse(&arrival->view, arrival->frame);
+	if (reason != REASON_NONE || arrival->view.bits == 0)
+		return reason;
+	// 2. What the other port cannot carry.
+	if (arrival->view.end - arrival->view.l3 > peer->mtu)
+		return REASON_too_big;
+	// 3. Checksums: a wrong packet must not move state.
+	reason = view_verify(&arrival->view, arrival->frame);
+	if (reason != REASON_NONE)
+		return reason;
+	// 4. Source routes bypass whoever filters by address (RFC 5095, RFC 7126).
+	if (arrival->view.bits & VIEW_SOURCE_ROUTE)
+		return REASON_bad_option;
+	return view_check_addresses(&arrival->view);
+}
+
+static void ingress_key(struct engine *engine, struct arrival *arrival)
+{
+	const struct view *view = &arrival->view;
+
+	if (view->bits == 0 || (view->bits & VIEW_FRAGMENT))
+		return;
+	if (view_is_icmp_error(view)) {
+		struct quote quote;
+
+		if (quote_parse(&quote, view) != 0)
+			return;
+		flow_key_from_quote(&arrival->key, &quote, arrival->side);
+	} else {
+		flow_key_from_view(&arrival->key, view, arrival->side);
+	}
+	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
+	arrival->keyed = true;
+	flow_table_prefetch(engine->table, arrival->hash);
+}
+
+bool ingress_prepare(struct engine *engine, struct arrival *arrival)
+{
+	enum reason reason;
+
+	arrival->side = port_side(engine, arrival->frame->port);
+	arrival->path = PATH_OTHER;
+	arrival->rule = RULE_NONE;
+	arrival->keyed = false;
+	reason = ingress_check(engine, arrival);
+	if (reason != REASON_NONE) {
+		verdict_drop(arrival, reason);
+		return false;
+	}
+	ingress_key(engine, arrival);
+	return true;
+}
+
+bool ingress_hand_over(struct engine *engine, struct arrival *arrival)
+{
+	unsigned owner = flow_worker(arrival->hash, engine->config.workers);
+
+	if (owner == engine->config.worker)
+		return false;
+	arrival->verdict->kind = VERDICT_WORKER;
+	arrival->verdict->reason = REASON_NONE;
+	arrival->verdict->worker = (uint8_t)owner;
+	return true;
+}
+
+void ingress_decide(struct engine *engine, struct arrival *arrival)
+{
+	const struct view *view = &arrival->view;
+
+	// ARP, neighbour discovery and everything that is not IP belong to the wire.
+	if (view->bits == 0 || icmp_is_link_local(view)) {
+		verdict_forward(engine, arrival);
+		return;
+	}
+	if (view->bits & VIEW_FRAGMENT) {
+		fragment_decide(engine, arrival);
+		return;
+	}
+	if (view->protocol == PROTOCOL_TCP) {
+		tcp_decide(engine, arrival);
+		return;
+	}
+	if (view_is_icmp_error(view)) {
+		icmp_decide_error(engine, arrival);
+		return;
+	}
+	pseudo_decide(engine, arrival);
+}

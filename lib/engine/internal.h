@@ -1,0 +1,245 @@
+// What the files of lib/engine share. Nobody else includes this.
+#pragma once
+
+#include "cookie/msyn.h"
+#include "cookie/syncookie.h"
+#include "engine/engine.h"
+#include "flow/hold.h"
+#include "flow/table.h"
+#include "limit/prefix_limit.h"
+#include "limit/rate_limit.h"
+#include "pkt/craft.h"
+#include "pkt/edit.h"
+#include "pkt/options.h"
+#include "pkt/quote.h"
+#include "pkt/view.h"
+
+#define RULE_COUNT_MAX	 65536
+#define SYN_FRAME_BYTES	 CRAFT_BYTES_MAX(14 + 4 * VIEW_TAGS_MAX)
+#define MS_PER_S	 1000
+#define NS_PER_MS	 1000000ULL
+#define NS_PER_S	 1000000000ULL
+#define OPENING_SLICE	 64  // openings looked at for deadlines in one call
+#define AGEING_SLICE_MAX 512 // flows looked at for ageing in one call
+#define EVICTION_SCAN	 64  // entries looked at for one eviction
+#define CHALLENGES_PER_S 10  // challenged segments forwarded per flow (RFC 5961 4, 5)
+
+// One arrived frame while it is decided.
+struct arrival {
+	struct frame *frame;
+	struct verdict *verdict;
+	struct view view;
+	struct flow_key key;
+	uint64_t hash;
+	uint32_t rule;	// rule asked, RULE_NONE
+	uint8_t side;	// enum side
+	uint8_t path;	// enum engine_path
+	bool keyed;	// key and hash are valid
+	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
+};
+
+// What a half-open context waits for.
+enum opening_wait {
+	WAIT_FREE = 0,
+	WAIT_SERVER,  // SYN sent or about to be; the deadline sends the next one
+	WAIT_CONFIRM, // state shared; the deadline opens without the confirmation
+	WAIT_DRAIN,   // queued segments go out as transmit buffers come
+};
+
+// A half-open context of `proxy` mode: from the ACK with a valid cookie until the last queued
+// segment left (P2-P4). opening.c has the life cycle.
+struct opening {
+	uint8_t wait;  // enum opening_wait
+	uint8_t tries; // server SYNs sent
+	bool probing;  // this SYN offers everything, to learn the server's profile
+	bool pending;  // the flow's entry still belongs to the previous incarnation
+	uint8_t announced_wscale;
+	uint8_t out_port; // port towards the server
+	uint8_t in_port;  // port towards the client
+	uint8_t resets;	  // old connections of the server reset (TCP.md 3.2)
+	uint32_t flow;	  // index of its flow
+	uint32_t next;	  // next free one
+	uint64_t deadline_ns;
+	struct hold hold;
+	struct agreed agreed;
+	uint32_t cookie; // sequence number of our SYN/ACK
+	uint32_t isn_client;
+	uint32_t syn_seq;	// ISN of the server SYN: isn_client, or the m.SYN cookie
+	uint32_t tsval;		// of the segment that proved the cookie
+	uint32_t tsecr;		// the TSval of our SYN/ACK, echoed
+	uint32_t client_ack;	// as the last queued segment acknowledged
+	uint16_t client_window; // window of the proving segment as on the wire
+	uint16_t server_window; // window of the server's SYN/ACK: what may be sent (TCP.md 3.8)
+	uint16_t sender;	// node that handed the SYN/ACK to us, NODE_NONE
+	uint16_t syn_len;
+	uint8_t syn_frame[SYN_FRAME_BYTES]; // the server SYN as sent: the same in every retry
+};
+
+struct epoch_profiles {
+	uint32_t epoch;
+	bool valid;
+	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
+};
+
+struct engine {
+	struct engine_config config;
+	struct siphash_key table_key;
+	const struct policy *policy;
+	struct flow_table *table;
+	struct hold_pool *pool;
+	struct prefix_limit *prefixes;
+	struct rate_limit *bad_acks;
+	struct opening *openings;
+	uint32_t opening_free; // head of the free list, FLOW_NONE
+	uint32_t opening_used; // openings not free
+	uint32_t opening_high; // openings ever used
+	uint32_t opening_cursor;
+	uint32_t drain_count; // openings in WAIT_DRAIN
+	uint32_t ready_count; // openings to serve in this call, whatever the cursor says
+	uint32_t ready[2 * ENGINE_BATCH_MAX];
+	struct keyring ring;
+	struct epoch_profiles epochs[4];	 // epoch e in slot e mod 4
+	uint32_t probe_epoch[SERVICE_COUNT_MAX]; // epoch + 1 in which a server SYN probed last
+	struct profile told[SERVICE_COUNT_MAX];	 // what LEARNT messages of told_epoch said
+	uint32_t told_epoch[SERVICE_COUNT_MAX];	 // epoch + 1
+
+	struct batch *batch; // of the running call
+	uint64_t now_ns;
+	uint32_t now_ms;
+	uint32_t tick;
+	uint32_t ageing_cursor;
+	uint32_t eviction_cursor;
+	uint64_t aged_ns; // when the last ageing slice ran
+	uint64_t reset_second;
+	uint32_t resets;      // sent in reset_second
+	uint64_t pool_low_ns; // last time the pool ran low, 0: never
+
+	struct arrival arrivals[ENGINE_BATCH_MAX];
+	struct engine_stats stats;
+	struct engine_service_stats services[SERVICE_COUNT_MAX];
+	counter rule_hits[RULE_COUNT_MAX];
+	uint8_t scratch[MESSAGE_FRAME_MAX];
+};
+
+// engine.c
+struct frame *engine_lend(struct engine *engine);
+void engine_sent(struct engine *engine, struct frame *frame, uint8_t port);
+struct message *engine_message(struct engine *engine, enum message_type type, uint16_t node);
+void verdict_drop(struct arrival *arrival, enum reason reason);
+void verdict_forward(struct engine *engine, struct arrival *arrival);
+void verdict_reply(struct engine *engine, struct arrival *arrival);
+void verdict_consume(struct engine *engine, struct arrival *arrival);
+// May one more reset or challenge of ours go out in this second? Counts it.
+bool engine_may_reset(struct engine *engine);
+
+// ingress.c: parses, checks and keys a frame; false where its verdict is set already.
+bool ingress_prepare(struct engine *engine, struct arrival *arrival);
+void ingress_decide(struct engine *engine, struct arrival *arrival);
+// True where the arrival belongs to another worker; sets that verdict.
+bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
+
+// admit.c: rules and services for what starts something.
+struct admission {
+	bool allow;
+	bool is_signed;
+	uint32_t rule;
+	const struct service *service; // NULL: none matched
+	enum flow_mode mode;
+};
+void admit_query(const struct arrival *arrival, struct rule_query *query);
+struct admission admit(struct engine *engine, struct arrival *arrival);
+// The service a packet from the service's client side is for, in the policy's order; NULL.
+const struct service *admit_service(
+	const struct engine *engine, const struct view *view, uint8_t side);
+// True where a packet without state belongs to a `bypass` service the rules allow, either way
+// round.
+bool admit_bypass(struct engine *engine, struct arrival *arrival);
+
+// entry.c: making, ending and finding flows.
+struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
+	enum side client, const struct service *service, enum reason *reason);
+void entry_remove(struct engine *engine, struct flow *flow);
+void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
+uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow);
+void entry_record(const struct flow *flow, struct flow_record *record);
+void entry_row(const struct engine *engine, const struct flow *flow, struct flow_row *row);
+void entry_touch(struct engine *engine, struct flow *flow);
+void entry_clear_all(struct engine *engine);
+
+// ageing.c
+void ageing_slice(struct engine *engine);
+// Frees one entry that is trusted less than a new flow would be. False where there is none.
+bool ageing_evict(struct engine *engine, uint64_t hash);
+
+// tcp.c
+void tcp_decide(struct engine *engine, struct arrival *arrival);
+struct tcp_segment tcp_segment_of(
+	const struct flow *flow, const struct view *view, enum direction dir);
+// Translates (where the flow says so) and forwards.
+void tcp_forward(
+	struct engine *engine, struct arrival *arrival, struct flow *flow, enum direction dir);
+
+// syn.c
+void syn_decide(struct engine *engine, struct arrival *arrival);
+const struct profile *syn_profile(
+	const struct engine *engine, uint32_t epoch, const struct service *service);
+uint16_t syn_queue_window(struct engine *engine, const struct service *service);
+
+// proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
+// False where it is none; then the arrival is untouched.
+bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
+	struct flow *flow);
+void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service);
+
+// opening.c
+struct opening *opening_of(struct engine *engine, const struct flow *flow);
+bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *flow,
+	const struct opening *proof);
+void opening_client(struct engine *engine, struct arrival *arrival, struct flow *flow);
+void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// True where a segment from the client belongs to the opening, not to the previous incarnation.
+bool opening_claims(const struct opening *opening, const struct view *view);
+void opening_abandon(struct engine *engine, struct flow *flow, enum reason reason);
+void opening_refused(struct engine *engine, struct flow *flow, enum reason reason);
+void opening_confirmed(struct engine *engine, struct flow *flow);
+void opening_run(struct engine *engine);
+
+// handshake.c: what the server's SYN/ACK means for the flow.
+bool handshake_learn(struct engine *engine, const struct flow *flow, struct opening *opening,
+	const struct view *synack, const struct options *options);
+bool handshake_fits(const struct opening *opening, const struct options *options, uint8_t flags);
+void handshake_set(struct flow *flow, const struct opening *opening, const struct view *synack,
+	const struct options *options);
+void handshake_syn(const struct engine *engine, const struct opening *opening, bool everything,
+	struct craft *craft);
+// The owner answers a repeated SYN/ACK of the server itself (TCP.md 3.6).
+void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow *flow);
+
+// pseudo.c: UDP, ICMP queries and other protocols.
+void pseudo_decide(struct engine *engine, struct arrival *arrival);
+
+// icmp.c
+void icmp_decide_error(struct engine *engine, struct arrival *arrival);
+bool icmp_is_link_local(const struct view *view);
+
+// fragment.c
+void fragment_decide(struct engine *engine, struct arrival *arrival);
+
+// cluster.c: strangers' SYN/ACKs and what peers send.
+void cluster_stray(struct engine *engine, struct arrival *arrival);
+void cluster_frame(struct engine *engine, const struct message *message);
+void cluster_install(struct engine *engine, const struct message *message);
+void cluster_delete(struct engine *engine, const struct message *message);
+
+// messages.c
+void messages_take(struct engine *engine);
+
+static inline uint8_t side_other(uint8_t side)
+{
+	return side == SIDE_OUTSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+}
+
+static inline uint8_t port_side(const struct engine *engine, uint8_t port)
+{
+	return engine->config.ports[port].side;
+}

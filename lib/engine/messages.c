@@ -1,0 +1,184 @@
+// Messages to the engine.
+#include "engine/internal.h"
+
+#include <string.h>
+
+static void take_policy(struct engine *engine, const struct message *message)
+{
+	const struct policy *old = engine->policy;
+	struct message *reply = engine_message(engine, MESSAGE_POLICY, NODE_NONE);
+
+	engine->policy = message->body.policy;
+	for (uint32_t i = 0; i < engine->policy->rule_count && i < RULE_COUNT_MAX; i++)
+		atomic_store_explicit(&engine->rule_hits[i], 0, memory_order_relaxed);
+	if (reply != NULL)
+		reply->body.policy = old;
+}
+
+static void take_epoch(struct engine *engine, const struct message *message)
+{
+	uint32_t epoch = message->body.epoch.keys.epoch;
+	struct epoch_profiles *slot = &engine->epochs[epoch & 3];
+
+	keyring_put(&engine->ring, &message->body.epoch.keys);
+	slot->epoch = epoch;
+	slot->valid = true;
+	memcpy(slot->profiles, message->body.epoch.profiles, sizeof(slot->profiles));
+}
+
+static void take_confirmed(struct engine *engine, const struct message *message)
+{
+	const struct flow_record *record = &message->body.record;
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	struct flow *flow = flow_table_find(engine->table, &record->key, hash);
+
+	if (flow != NULL && flow->incarnation == record->incarnation &&
+		flow->generation == record->generation)
+		opening_confirmed(engine, flow);
+}
+
+static bool row_matches(const struct message_dump *dump, const struct flow *flow)
+{
+	bool inside = flow_client_side(flow) == SIDE_INSIDE;
+	const struct flow_key *key = &flow->key;
+
+	if (!dump->matched)
+		return true;
+	if (dump->protocol != 0 && dump->protocol != key->protocol)
+		return false;
+	if (dump->client_port != 0 &&
+		dump->client_port != (inside ? key->inner_port : key->outer_port))
+		return false;
+	if (dump->server_port != 0 &&
+		dump->server_port != (inside ? key->outer_port : key->inner_port))
+		return false;
+	return prefix_contains(&dump->client, inside ? &key->inner : &key->outer) &&
+	       prefix_contains(&dump->server, inside ? &key->outer : &key->inner);
+}
+
+// A slice of the table: bounded in entries looked at and in rows returned.
+static void take_dump(struct engine *engine, const struct message *message)
+{
+	struct message *reply = engine_message(engine, MESSAGE_REPLY, NODE_NONE);
+	const struct message_dump *dump = &message->body.flows.dump;
+	uint32_t high = flow_table_high_water(engine->table);
+	uint32_t at = dump->cursor;
+	uint32_t scanned = 0;
+
+	if (reply == NULL)
+		return; // the asker asks again
+	for (; at < high && scanned < dump->scan_max; at++, scanned++) {
+		struct flow *flow = flow_table_at(engine->table, at);
+
+		if (flow == NULL || !row_matches(dump, flow))
+			continue;
+		if (reply->flow_count == MESSAGE_FLOWS_MAX)
+			break;
+		entry_row(engine, flow, &reply->body.flows.rows[reply->flow_count++]);
+	}
+	reply->body.flows.dump = *dump;
+	reply->body.flows.dump.cursor = at < high ? at : FLOW_NONE;
+}
+
+static void why_without_flow(struct engine *engine, const struct message_query *query,
+	const struct arrival *arrival, struct message_why *why)
+{
+	struct rule_query rule_query;
+	struct rule_decision decision;
+	const struct service *service;
+
+	admit_query(arrival, &rule_query);
+	classifier_decide(&engine->policy->classifier, &rule_query, &decision, 1);
+	why->rule = decision.rule;
+	why->service = SERVICE_NONE;
+	why->mode = MODE_TRACK;
+	why->verdict = decision.allow ? WHY_ALLOW : WHY_DROP;
+	why->reason = decision.allow ? REASON_NONE : REASON_rule_denied;
+	service = admit_service(engine, &arrival->view, query->side);
+	if (service == NULL)
+		return;
+	why->service = service->id;
+	why->mode = decision.is_signed && service->mode != MODE_BYPASS ? MODE_TRACK : service->mode;
+	if (decision.allow && why->mode == MODE_PROXY && query->protocol == PROTOCOL_TCP)
+		why->verdict = WHY_COOKIE;
+}
+
+static void take_query(struct engine *engine, const struct message *message)
+{
+	const struct message_query *query = &message->body.query;
+	struct message *reply = engine_message(engine, MESSAGE_REPLY, NODE_NONE);
+	struct arrival arrival = {.side = query->side};
+	struct message_why *why;
+	struct flow *flow;
+
+	if (reply == NULL || engine->policy == NULL)
+		return;
+	reply->why = 1;
+	why = &reply->body.reply;
+	memset(why, 0, sizeof(*why));
+	why->token = query->token;
+	arrival.view.src = query->tuple.src;
+	arrival.view.dst = query->tuple.dst;
+	arrival.view.sport = query->tuple.sport;
+	arrival.view.dport = query->tuple.dport;
+	arrival.view.protocol = query->protocol;
+	why_without_flow(engine, query, &arrival, why);
+	flow_key_from_view(&arrival.key, &arrival.view, query->side);
+	flow = flow_table_find(
+		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
+	if (flow == NULL)
+		return;
+	why->has_flow = true;
+	why->verdict = WHY_ALLOW;
+	why->reason = REASON_NONE;
+	why->mode = flow->mode;
+	why->service = flow->service;
+	entry_row(engine, flow, &why->flow);
+}
+
+static void take(struct engine *engine, const struct message *message)
+{
+	// Without a policy there is nothing to judge by: only what brings one is taken.
+	if (engine->policy == NULL && message->type != MESSAGE_POLICY &&
+		message->type != MESSAGE_EPOCH)
+		return;
+	switch (message->type) {
+	case MESSAGE_POLICY:
+		take_policy(engine, message);
+		return;
+	case MESSAGE_EPOCH:
+		take_epoch(engine, message);
+		return;
+	case MESSAGE_INSTALL:
+		cluster_install(engine, message);
+		return;
+	case MESSAGE_DELETE:
+		cluster_delete(engine, message);
+		return;
+	case MESSAGE_CONFIRMED:
+		take_confirmed(engine, message);
+		return;
+	case MESSAGE_FRAME:
+		cluster_frame(engine, message);
+		return;
+	case MESSAGE_DUMP:
+		take_dump(engine, message);
+		return;
+	case MESSAGE_QUERY:
+		take_query(engine, message);
+		return;
+	case MESSAGE_FLUSH:
+		entry_clear_all(engine);
+		return;
+	default:
+		return;
+	}
+}
+
+void messages_take(struct engine *engine)
+{
+	const struct batch *batch = engine->batch;
+
+	for (unsigned i = 0; i < batch->messages_in_count; i++)
+		take(engine, batch->messages_in[i]);
+}

@@ -1,0 +1,117 @@
+// The ACK that proves a cookie (P2, TCP.md 1.3, 1.5-1.7, 3.9). One hash per segment; bad ones are
+// limited per source prefix and in total before it.
+#include "engine/internal.h"
+
+static const struct addr *client_of(const struct arrival *arrival)
+{
+	return &arrival->view.src;
+}
+
+static bool may_try(struct engine *engine, const struct arrival *arrival)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	return rate_limit_allows(engine->bad_acks, engine->now_ns, client_of(arrival),
+		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s,
+		limits->bad_ack_per_s);
+}
+
+void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	arrival->path = PATH_ACK_BAD;
+	if (!may_try(engine, arrival)) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return;
+	}
+	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
+		limits->prefix6);
+	counter_add(&engine->services[service->id].cookie_bad, 1);
+	verdict_drop(arrival, REASON_bad_cookie);
+}
+
+static bool check(struct engine *engine, const struct arrival *arrival, uint32_t isn_client,
+	const struct options *options, struct opening *proof)
+{
+	struct tuple tuple;
+
+	flow_key_tuple(&tuple, &arrival->key, arrival->side);
+	proof->agreed.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0;
+	proof->cookie = arrival->view.ack - 1;
+	proof->isn_client = isn_client;
+	return syncookie_check(&engine->ring, engine->tick, &tuple, isn_client, proof->cookie,
+		options->tsecr, &proof->agreed);
+}
+
+static bool proves(struct engine *engine, const struct arrival *arrival,
+	const struct options *options, struct opening *proof)
+{
+	const struct view *view = &arrival->view;
+
+	if (check(engine, arrival, view->seq - 1, options, proof))
+		return true;
+	// A keep-alive or window probe has SEG.SEQ = SND.NXT - 1, thus the ISN itself.
+	return view_payload_len(view) <= 1 && check(engine, arrival, view->seq, options, proof);
+}
+
+static void fill_proof(struct engine *engine, const struct arrival *arrival,
+	const struct service *service, const struct options *options, struct opening *proof)
+{
+	uint32_t epoch = syncookie_epoch(engine->tick, proof->cookie);
+
+	proof->announced_wscale = syn_profile(engine, epoch, service)->wscale;
+	proof->tsval = options->tsval;
+	proof->tsecr = options->tsecr;
+	proof->client_window = arrival->view.window;
+	proof->in_port = arrival->frame->port;
+	proof->out_port = engine->config.ports[arrival->frame->port].peer;
+}
+
+static void start(struct engine *engine, struct arrival *arrival, const struct service *service,
+	struct flow *flow, const struct opening *proof)
+{
+	enum reason reason;
+
+	if (flow != NULL) {
+		opening_start(engine, arrival, flow, proof);
+		return;
+	}
+	flow = entry_create(engine, &arrival->key, arrival->hash, arrival->side, service, &reason);
+	if (flow == NULL) {
+		verdict_drop(arrival, reason);
+		return;
+	}
+	flow->mode = MODE_PROXY;
+	if (!opening_start(engine, arrival, flow, proof)) {
+		entry_remove(engine, flow);
+		counter_add(&engine->stats.flows_refused, 1);
+	}
+}
+
+bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
+	struct flow *flow)
+{
+	const struct view *view = &arrival->view;
+	struct opening proof = {.flow = FLOW_NONE};
+	struct options options;
+	struct admission admission;
+
+	if ((view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK)
+		return false;
+	if (flow != NULL && view->ack - 1 == flow->cookie)
+		return false; // its own cookie, or a replay of it: never a second time (1.7)
+	if (options_parse(&options, view) != 0 || !may_try(engine, arrival))
+		return false;
+	if (!proves(engine, arrival, &options, &proof))
+		return false;
+	admission = admit(engine, arrival);
+	if (!admission.allow || admission.mode != MODE_PROXY) {
+		verdict_drop(arrival, REASON_rule_denied);
+		return true;
+	}
+	counter_add(&engine->services[service->id].cookie_valid, 1);
+	fill_proof(engine, arrival, service, &options, &proof);
+	start(engine, arrival, service, flow, &proof);
+	return true;
+}

@@ -1,0 +1,63 @@
+// Pseudo-state for what has no connections: UDP, ICMP queries, other protocols. The first packet is
+// judged by the rules; answers and what follows pass until the timer of its kind ends it
+// (TCP.md 9; RFC 4787 REQ-5, RFC 5508 REQ-2).
+#include "engine/internal.h"
+
+static void start(struct engine *engine, struct arrival *arrival)
+{
+	struct admission admission = admit(engine, arrival);
+	struct flow *flow;
+	enum reason reason;
+
+	if (!admission.allow) {
+		verdict_drop(arrival, REASON_rule_denied);
+		return;
+	}
+	if (admission.mode == MODE_BYPASS) {
+		verdict_forward(engine, arrival);
+		return;
+	}
+	flow = entry_create(
+		engine, &arrival->key, arrival->hash, arrival->side, admission.service, &reason);
+	if (flow == NULL) {
+		verdict_drop(arrival, reason);
+		return;
+	}
+	flow->mode = MODE_TRACK;
+	flow->incarnation = engine->tick << 12;
+	verdict_forward(engine, arrival);
+}
+
+// An answer nobody asked for: ICMP replies start nothing.
+static bool is_reply(const struct view *view)
+{
+	if (!view_is_icmp_query(view))
+		return false;
+	if (view->bits & VIEW_IP6)
+		return view->icmp_type == 129;
+	return view->icmp_type == 0 || view->icmp_type == 14 || view->icmp_type == 16 ||
+	       view->icmp_type == 18;
+}
+
+void pseudo_decide(struct engine *engine, struct arrival *arrival)
+{
+	struct flow *flow;
+
+	if (ingress_hand_over(engine, arrival))
+		return;
+	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	if (flow != NULL) {
+		arrival->path = PATH_ESTABLISHED;
+		if (flow_direction(flow, arrival->side) == TO_CLIENT)
+			flow->bits |= FLOW_CONFIRMED;
+		entry_touch(engine, flow);
+		verdict_forward(engine, arrival);
+		return;
+	}
+	if (admit_bypass(engine, arrival))
+		verdict_forward(engine, arrival);
+	else if (is_reply(&arrival->view))
+		verdict_drop(arrival, REASON_no_flow);
+	else
+		start(engine, arrival);
+}

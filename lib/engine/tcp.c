@@ -1,0 +1,216 @@
+// TCP segments other than a first SYN: of a known flow, a proof of a cookie, or nobody's.
+#include "engine/internal.h"
+
+// Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
+// at all, FIN without ACK.
+static bool flags_are_bad(uint8_t flags)
+{
+	uint8_t control = flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
+
+	if (control == 0 || control == TCP_FIN)
+		return true;
+	control &= TCP_SYN | TCP_FIN | TCP_RST;
+	return (control & (control - 1)) != 0;
+}
+
+struct tcp_segment tcp_segment_of(
+	const struct flow *flow, const struct view *view, enum direction dir)
+{
+	struct tcp_segment segment = {.flags = view->tcp_flags,
+		.window = view->window,
+		.len = view_seg_len(view),
+		.wscale = OPTIONS_WSCALE_NONE};
+
+	segment.seq = translation_client_seq(&flow->translation, dir, view->seq);
+	segment.ack = translation_client_ack(&flow->translation, dir, view->ack);
+	if (view->tcp_flags & TCP_SYN) {
+		struct options options;
+
+		if (options_parse(&options, view) == 0 && (options.bits & OPTION_WSCALE))
+			segment.wscale = options.wscale;
+	}
+	return segment;
+}
+
+void tcp_forward(
+	struct engine *engine, struct arrival *arrival, struct flow *flow, enum direction dir)
+{
+	struct options options;
+
+	if (!translation_is_identity(&flow->translation)) {
+		bool whole = options_parse(&options, &arrival->view) == 0;
+
+		translation_apply(&flow->translation, dir, &arrival->view, whole ? &options : NULL);
+	}
+	verdict_forward(engine, arrival);
+}
+
+// Challenged segments (RFC 5961) are forwarded for the endpoint to judge, a few a second.
+static bool challenge_allowed(struct engine *engine, struct flow *flow)
+{
+	uint16_t second = (uint16_t)(engine->now_ns / NS_PER_S);
+
+	if (flow->challenge_s != second) {
+		flow->challenge_s = second;
+		flow->challenges = 0;
+	}
+	if (flow->challenges >= CHALLENGES_PER_S)
+		return false;
+	flow->challenges++;
+	return true;
+}
+
+static void count_state(struct engine *engine, const struct flow *flow, uint8_t before)
+{
+	if (flow->track.state == before)
+		return;
+	counter_sub(&engine->stats.states[before], 1);
+	counter_add(&engine->stats.states[flow->track.state], 1);
+}
+
+static void known(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	enum direction dir = flow_direction(flow, arrival->side);
+	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
+	uint8_t before = flow->track.state;
+	struct tcp_result result = tcp_track_segment(&flow->track, dir, &segment);
+
+	arrival->path = PATH_ESTABLISHED;
+	count_state(engine, flow, before);
+	switch (result.outcome) {
+	case TCP_PASS:
+		entry_touch(engine, flow);
+		flow->bits |= dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
+		tcp_forward(engine, arrival, flow, dir);
+		return;
+	case TCP_PASS_IDLE:
+		if (challenge_allowed(engine, flow))
+			tcp_forward(engine, arrival, flow, dir);
+		else
+			verdict_drop(arrival, REASON_rate_limited);
+		return;
+	case TCP_DROP:
+		verdict_drop(arrival, result.reason);
+		return;
+	case TCP_REOPEN:
+		verdict_drop(arrival, REASON_no_flow); // only a SYN reopens, and syn.c has those
+		return;
+	}
+}
+
+// Proxied flow. A client's segment that does not fit, or fits only a finished connection, may be
+// the proof of a new incarnation (TCP.md 3.9).
+static bool proves_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	const struct service *service;
+	const struct view *view = &arrival->view;
+
+	if (flow_direction(flow, arrival->side) != TO_SERVER || view->ack - 1 == flow->cookie)
+		return false;
+	if (flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING) {
+		struct tcp_track copy = flow->track;
+		struct tcp_segment segment = tcp_segment_of(flow, view, TO_SERVER);
+
+		if (tcp_track_segment(&copy, TO_SERVER, &segment).outcome != TCP_DROP)
+			return false;
+	}
+	service = admit_service(engine, view, arrival->side);
+	return service != NULL && service->mode == MODE_PROXY &&
+	       proof_try(engine, arrival, service, flow);
+}
+
+static void opening_decide(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	struct opening *opening = opening_of(engine, flow);
+	bool from_client = flow_direction(flow, arrival->side) == TO_SERVER;
+	bool synack = (arrival->view.tcp_flags & TCP_SYN) != 0;
+
+	if (from_client && opening_claims(opening, &arrival->view)) {
+		opening_client(engine, arrival, flow);
+		return;
+	}
+	if (from_client && !opening->pending && proves_anew(engine, arrival, flow))
+		return;
+	// While the last queued segments leave, the server may already answer the first ones.
+	if (opening->wait == WAIT_DRAIN && !from_client && !synack) {
+		known(engine, arrival, flow);
+		return;
+	}
+	if (from_client && !opening->pending)
+		opening_client(engine, arrival, flow);
+	else if (from_client)
+		known(engine, arrival, flow);
+	else
+		opening_server(engine, arrival, flow);
+}
+
+static void proxy_decide(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	bool from_server = flow_direction(flow, arrival->side) == TO_CLIENT;
+
+	if (flow->bits & FLOW_OPENING) {
+		opening_decide(engine, arrival, flow);
+		return;
+	}
+	if (from_server && (arrival->view.tcp_flags & TCP_SYN)) {
+		if (flow->copy == COPY_OWN)
+			handshake_reack(engine, arrival, flow);
+		else
+			cluster_stray(engine, arrival);
+		return;
+	}
+	if (proves_anew(engine, arrival, flow))
+		return;
+	known(engine, arrival, flow);
+}
+
+// No flow: the proof of a cookie, a packet of a service without state, a stranger's SYN/ACK, or
+// nobody's.
+static void unknown(struct engine *engine, struct arrival *arrival)
+{
+	const struct service *service = admit_service(engine, &arrival->view, arrival->side);
+	uint8_t flags = arrival->view.tcp_flags;
+
+	if (service != NULL && service->mode == MODE_PROXY) {
+		if (proof_try(engine, arrival, service, NULL))
+			return;
+		if ((flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK)
+			proof_refuse(engine, arrival, service);
+		else
+			verdict_drop(arrival, REASON_no_flow);
+		return;
+	}
+	if (admit_bypass(engine, arrival)) {
+		verdict_forward(engine, arrival);
+		return;
+	}
+	if ((flags & (TCP_SYN | TCP_RST)) && (flags & TCP_ACK)) {
+		cluster_stray(engine, arrival);
+		return;
+	}
+	verdict_drop(arrival, REASON_no_flow);
+}
+
+void tcp_decide(struct engine *engine, struct arrival *arrival)
+{
+	uint8_t flags = arrival->view.tcp_flags;
+	struct flow *flow;
+
+	if (flags_are_bad(flags)) {
+		verdict_drop(arrival, REASON_bad_flags);
+		return;
+	}
+	if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		syn_decide(engine, arrival);
+		return;
+	}
+	if (ingress_hand_over(engine, arrival))
+		return;
+	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	if (flow == NULL)
+		unknown(engine, arrival);
+	else if (flow->mode == MODE_PROXY)
+		proxy_decide(engine, arrival, flow);
+	else
+		known(engine, arrival, flow);
+}

@@ -1,0 +1,72 @@
+// The flow entry. One owner worker reads and writes it; everyone else sends messages.
+// Two cache lines: what a forwarded packet needs is in the first one and a half.
+#pragma once
+
+#include "base/cpu.h"
+#include "flow/key.h"
+#include "seq/translation.h"
+#include "tcp/track.h"
+
+#include <stdint.h>
+
+#define FLOW_NONE UINT32_MAX
+
+enum flow_mode {
+	MODE_PROXY = 0,
+	MODE_MSYN,
+	MODE_TRACK,
+	MODE_BYPASS,
+};
+
+// "proxy" "msyn" "track" "bypass"; NULL outside the range.
+const char *flow_mode_name(enum flow_mode mode);
+
+enum flow_copy {
+	COPY_OWN = 0, // this node created it
+	COPY_FINDER,
+	COPY_BACKUP,
+};
+
+enum flow_bit {
+	FLOW_CLIENT_INSIDE = 1 << 0, // the client is the host on the inside
+	FLOW_CONFIRMED = 1 << 1,     // the server answered (TCP: SYN/ACK; UDP, ICMP: any reply)
+	FLOW_OPENING = 1 << 2,	     // `opening` names a half-open context (proxy)
+	FLOW_HALF = 1 << 3,	     // one direction is seen elsewhere (TCP.md 4.0)
+	FLOW_COUNTED = 1 << 4,	     // counted in its source prefix's limit
+};
+
+struct flow {
+	struct flow_key key;		// 40
+	uint32_t last_ms;		// last packet that refreshed it (engine's clock)
+	uint32_t opening;		// index of the half-open context with FLOW_OPENING
+	uint32_t helper;		// index of helper or translation state, FLOW_NONE
+	uint8_t mode;			// enum flow_mode
+	uint8_t bits;			// enum flow_bit
+	uint8_t copy;			// enum flow_copy
+	uint8_t challenges;		// challenged segments since challenge_s (rate limit, 4.1)
+	uint16_t service;		// index in the policy, SERVICE_NONE
+	uint16_t owner;			// node id
+	uint32_t incarnation;		// orders re-use of the same key
+	struct translation translation; // 16
+	struct tcp_track track;		// 32; UDP and ICMP use .state and .bits only
+	uint32_t cookie;		// ISN of the server's side as the client knows it (replay)
+	uint32_t isn_client;
+	uint16_t generation; // of the handshake part
+	uint16_t challenge_s;
+	uint8_t prefix4; // bits its prefix was counted with: a reload may change them
+	uint8_t prefix6;
+	uint8_t spare[2];
+} CPU_ALIGNED;
+_Static_assert(sizeof(struct flow) == 128, "two cache lines");
+
+// Side the client is on.
+static inline enum side flow_client_side(const struct flow *flow)
+{
+	return flow->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+}
+
+// Direction of a packet that arrived on `side`.
+static inline enum direction flow_direction(const struct flow *flow, enum side side)
+{
+	return side == flow_client_side(flow) ? TO_SERVER : TO_CLIENT;
+}

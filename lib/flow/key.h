@@ -1,0 +1,50 @@
+// The flow key: who is outside, who is inside. The port of arrival says which end of a packet is
+// which, so both directions make the same key and no order has to be chosen. IMMUTABLE while in a
+// table.
+#pragma once
+
+#include "base/addr.h"
+#include "base/siphash.h"
+#include "cookie/tuple.h"
+#include "pkt/quote.h"
+#include "pkt/view.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum side {
+	SIDE_OUTSIDE = 0,
+	SIDE_INSIDE = 1,
+};
+
+struct flow_key {
+	struct addr outer;   // host on the outside
+	struct addr inner;   // host on the inside
+	uint16_t outer_port; // host order; an ICMP query has its identifier in both
+	uint16_t inner_port;
+	uint8_t protocol;
+	uint8_t zero[3]; // hashed: always 0
+};
+_Static_assert(sizeof(struct flow_key) == 40, "hashed as bytes: no padding");
+
+// Key of a packet that arrived on `side`.
+void flow_key_from_view(struct flow_key *key, const struct view *view, enum side side);
+
+// Key of the flow an ICMP error that arrived on `side` is about: the quoted packet went the other
+// way.
+void flow_key_from_quote(struct flow_key *key, const struct quote *quote, enum side side);
+
+// Tuple of a packet sent by the host on `side`.
+void flow_key_tuple(struct tuple *out, const struct flow_key *key, enum side side);
+
+bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
+
+// Keyed hash (SipHash-1-3); low bits index tables, high bits choose the worker.
+uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key);
+
+// The worker that owns a flow: 0..workers-1. The only place where this is decided (DESIGN "Types of
+// the seam").
+static inline unsigned flow_worker(uint64_t hash, unsigned workers)
+{
+	return (unsigned)(((hash >> 32) * workers) >> 32);
+}

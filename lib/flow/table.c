@@ -1,0 +1,272 @@
+// The flow table.
+//
+// Memory, in this order, every part on a cache-line boundary:
+//
+//	struct flow_table   one line
+//	buckets             a power of two; one line each: 8 tags of 16 bits, 8 indices of 32 bits
+//	entries             `capacity` flows, two lines each
+//
+// A flow hangs in one of two buckets, both computed from its hash, and goes into the emptier one
+// when it is inserted. There are at least twice as many slots as entries, so a bucket holds 4 on
+// average at most, and with two choices the fullest of 2^25 buckets holds 7 or 8: that both
+// buckets of a hash are full practically never happens. Nothing is ever displaced: an insert writes
+// one slot, a remove clears one, a find reads at most two bucket lines and then only entries whose
+// tag matches (a wrong one in 2^16 / 8 looks). Whoever does not know the hash key cannot aim at a
+// bucket, and even full buckets only make inserts fail, never walks longer.
+//
+// A tag is never 0, so 0 marks a free slot. The tag's bits are neither those that choose the worker
+// (the top ones) nor those of the first bucket (the low ones).
+//
+// Life of an entry: never used (index >= high_water, its pages untouched) -> in use -> free, on a
+// list through `opening`, with FREE_MARK in a key byte that is 0 in every real key -> in use ...
+// The list is last-in first-out, so a small table's worth of flows stays in few pages.
+#include "flow/table.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+#define BUCKET_SLOTS 8
+#define FREE_MARK    0xff
+#define LANES	     0x0101010101010101u // one bit per byte
+
+typedef uint16_t tag_vector __attribute__((vector_size(2 * BUCKET_SLOTS)));
+typedef uint8_t lane_vector __attribute__((vector_size(BUCKET_SLOTS)));
+
+struct bucket {
+	tag_vector tags; // 0: slot is free
+	uint32_t index[BUCKET_SLOTS];
+} CPU_ALIGNED;
+_Static_assert(sizeof(struct bucket) == CPU_CACHE_LINE_BYTES, "one line per probe");
+_Static_assert(2 * BUCKET_SLOTS == FLOW_TABLE_CANDIDATES, "candidates are two buckets");
+
+struct flow_table {
+	struct bucket *buckets;
+	struct flow *entries;
+	uint32_t bucket_mask;
+	uint32_t capacity;
+	uint32_t count;	     // entries in use
+	uint32_t high_water; // entries ever used
+	uint32_t free;	     // first free entry below high_water, or FLOW_NONE
+} CPU_ALIGNED;
+_Static_assert(sizeof(struct flow_table) == CPU_CACHE_LINE_BYTES, "one line");
+
+// Where a hash may hang.
+struct place {
+	uint32_t first;
+	uint32_t second;
+	uint16_t tag;
+};
+
+static uint32_t bucket_count(uint32_t capacity)
+{
+	uint32_t buckets = 2;
+
+	while (buckets * (BUCKET_SLOTS / 2) < capacity)
+		buckets *= 2;
+	return buckets;
+}
+
+size_t flow_table_bytes(uint32_t capacity)
+{
+	return sizeof(struct flow_table) + bucket_count(capacity) * sizeof(struct bucket) +
+	       capacity * sizeof(struct flow);
+}
+
+struct flow_table *flow_table_init(void *memory, uint32_t capacity)
+{
+	struct flow_table *table = memory;
+	uint32_t buckets = bucket_count(capacity);
+
+	CHECK(capacity >= 1 && capacity <= FLOW_TABLE_CAPACITY_MAX);
+	CHECK((uintptr_t)memory % CPU_CACHE_LINE_BYTES == 0);
+	table->buckets = (struct bucket *)(table + 1);
+	table->entries = (struct flow *)(table->buckets + buckets);
+	table->bucket_mask = buckets - 1;
+	table->capacity = capacity;
+	table->count = 0;
+	table->high_water = 0;
+	table->free = FLOW_NONE;
+	return table;
+}
+
+static struct place place_of(const struct flow_table *table, uint64_t hash)
+{
+	// A multiplication spreads all bits of the hash once more: the low ones alone would have to
+	// serve as bucket, second bucket and tag at once in the largest table.
+	uint32_t offset = (uint32_t)((hash * 0x9e3779b97f4a7c15u) >> 32) & table->bucket_mask;
+	uint32_t first = (uint32_t)hash & table->bucket_mask;
+	uint16_t tag = (uint16_t)(hash >> 32);
+
+	return (struct place){
+		.first = first,
+		.second = first ^ (offset == 0 ? 1 : offset),
+		.tag = tag == 0 ? 1 : tag,
+	};
+}
+
+// One bit (bit 0 of byte i) for each slot i whose tag is `tag`.
+static uint64_t bucket_match(const struct bucket *bucket, uint16_t tag)
+{
+	lane_vector equal = __builtin_convertvector(bucket->tags == tag, lane_vector);
+	uint64_t lanes;
+
+	memcpy(&lanes, &equal, sizeof(lanes));
+	return lanes & LANES;
+}
+
+static unsigned lane_first(uint64_t lanes)
+{
+	return (unsigned)__builtin_ctzll(lanes) / 8;
+}
+
+static unsigned bucket_room(const struct bucket *bucket)
+{
+	return (unsigned)__builtin_popcountll(bucket_match(bucket, 0));
+}
+
+static struct flow *bucket_find(const struct flow_table *table, const struct bucket *bucket,
+	const struct flow_key *key, uint16_t tag)
+{
+	uint64_t lanes = bucket_match(bucket, tag);
+
+	for (; lanes != 0; lanes &= lanes - 1) {
+		struct flow *flow = &table->entries[bucket->index[lane_first(lanes)]];
+
+		if (flow_key_equal(&flow->key, key))
+			return flow;
+	}
+	return NULL;
+}
+
+struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+	struct flow *flow = bucket_find(table, &table->buckets[place.first], key, place.tag);
+
+	if (flow != NULL)
+		return flow;
+	return bucket_find(table, &table->buckets[place.second], key, place.tag);
+}
+
+void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+
+	cpu_prefetch(&table->buckets[place.first]);
+	cpu_prefetch(&table->buckets[place.second]);
+}
+
+static struct flow *entry_take(struct flow_table *table)
+{
+	struct flow *flow;
+
+	if (table->free != FLOW_NONE) {
+		flow = &table->entries[table->free];
+		table->free = flow->opening;
+	} else {
+		flow = &table->entries[table->high_water];
+		table->high_water++;
+	}
+	table->count++;
+	return flow;
+}
+
+struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+	struct bucket *bucket = &table->buckets[place.first];
+	struct bucket *other = &table->buckets[place.second];
+	struct flow *flow;
+	unsigned slot;
+
+	if (bucket_room(bucket) < bucket_room(other))
+		bucket = other;
+	if (table->count == table->capacity || bucket_room(bucket) == 0)
+		return NULL;
+	flow = entry_take(table);
+	memset(flow, 0, sizeof(*flow));
+	flow->key = *key;
+	slot = lane_first(bucket_match(bucket, 0));
+	bucket->tags[slot] = place.tag;
+	bucket->index[slot] = flow_table_index(table, flow);
+	return flow;
+}
+
+static bool bucket_unlink(struct bucket *bucket, uint16_t tag, uint32_t index)
+{
+	uint64_t lanes = bucket_match(bucket, tag);
+
+	for (; lanes != 0; lanes &= lanes - 1) {
+		unsigned slot = lane_first(lanes);
+
+		if (bucket->index[slot] == index) {
+			bucket->tags[slot] = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+	uint32_t index = flow_table_index(table, flow);
+
+	CHECK(bucket_unlink(&table->buckets[place.first], place.tag, index) ||
+		bucket_unlink(&table->buckets[place.second], place.tag, index));
+	flow->key.zero[0] = FREE_MARK;
+	flow->opening = table->free;
+	table->free = index;
+	table->count--;
+}
+
+uint32_t flow_table_count(const struct flow_table *table)
+{
+	return table->count;
+}
+
+uint32_t flow_table_capacity(const struct flow_table *table)
+{
+	return table->capacity;
+}
+
+uint32_t flow_table_index(const struct flow_table *table, const struct flow *flow)
+{
+	return (uint32_t)(flow - table->entries);
+}
+
+struct flow *flow_table_at(struct flow_table *table, uint32_t index)
+{
+	struct flow *flow;
+
+	if (index >= table->high_water)
+		return NULL;
+	flow = &table->entries[index];
+	return flow->key.zero[0] == FREE_MARK ? NULL : flow;
+}
+
+uint32_t flow_table_high_water(const struct flow_table *table)
+{
+	return table->high_water;
+}
+
+static unsigned bucket_entries(
+	struct flow_table *table, const struct bucket *bucket, struct flow **out)
+{
+	unsigned count = 0;
+
+	for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
+		if (bucket->tags[slot] != 0)
+			out[count++] = &table->entries[bucket->index[slot]];
+	return count;
+}
+
+unsigned flow_table_candidates(
+	struct flow_table *table, uint64_t hash, struct flow *out[FLOW_TABLE_CANDIDATES])
+{
+	struct place place = place_of(table, hash);
+	unsigned count = bucket_entries(table, &table->buckets[place.first], out);
+
+	return count + bucket_entries(table, &table->buckets[place.second], out + count);
+}

@@ -1,0 +1,48 @@
+// The flow table of one worker: fixed capacity, keyed hash, bounded probes, no allocation.
+#pragma once
+
+#include "flow/flow.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct flow_table;
+
+#define FLOW_TABLE_CAPACITY_MAX (1u << 27)
+
+// Bytes of memory a table of `capacity` flows (1..FLOW_TABLE_CAPACITY_MAX) takes.
+size_t flow_table_bytes(uint32_t capacity);
+
+// Makes a table in `memory`: flow_table_bytes(capacity) bytes, cache-line aligned, zeroed (fresh
+// pages from the kernel are), which the caller keeps and frees. Touches no page per flow: pages
+// come as flows do.
+struct flow_table *flow_table_init(void *memory, uint32_t capacity);
+
+// The flow with this key, or NULL. `hash` = flow_key_hash(key).
+struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key, uint64_t hash);
+
+// Prefetches what flow_table_find() will touch first.
+void flow_table_prefetch(const struct flow_table *table, uint64_t hash);
+
+// Takes a free entry, sets its key, zeroes the rest, links it. NULL where the table, or both
+// buckets of the hash, are full. The key must not be present.
+struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash);
+
+// Unlinks and frees an entry.
+void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t hash);
+
+uint32_t flow_table_count(const struct flow_table *table);
+uint32_t flow_table_capacity(const struct flow_table *table);
+
+// Index of an entry, for handles; and back: NULL where the entry is free or outside the range.
+uint32_t flow_table_index(const struct flow_table *table, const struct flow *flow);
+struct flow *flow_table_at(struct flow_table *table, uint32_t index);
+
+// For scans (ageing, eviction, dumps): entries with an index >= this were never used.
+uint32_t flow_table_high_water(const struct flow_table *table);
+
+// For eviction when an insert found both buckets of `hash` full: the entries in those buckets, at
+// most FLOW_TABLE_CANDIDATES. Returns how many.
+#define FLOW_TABLE_CANDIDATES 16
+unsigned flow_table_candidates(
+	struct flow_table *table, uint64_t hash, struct flow *out[FLOW_TABLE_CANDIDATES]);

@@ -1,0 +1,149 @@
+// Flows per source prefix.
+//
+// One array of slots, a power of two and at least twice `entries`, so it is never more than half
+// full; linear probing from a keyed hash of the prefix. A slot with count 0 is empty. Removal moves
+// later members of the run back into the gap (no tombstones), so a look-up ends at the first empty
+// slot, after PROBES_MAX slots at the latest: a prefix that would lie further away is refused.
+// Moving back only ever brings a prefix nearer to its home, so what was found stays found.
+#include "limit/prefix_limit.h"
+
+#include "base/check.h"
+
+#include <string.h>
+
+#define PROBES_MAX 128
+
+// The prefix length is part of the key: a reload that changes it must not mix the old counts with
+// the new ones.
+struct slot {
+	struct addr prefix;
+	uint32_t count; // flows; 0: empty
+	uint32_t home;	// hash: home slot = home & mask
+	uint32_t bits;	// of the 16-byte form
+	uint32_t spare;
+};
+_Static_assert(sizeof(struct slot) == 32, "two slots per cache line");
+
+struct prefix_limit {
+	struct siphash_key key;
+	uint32_t entries;
+	uint32_t used; // slots with count > 0
+	uint32_t mask;
+	uint32_t spare;
+	struct slot slots[];
+};
+
+static uint32_t slot_count(uint32_t entries)
+{
+	uint32_t slots = 2;
+
+	while (slots / 2 < entries)
+		slots *= 2;
+	return slots;
+}
+
+size_t prefix_limit_bytes(uint32_t entries)
+{
+	return sizeof(struct prefix_limit) + (size_t)slot_count(entries) * sizeof(struct slot);
+}
+
+struct prefix_limit *prefix_limit_init(void *memory, uint32_t entries, struct siphash_key key)
+{
+	struct prefix_limit *limit = memory;
+
+	CHECK(entries >= 1 && entries <= PREFIX_LIMIT_ENTRIES_MAX);
+	limit->key = key;
+	limit->entries = entries;
+	limit->used = 0;
+	limit->mask = slot_count(entries) - 1;
+	return limit;
+}
+
+// The slot, with count 0, that stands for addr's prefix.
+static struct slot slot_make(
+	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+{
+	unsigned bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
+	struct slot slot = {.prefix = addr_mask(addr, bits), .bits = bits};
+
+	slot.home = (uint32_t)siphash13(limit->key, &slot.prefix, sizeof(slot.prefix));
+	return slot;
+}
+
+static bool slot_is(const struct slot *slot, const struct slot *wanted)
+{
+	return slot->home == wanted->home && slot->bits == wanted->bits &&
+	       addr_equal(&slot->prefix, &wanted->prefix);
+}
+
+// Index of the slot that has the prefix, or of the empty one where it belongs; UINT32_MAX where
+// neither is near enough.
+static uint32_t slot_find(const struct prefix_limit *limit, const struct slot *wanted)
+{
+	for (uint32_t probe = 0; probe < PROBES_MAX; probe++) {
+		uint32_t index = (wanted->home + probe) & limit->mask;
+		const struct slot *slot = &limit->slots[index];
+
+		if (slot->count == 0 || slot_is(slot, wanted))
+			return index;
+	}
+	return UINT32_MAX;
+}
+
+bool prefix_limit_take(struct prefix_limit *limit, const struct addr *addr, unsigned bits4,
+	unsigned bits6, uint32_t max)
+{
+	struct slot wanted = slot_make(limit, addr, bits4, bits6);
+	uint32_t index = slot_find(limit, &wanted);
+
+	if (index == UINT32_MAX || limit->slots[index].count >= max)
+		return false;
+	if (limit->slots[index].count == 0) {
+		if (limit->used == limit->entries)
+			return false;
+		limit->slots[index] = wanted;
+		limit->used++;
+	}
+	limit->slots[index].count++;
+	return true;
+}
+
+// Empties a slot and closes the gap: a later slot of the run may move into it unless its home lies
+// between the gap (exclusive) and itself.
+static void slot_remove(struct prefix_limit *limit, uint32_t gap)
+{
+	for (uint32_t index = (gap + 1) & limit->mask; limit->slots[index].count != 0;
+		index = (index + 1) & limit->mask) {
+		uint32_t from_home = (index - limit->slots[index].home) & limit->mask;
+		uint32_t from_gap = (index - gap) & limit->mask;
+
+		if (from_home >= from_gap) {
+			limit->slots[gap] = limit->slots[index];
+			gap = index;
+		}
+	}
+	limit->slots[gap].count = 0;
+	limit->used--;
+}
+
+void prefix_limit_give(
+	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+{
+	struct slot wanted = slot_make(limit, addr, bits4, bits6);
+	uint32_t index = slot_find(limit, &wanted);
+
+	CHECK(index != UINT32_MAX && limit->slots[index].count > 0);
+	if (limit->slots[index].count == 1)
+		slot_remove(limit, index);
+	else
+		limit->slots[index].count--;
+}
+
+uint32_t prefix_limit_count(
+	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+{
+	struct slot wanted = slot_make(limit, addr, bits4, bits6);
+	uint32_t index = slot_find(limit, &wanted);
+
+	return index == UINT32_MAX ? 0 : limit->slots[index].count;
+}

@@ -1,0 +1,81 @@
+#include "service/service.h"
+
+// A service matches as a rule row does, with any source: one meaning of "icmp", families and sides.
+static bool service_matches(const struct service *service, const struct rule_query *query)
+{
+	struct rule_row row = {
+		.dport_low = service->port_low,
+		.dport_high = service->port_high,
+		.sport_high = UINT16_MAX,
+		.protocol = service->protocol,
+		.from = service->from,
+	};
+
+	for (unsigned i = 0; i < service->to_count; i++) {
+		row.dst = service->to[i];
+		if (rule_row_matches(&row, query))
+			return true;
+	}
+	return false;
+}
+
+uint16_t service_find(const struct service *services, unsigned count, const struct addr *dst,
+	uint16_t dport, uint8_t ip_protocol, unsigned side)
+{
+	const struct rule_query query = {
+		.src = *dst, // rows made here take any source
+		.dst = *dst,
+		.dport = dport,
+		.protocol = ip_protocol,
+		.side = (uint8_t)side,
+	};
+
+	for (unsigned i = 0; i < count; i++)
+		if (service_matches(&services[i], &query))
+			return (uint16_t)i;
+	return SERVICE_NONE;
+}
+
+// No window scaling is less than a shift of 0: one server without it means none is announced.
+static uint8_t wscale_least(uint8_t a, uint8_t b)
+{
+	if (a == OPTIONS_WSCALE_NONE || b == OPTIONS_WSCALE_NONE)
+		return OPTIONS_WSCALE_NONE;
+	return a < b ? a : b;
+}
+
+// What `from` knows, where `bits` names it, goes to `to`.
+static void profile_copy(struct profile *to, const struct profile *from, unsigned bits)
+{
+	if (bits & PROFILE_MSS)
+		to->mss = from->mss;
+	if (bits & PROFILE_WSCALE)
+		to->wscale = from->wscale;
+	if (bits & PROFILE_SACK)
+		to->sack = from->sack;
+	if (bits & PROFILE_TIMESTAMPS)
+		to->timestamps = from->timestamps;
+	if (bits & PROFILE_ECN)
+		to->ecn = from->ecn;
+	to->known |= (uint8_t)bits;
+}
+
+void profile_merge(struct profile *seen, const struct profile *now)
+{
+	struct profile least = {
+		.mss = now->mss < seen->mss ? now->mss : seen->mss,
+		.wscale = wscale_least(seen->wscale, now->wscale),
+		.sack = seen->sack && now->sack,
+		.timestamps = seen->timestamps && now->timestamps,
+		.ecn = seen->ecn && now->ecn,
+	};
+	unsigned both = seen->known & now->known;
+
+	profile_copy(seen, &least, both);
+	profile_copy(seen, now, now->known & ~both);
+}
+
+void profile_learn(struct profile *announced, const struct profile *seen)
+{
+	profile_copy(announced, seen, seen->known);
+}

@@ -1,0 +1,314 @@
+#include "common/client.h"
+
+#include "common/render.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define SOCKETS_PATTERN "/run/weir/*/console.sock"
+#define CHUNK_BYTES     65536
+#define ERROR_START     "{\"schema\":1,\"error\":" // how every refusal begins
+
+volatile sig_atomic_t client_cancelled;
+volatile sig_atomic_t client_closing;
+
+void client_init(struct client *client, const char *socket, bool json)
+{
+	*client = (struct client){
+		.socket = socket, .json = json, .out = stdout, .err = stderr, .fd = -1};
+}
+
+static void disconnect(struct client *client)
+{
+	if (client->fd >= 0)
+		close(client->fd);
+	client->fd = -1;
+	client->line_len = 0;
+}
+
+void client_finish(struct client *client)
+{
+	disconnect(client);
+	free(client->line);
+	client->line = NULL;
+	client->line_room = 0;
+}
+
+char *client_find_socket(const char *given, FILE *err)
+{
+	glob_t found = {.gl_pathc = 0};
+	char *path = NULL;
+
+	if (!given)
+		given = getenv("WEIR_SOCKET");
+	if (given && *given)
+		return strdup(given);
+	if (glob(SOCKETS_PATTERN, 0, NULL, &found) == 0 && found.gl_pathc == 1) {
+		path = strdup(found.gl_pathv[0]);
+	} else if (found.gl_pathc == 0) {
+		fprintf(err, "error: no running weir found: there is no %s\n", SOCKETS_PATTERN);
+		fprintf(err, "hint: name its socket with -s or WEIR_SOCKET\n");
+	} else {
+		fprintf(err, "error: more than one weir is running; choose one with -s:\n");
+		for (size_t i = 0; i < found.gl_pathc; i++)
+			fprintf(err, "  %s\n", found.gl_pathv[i]);
+	}
+	globfree(&found);
+	return path;
+}
+
+static int connect_socket(struct client *client)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (client->fd >= 0)
+		return 0;
+	if (strlen(client->socket) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	strcpy(address.sun_path, client->socket);
+	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (client->fd < 0)
+		return -1;
+	if (connect(client->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return 0;
+	disconnect(client);
+	return -1;
+}
+
+static bool interrupted(void)
+{
+	return errno == EINTR && !client_cancelled;
+}
+
+static int send_all(struct client *client, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t sent = send(client->fd, data, len, MSG_NOSIGNAL);
+
+		if (sent < 0 && interrupted())
+			continue;
+		if (sent < 0)
+			return -1;
+		data += sent;
+		len -= (size_t)sent;
+	}
+	return 0;
+}
+
+static int send_request(struct client *client, const char *key, const char *value)
+{
+	json_t *request = json_pack("{s:s}", key, value);
+	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	int rc = -1;
+
+	json_decref(request);
+	if (!text)
+		errno = EILSEQ; // not UTF-8
+	else
+		rc = send_all(client, text, strlen(text)) || send_all(client, "\n", 1) ? -1 : 0;
+	free(text);
+	return rc;
+}
+
+// Sends a request, over a new connection where the old one turns out to be dead (a restart).
+static int ask(struct client *client, const char *key, const char *value)
+{
+	bool reused = client->fd >= 0;
+
+	if (connect_socket(client))
+		return -1;
+	if (send_request(client, key, value) == 0)
+		return 0;
+	if (!reused || errno != EPIPE)
+		return -1;
+	disconnect(client);
+	return connect_socket(client) || send_request(client, key, value) ? -1 : 0;
+}
+
+// Reads more behind client->line. 0, or -1 with errno.
+static int receive(struct client *client)
+{
+	ssize_t got = -1;
+
+	if (client->line_room - client->line_len < CHUNK_BYTES) {
+		size_t room = 2 * client->line_room + CHUNK_BYTES;
+		char *grown = realloc(client->line, room);
+
+		if (!grown)
+			return -1;
+		client->line = grown;
+		client->line_room = room;
+	}
+	do
+		if (!client_cancelled)
+			got = recv(client->fd, client->line + client->line_len, CHUNK_BYTES, 0);
+	while (got < 0 && interrupted());
+	if (got == 0)
+		errno = ECONNRESET;
+	if (got <= 0)
+		return -1;
+	client->line_len += (size_t)got;
+	return 0;
+}
+
+// Length of the first line with its end, 0 where there is none yet. Looks from `from` on.
+static size_t line_len(const struct client *client, size_t from)
+{
+	const char *end = client->line_len > from ?
+				  memchr(client->line + from, '\n', client->line_len - from) :
+				  NULL;
+
+	return end ? (size_t)(end - client->line) + 1 : 0;
+}
+
+static void drop_front(struct client *client, size_t len)
+{
+	memmove(client->line, client->line + len, client->line_len - len);
+	client->line_len -= len;
+}
+
+// The answer as a document; NULL with errno where none came.
+static json_t *receive_document(struct client *client)
+{
+	json_error_t error;
+	json_t *document;
+	size_t len = 0, seen = 0;
+
+	while (!(len = line_len(client, seen))) {
+		seen = client->line_len;
+		if (receive(client))
+			return NULL;
+	}
+	document = json_loadb(client->line, len, 0, &error);
+	drop_front(client, len);
+	if (!document)
+		errno = EPROTO;
+	return document;
+}
+
+// Copies the answer to `out` as it comes, however long. Its first bytes tell a refusal.
+static enum client_status copy_document(struct client *client)
+{
+	const size_t start = strlen(ERROR_START);
+	enum client_status status = CLIENT_OK;
+	bool begun = false;
+	size_t end, part;
+
+	for (;;) {
+		end = line_len(client, 0);
+		if (!begun && (end || client->line_len >= start)) {
+			begun = true;
+			if (client->line_len >= start &&
+				memcmp(client->line, ERROR_START, start) == 0)
+				status = CLIENT_FAILED;
+		}
+		part = end ? end : begun ? client->line_len : 0;
+		if (part && fwrite(client->line, 1, part, client->out) != part)
+			return CLIENT_FAILED;
+		if (part)
+			drop_front(client, part);
+		if (end)
+			return fflush(client->out) ? CLIENT_FAILED : status;
+		if (receive(client))
+			return CLIENT_UNREACHABLE;
+	}
+}
+
+static enum client_status print_document(struct client *client, const char *command)
+{
+	json_t *document = receive_document(client);
+	enum client_status status = CLIENT_OK;
+
+	if (!document)
+		return CLIENT_UNREACHABLE;
+	if (json_object_get(document, "error")) {
+		fflush(client->out);
+		render_error(document, command, client->err);
+		status = CLIENT_FAILED;
+	} else {
+		render_document(document, client->out);
+		if (fflush(client->out))
+			status = CLIENT_FAILED;
+	}
+	json_decref(document);
+	return status;
+}
+
+enum client_status client_command(struct client *client, const char *command)
+{
+	enum client_status status = CLIENT_UNREACHABLE;
+	bool reused = client->fd >= 0;
+
+	client_cancelled = 0;
+	if (ask(client, "command", command) == 0)
+		status = client->json ? copy_document(client) : print_document(client, command);
+	if (status != CLIENT_UNREACHABLE)
+		return status;
+	disconnect(client);
+	if (client_cancelled) {
+		fprintf(client->err, "cancelled\n");
+		return CLIENT_FAILED;
+	}
+	fprintf(client->err, "error: %s weir at %s: %s\n", reused ? "lost" : "cannot reach",
+		client->socket, strerror(errno));
+	return status;
+}
+
+json_t *client_complete(struct client *client, const char *text)
+{
+	json_t *document = NULL;
+	json_t *words;
+
+	client_cancelled = 0;
+	if (ask(client, "complete", text) == 0)
+		document = receive_document(client);
+	if (!document) {
+		disconnect(client);
+		return NULL;
+	}
+	words = json_incref(json_object_get(document, "complete"));
+	json_decref(document);
+	return words;
+}
+
+bool client_is_quit(const char *command)
+{
+	size_t len;
+
+	command += strspn(command, " \t");
+	len = strcspn(command, " \t\n");
+	if (command[len + strspn(command + len, " \t\n")])
+		return false;
+	return len == 4 && (memcmp(command, "quit", 4) == 0 || memcmp(command, "exit", 4) == 0);
+}
+
+enum client_status client_batch(struct client *client, FILE *file)
+{
+	enum client_status status = CLIENT_OK;
+	char *line = NULL;
+	size_t room = 0;
+
+	while (status == CLIENT_OK && getline(&line, &room, file) >= 0) {
+		char *start = line + strspn(line, " \t\r\n");
+
+		line[strcspn(line, "\r\n")] = '\0';
+		if (*start == '\0' || *start == '#')
+			continue;
+		if (client_is_quit(start))
+			break;
+		status = client_command(client, start);
+	}
+	if (status == CLIENT_OK && ferror(file) && !client_closing) {
+		fprintf(client->err, "error: cannot read the commands: %s\n", strerror(errno));
+		status = CLIENT_FAILED;
+	}
+	free(line);
+	return status;
+}

@@ -1,0 +1,157 @@
+// The steps of a start stand in one table, in order; each has its undo, and whatever ends the
+// process runs the undos of the steps that were done, backwards. A step that fails says why in one
+// line and has undone its own part.
+#include "weir/boot.h"
+
+#include "base/check.h"
+#include "base/error.h"
+#include "common/log.h"
+#include "weir/console/console.h"
+#include "weir/control.h"
+#include "weir/eal.h"
+#include "weir/node.h"
+#include "weir/port.h"
+#include "weir/runtime.h"
+#include "weir/worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct step {
+	int (*start)(struct node *node);
+	void (*stop)(struct node *node); // NULL: nothing to undo
+};
+
+// Prints what is wrong with the configuration, all of it. Errors of the file are for the person who
+// wrote it: no time stamp in front.
+static int config_load(struct node *node)
+{
+	struct config_errors errors = {0};
+
+	node->config = node_read_config(node, &errors);
+	for (unsigned i = 0; i < errors.count; i++)
+		fprintf(stderr, "%s\n", errors.list[i].text);
+	config_errors_free(&errors);
+	return node->config ? 0 : -ERR_MALFORMED;
+}
+
+static void config_unload(struct node *node)
+{
+	config_free(node->config);
+	node->config = NULL;
+}
+
+static int log_start(struct node *node)
+{
+	const struct log_options options = {
+		.ident = "weir",
+		.level = node->config->log_level,
+		.to = node->config->log_to,
+		.folder = node->config->runtime,
+		.quiet = node->interactive,
+	};
+
+	if (log_open(&options)) {
+		log_error("the log \"%s\" (level \"%s\") cannot be opened", node->config->log_to,
+			node->config->log_level);
+		return -ERR_MISSING;
+	}
+	log_info("weir %s starts node=%s config=%s sha256=%s", WEIR_VERSION, node->config->node,
+		node->file, node->config->sha256);
+	return 0;
+}
+
+static void log_stop(struct node *node)
+{
+	(void)node;
+	log_info("weir ends");
+	log_close();
+}
+
+// What makes this run unlike any other: the key of the flow tables and the first value of the
+// cluster counter, a multiple of 4 so that m.SYN's T0 starts with 0.
+static int identity_start(struct node *node)
+{
+	uint32_t base;
+
+	if (getrandom(node->table_key, sizeof(node->table_key), 0) < 0 ||
+		getrandom(&base, sizeof(base), 0) < 0) {
+		log_error("the system has no randomness");
+		return -ERR_CRYPTO;
+	}
+	node->start_ns = node_now_ns();
+	node->reload_ns = node->start_ns;
+	node->tick_base = (base & 0x0ffffffc) + 4;
+	node->generation = 1;
+	node->worker_count = node->config->eal.workers;
+	return bell_init(&node->bell);
+}
+
+static void identity_stop(struct node *node)
+{
+	explicit_bzero(node->table_key, sizeof(node->table_key));
+	bell_finish(&node->bell);
+}
+
+// Signals wait until the loop can answer them (control_start), so that one during the start undoes
+// the steps, too. Threads made in between inherit this: signals go to the main thread.
+static int signals_hold(struct node *node)
+{
+	sigset_t set;
+
+	(void)node;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	return sigprocmask(SIG_BLOCK, &set, NULL) ? -ERR_RANGE : 0;
+}
+
+static const struct step steps[] = {
+	{config_load, config_unload},
+	{ports_prepare, ports_forget},
+	{runtime_claim, runtime_release},
+	{signals_hold, NULL},
+	{log_start, log_stop},
+	{identity_start, identity_stop},
+	{eal_start, eal_stop},
+	{ports_start, ports_stop},
+	{workers_init, workers_finish},
+	{control_init, control_finish},
+	{workers_launch, workers_join},
+	{control_start, control_stop},
+	{console_start, console_stop},
+};
+
+int boot_run(struct node *node)
+{
+	unsigned done = 0;
+
+	while (done < ARRAY_LEN(steps) && steps[done].start(node) == 0)
+		done++;
+	bool all = done == ARRAY_LEN(steps);
+	if (all)
+		control_run(node);
+	while (done-- > 0) {
+		if (steps[done].stop)
+			steps[done].stop(node);
+	}
+	return all ? 0 : 1;
+}
+
+int boot_check(struct node *node)
+{
+	if (config_load(node))
+		return 1;
+	int error = ports_prepare(node);
+	if (!error) {
+		printf("%s: ok ports=%u services=%u rules=%u sha256=%s\n", node->file,
+			node->config->port_count, node->config->policy->service_count,
+			node->config->policy->rule_count, node->config->sha256);
+		ports_forget(node);
+	}
+	config_unload(node);
+	return error ? 1 : 0;
+}

@@ -1,0 +1,103 @@
+// Shared by the parts of the control core: control.c (loop, mail), keys.c (counter, keys, profiles),
+// reload.c (policies), request.c (questions to workers), link.c (links). One thread runs them all.
+#pragma once
+
+#include "weir/control.h"
+#include "weir/node.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONTROL_EPOCHS       4 // the previous, this and the next epoch, slot e mod 4
+#define CONTROL_REQUESTS_MAX 256
+#define CONTROL_RETIRED_MAX  8
+
+struct event;
+
+// keys.c: one epoch as it was posted to the workers.
+struct epoch_post {
+	uint32_t epoch;
+	bool valid;
+	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
+};
+
+struct keys {
+	uint8_t secret[32];
+	uint32_t next; // epoch to be posted next
+	struct epoch_post epochs[CONTROL_EPOCHS];
+	struct profile seen[SERVICE_COUNT_MAX]; // by id, since the last post
+};
+
+// reload.c: a configuration that was replaced and is freed once every worker gave its policy back.
+struct retired {
+	struct config *config;
+	unsigned returned; // workers
+};
+
+struct install {
+	struct retired retired[CONTROL_RETIRED_MAX];
+	unsigned retired_count;
+	unsigned pending[NODE_WORKERS_MAX]; // policies posted to the worker and not answered yet
+	uint64_t queue_bytes;               // limits.queue_total_bytes the engines were made with
+};
+
+// request.c
+struct request {
+	uint64_t token; // 0: free
+	unsigned worker;
+	uint64_t deadline_ns;
+	control_reply *reply;
+	void *argument;
+};
+
+struct requests {
+	struct request list[CONTROL_REQUESTS_MAX];
+	uint64_t asked;
+};
+
+// control.c
+struct busy {
+	uint64_t total, busy; // cycles at the last sample
+	double ratio;
+};
+
+struct control {
+	struct event *signals[3];
+	struct event *mail;   // the control core's bell
+	struct event *timer;
+	struct event *links;  // netlink socket
+	int link_socket;
+	bool announced;       // "forwarding" was logged
+	uint64_t sampled_ns;
+	struct busy busy[NODE_WORKERS_MAX];
+	struct keys keys;
+	struct install install;
+	struct requests requests;
+};
+
+// True where each worker's mailbox has room for `count` messages.
+bool control_has_room(const struct node *node, unsigned count);
+
+// Posts a copy of `message` to every worker. Asked for room before.
+void control_broadcast(struct node *node, const struct message *message);
+
+int keys_start(struct node *node);  // posts the epochs around now
+void keys_stop(struct node *node);
+void keys_tick(struct node *node);  // each timer tick: posts the next epoch in time
+void keys_learn(struct node *node, uint16_t id, const struct profile *now);
+// The policy changed from `old` to node->config->policy: services whose configured profile changed
+// announce that from now on. Posts the epochs again (CONTROL_EPOCHS messages).
+void keys_remap(struct node *node, const struct policy *old);
+
+int install_start(struct node *node); // posts the first policy
+void install_stop(struct node *node);
+void install_returned(struct node *node, unsigned worker, const struct policy *policy);
+// True where no worker has a policy still to answer.
+bool install_done(const struct node *node);
+
+void requests_answer(struct node *node, const struct message *reply);
+void requests_expire(struct node *node, uint64_t now_ns); // UINT64_MAX: all of them
+
+int links_start(struct node *node);
+void links_stop(struct node *node);
+void links_refresh(struct node *node);

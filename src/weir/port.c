@@ -1,0 +1,242 @@
+// Which ports there are: device strings, pairs, and the one pool all packets live in. Made by the
+// main thread before workers run; afterwards only the link fields change, by the control core.
+#include "weir/port.h"
+
+#include "base/error.h"
+#include "common/log.h"
+#include "flow/key.h"
+#include "weir/node.h"
+#include "weir/port_internal.h"
+#include "weir/worker.h"
+#include "weir/xdp.h"
+
+#include <inttypes.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_lcore.h>
+#include <rte_mbuf.h>
+
+#define POOL_CACHE         256 // buffers kept by each worker
+#define POOL_SHARE_PERCENT 80  // of eal.memory_mb; the rest is DPDK's own
+#define POOL_SPARE         1024
+
+struct kind_name {
+	const char *prefix;
+	enum port_kind kind;
+	bool has_target;
+};
+
+static const struct kind_name kinds[] = {
+	{"pci", PORT_PCI, true},
+	{"af_packet", PORT_AF_PACKET, true},
+	{"af_xdp", PORT_AF_XDP, true},
+	{"memif", PORT_MEMIF, true},
+	{"ring", PORT_RING, true},
+	{"pcap", PORT_PCAP, true},
+	{"null", PORT_NULL, false},
+	{"tap", PORT_TAP, true},
+};
+
+static const struct kind_name *find_kind(const char *device, size_t len)
+{
+	for (unsigned i = 0; i < RTE_DIM(kinds); i++) {
+		if (strlen(kinds[i].prefix) == len && memcmp(kinds[i].prefix, device, len) == 0)
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+int port_parse(struct port *port, const struct config_port *config)
+{
+	size_t len = strcspn(config->device, ":");
+	const struct kind_name *kind = find_kind(config->device, len);
+	const char *target = config->device[len] == ':' ? config->device + len + 1 : "";
+
+	if (!kind || kind->has_target != (*target != '\0'))
+		return -ERR_MALFORMED;
+	*port = (struct port){.config = config, .kind = kind->kind, .target = target};
+	return 0;
+}
+
+const char *port_interface(const struct port *port)
+{
+	bool is_kernel = port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP ||
+		port->kind == PORT_TAP;
+
+	return is_kernel ? port->target : NULL;
+}
+
+uint32_t port_room_bytes(const struct port *port)
+{
+	// A kernel ring's frame begins with its own header and what the driver reserves.
+	const uint32_t kernel_bytes = 128;
+
+	return RTE_ALIGN_CEIL(port->config->mtu + PORT_ETHER_BYTES + kernel_bytes, 2048);
+}
+
+// The n-th port of a side, or NULL.
+static struct port *nth_port(const struct node *node, uint8_t side, unsigned n)
+{
+	for (unsigned i = 0; i < node->port_count; i++) {
+		if (node->ports[i].config->side == side && n-- == 0)
+			return &node->ports[i];
+	}
+	return NULL;
+}
+
+// The n-th outside port pairs with the n-th inside port.
+static int pair_ports(struct node *node)
+{
+	for (unsigned n = 0;; n++) {
+		struct port *outside = nth_port(node, SIDE_OUTSIDE, n);
+		struct port *inside = nth_port(node, SIDE_INSIDE, n);
+
+		if (!outside && !inside)
+			return 0;
+		if (!outside || !inside) {
+			log_error("port %s has no partner: there must be as many outside as inside "
+				  "ports",
+				(outside ? outside : inside)->config->name);
+			return -ERR_MISSING;
+		}
+		outside->peer = (unsigned)(inside - node->ports);
+		inside->peer = (unsigned)(outside - node->ports);
+	}
+}
+
+// Two ports on one device would each take half of its packets. The two ends of a ring are two.
+static int refuse_twice(const struct node *node)
+{
+	for (unsigned i = 0; i < node->port_count; i++) {
+		for (unsigned j = i + 1; j < node->port_count; j++) {
+			const struct port *a = &node->ports[i], *b = &node->ports[j];
+
+			if (a->kind == PORT_RING || a->kind == PORT_NULL || a->kind == PORT_PCAP)
+				continue;
+			if (strcmp(a->target, b->target) == 0) {
+				log_error("ports %s and %s use the same device %s", a->config->name,
+					b->config->name, a->target);
+				return -ERR_EXISTS;
+			}
+		}
+	}
+	return 0;
+}
+
+int ports_prepare(struct node *node)
+{
+	const struct config *config = node->config;
+
+	node->ports = calloc(config->port_count ? config->port_count : 1, sizeof(*node->ports));
+	if (!node->ports)
+		return -ERR_MEMORY;
+	node->port_count = config->port_count;
+	for (unsigned i = 0; i < config->port_count; i++) {
+		if (port_parse(&node->ports[i], &config->ports[i])) {
+			log_error("port %s: \"%s\" is no device: pci:ADDRESS af_packet:IF "
+				  "af_xdp:IF memif:SOCKET ring:NAME pcap:FILE[,loop] null tap:IF",
+				config->ports[i].name, config->ports[i].device);
+			goto fail;
+		}
+		uint32_t bytes = (uint32_t)config->ports[i].mtu + PORT_ETHER_BYTES;
+		if (bytes > node->frame_bytes)
+			node->frame_bytes = (uint16_t)bytes;
+	}
+	if (pair_ports(node) || refuse_twice(node))
+		goto fail;
+	return 0;
+fail:
+	ports_forget(node);
+	return -ERR_MALFORMED;
+}
+
+void ports_forget(struct node *node)
+{
+	free(node->ports);
+	node->ports = NULL;
+	node->port_count = 0;
+}
+
+void ports_adopt(struct node *node)
+{
+	for (unsigned i = 0; i < node->port_count; i++) {
+		struct port *port = &node->ports[i];
+		const struct config_port *config = &node->config->ports[i];
+
+		port->target = config->device + (port->target - port->config->device);
+		port->config = config;
+	}
+}
+
+// Buffers that can be away from the pool at one time: in devices, in workers, between workers.
+static uint32_t pool_buffers(const struct node *node)
+{
+	uint32_t workers = node->worker_count;
+	uint32_t devices = node->port_count * workers * 2 * PORT_DESCRIPTORS;
+	uint32_t between = 2 * workers * (workers - 1) * WORKER_HANDOVER_SLOTS;
+	uint32_t each = 2 * POOL_CACHE + 4 * ENGINE_BATCH_MAX;
+
+	return devices + between + workers * each + POOL_SPARE;
+}
+
+static int make_pool(struct node *node)
+{
+	uint32_t room = 0;
+
+	for (unsigned i = 0; i < node->port_count; i++)
+		room = RTE_MAX(room, port_room_bytes(&node->ports[i]));
+	uint32_t buffers = pool_buffers(node);
+	uint16_t data_bytes = (uint16_t)(RTE_PKTMBUF_HEADROOM + room);
+	uint64_t each = rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + data_bytes, 0, NULL);
+	uint64_t bytes = buffers * each;
+	uint64_t share = (uint64_t)node->config->eal.memory_mb * (1 << 20) / 100 * POOL_SHARE_PERCENT;
+
+	if (bytes <= share)
+		node->pool = rte_pktmbuf_pool_create(
+			"packets", buffers, POOL_CACHE, 0, data_bytes, rte_socket_id());
+	if (!node->pool) {
+		log_error("eal.memory_mb = %u does not hold the %u packet buffers of %u bytes that "
+			  "%u port(s) and %u worker(s) need: set it to %" PRIu64,
+			node->config->eal.memory_mb, buffers, data_bytes, node->port_count,
+			node->worker_count, (bytes * 100 / POOL_SHARE_PERCENT >> 20) + 1);
+		return -ERR_MEMORY;
+	}
+	return 0;
+}
+
+int ports_start(struct node *node)
+{
+	unsigned done = 0;
+
+	if (make_pool(node))
+		return -ERR_MEMORY;
+	while (done < node->port_count) {
+		struct port *port = &node->ports[done];
+
+		if (port_device_start(node, port))
+			break;
+		const char *interface = port_interface(port);
+		port->ifindex = interface ? (int)if_nametoindex(interface) : 0;
+		done++;
+	}
+	xdp_guard(node);
+	if (done == node->port_count)
+		return 0;
+	ports_stop(node);
+	return -ERR_MISSING;
+}
+
+void ports_stop(struct node *node)
+{
+	for (unsigned i = node->port_count; i-- > 0;) {
+		if (node->ports[i].started)
+			port_device_stop(&node->ports[i]);
+	}
+	xdp_unguard();
+	rte_mempool_free(node->pool);
+	node->pool = NULL;
+}

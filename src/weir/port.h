@@ -1,0 +1,62 @@
+// Ports: a device string of the configuration becomes a DPDK device, started, with queues for the
+// workers. `pci:` and `af_packet:`, `af_xdp:`, `memif:`, `ring:`, `pcap:`, `null`, `tap:` differ
+// here and nowhere else.
+#pragma once
+
+#include "cfg/config.h"
+#include "base/counter.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct node;
+
+#define PORT_BURST       32
+#define PORT_QUEUES_MAX  64
+#define PORT_ETHER_BYTES 26 // Ethernet header, two tags, and four bytes to spare
+
+enum port_kind {
+	PORT_PCI = 0,
+	PORT_AF_PACKET,
+	PORT_AF_XDP,
+	PORT_MEMIF,
+	PORT_RING,
+	PORT_PCAP,
+	PORT_NULL,
+	PORT_TAP,
+};
+
+struct port {
+	// boot
+	const struct config_port *config; // name, device, side, mtu
+	enum port_kind kind;
+	const char *target;   // behind the colon of the device string: interface, address, file
+	char vdev[32];        // DPDK's name of the device
+	uint16_t id;          // DPDK's number of it
+	unsigned peer;        // index of the port packets from here are forwarded to
+	uint16_t rx_queues;   // worker rx_worker + q polls queue q
+	unsigned rx_worker;
+	uint16_t tx_queues;   // worker w sends on queue w; with a single one tx_worker sends for all
+	unsigned tx_worker;
+	int ifindex;          // kernel interface it lives on, 0: none
+	bool opened, started; // what there is to undo
+	bool promiscuous_set;
+	// control
+	bool link;
+	bool link_forced_down; // by follow_link
+};
+
+// Finds kind and target of a device string. 0 or -ERR_MALFORMED.
+int port_parse(struct port *port, const struct config_port *config);
+
+// Name of the kernel interface the port lives on, or NULL.
+const char *port_interface(const struct port *port);
+
+// Boot steps. ports_prepare() parses device strings and pairs the ports, without privilege or DPDK:
+// the EAL arguments come from it. ports_start() creates, configures and starts the devices.
+int ports_prepare(struct node *node);
+void ports_forget(struct node *node);
+// The configuration was replaced by one with the same ports: points at its texts.
+void ports_adopt(struct node *node);
+int ports_start(struct node *node);
+void ports_stop(struct node *node);

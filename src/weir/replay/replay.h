@@ -1,0 +1,36 @@
+// `weir replay`: a capture through the same engine as the live path, without root, interfaces or
+// DPDK. Time is the capture's; with a seed nothing is random, so the written capture is the same
+// byte for byte. INTERFACE section 2 has the options and the keys of the JSON.
+#pragma once
+
+#include "base/addr.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define REPLAY_PREFIXES_MAX 64
+
+struct replay_options {
+	const char *config_file;
+	const char **sets;
+	unsigned set_count;
+	const char *in;		// one capture: sides by address
+	const char *in_outside; // or one for each side
+	const char *in_inside;
+	struct prefix inside[REPLAY_PREFIXES_MAX]; // sources on the inside, with `in`
+	unsigned inside_count;
+	const char *write;   // pcapng of what left and what was dropped; NULL: none
+	const char *json;    // report; NULL: standard output
+	const char *command; // as typed, for the report
+	uint32_t loops;	     // at least 1
+	double pace;	     // multiple of the capture's own speed; 0: as fast as it goes
+	bool fresh;	     // forget all flows between loops
+	bool seeded;
+	uint64_t seed;
+};
+
+// argv[0] is the subcommand. Returns the exit status.
+int replay_main(int argc, char **argv);
+
+// 0, or 1 after an error message.
+int replay_run(const struct replay_options *options);

@@ -1,0 +1,197 @@
+// The command line of `weir replay`.
+#include "weir/replay/replay.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EXIT_USAGE    2
+#define COMMAND_BYTES 4096
+
+enum option_letter {
+	OPTION_IN = 256,
+	OPTION_IN_OUTSIDE,
+	OPTION_IN_INSIDE,
+	OPTION_INSIDE,
+	OPTION_LOOP,
+	OPTION_PACE,
+	OPTION_FRESH,
+	OPTION_SEED,
+	OPTION_RAW,
+	OPTION_WRITE,
+	OPTION_JSON,
+	OPTION_HTML,
+	OPTION_SET,
+};
+
+static const struct option names[] = {
+	{"in", required_argument, NULL, OPTION_IN},
+	{"in-outside", required_argument, NULL, OPTION_IN_OUTSIDE},
+	{"in-inside", required_argument, NULL, OPTION_IN_INSIDE},
+	{"inside", required_argument, NULL, OPTION_INSIDE},
+	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"pace", required_argument, NULL, OPTION_PACE},
+	{"fresh", no_argument, NULL, OPTION_FRESH},
+	{"seed", required_argument, NULL, OPTION_SEED},
+	{"raw", no_argument, NULL, OPTION_RAW},
+	{"write", required_argument, NULL, OPTION_WRITE},
+	{"json", required_argument, NULL, OPTION_JSON},
+	{"html", required_argument, NULL, OPTION_HTML},
+	{"set", required_argument, NULL, OPTION_SET},
+	{NULL, 0, NULL, 0},
+};
+
+static int usage(const char *why, const char *what)
+{
+	fprintf(stderr, "weir: replay: %s%s%s\n", why, what ? ": " : "", what ? what : "");
+	fprintf(stderr, "usage: weir replay -c FILE (--in X.pcap [--inside PREFIX]... |"
+			" --in-outside X.pcap --in-inside Y.pcap)\n"
+			"       [--loop N] [--pace max|wire|xK] [--fresh] [--seed S] [--raw]"
+			" [--write OUT.pcapng] [--json OUT.json] [--set PATH=VALUE]...\n");
+	return EXIT_USAGE;
+}
+
+static bool parse_number(const char *text, uint64_t most, uint64_t *out)
+{
+	char *end;
+
+	errno = 0;
+	*out = strtoull(text, &end, 0);
+	return errno == 0 && end != text && *end == '\0' && text[0] != '-' && *out <= most;
+}
+
+static bool parse_pace(const char *text, double *pace)
+{
+	char *end;
+
+	if (strcmp(text, "max") == 0) {
+		*pace = 0;
+		return true;
+	}
+	if (strcmp(text, "wire") == 0) {
+		*pace = 1;
+		return true;
+	}
+	if (text[0] != 'x')
+		return false;
+	*pace = strtod(text + 1, &end);
+	return end != text + 1 && *end == '\0' && *pace > 0;
+}
+
+static const char *take_inside(struct replay_options *options, const char *text)
+{
+	if (options->inside_count == REPLAY_PREFIXES_MAX)
+		return "too many --inside prefixes";
+	if (prefix_parse(&options->inside[options->inside_count], text))
+		return "--inside takes ADDRESS/BITS without host bits";
+	options->inside_count++;
+	return NULL;
+}
+
+static const char *take_number(struct replay_options *options, int letter)
+{
+	uint64_t number;
+
+	if (letter == OPTION_LOOP) {
+		if (!parse_number(optarg, 1000000, &number) || number == 0)
+			return "--loop takes a number from 1 to 1000000";
+		options->loops = (uint32_t)number;
+		return NULL;
+	}
+	if (!parse_number(optarg, INT64_MAX, &options->seed))
+		return "--seed takes a number";
+	options->seeded = true;
+	return NULL;
+}
+
+// NULL, or what is wrong.
+static const char *take(struct replay_options *options, int letter)
+{
+	switch (letter) {
+	case 'c':
+		options->config_file = optarg;
+		return NULL;
+	case OPTION_IN:
+		options->in = optarg;
+		return NULL;
+	case OPTION_IN_OUTSIDE:
+		options->in_outside = optarg;
+		return NULL;
+	case OPTION_IN_INSIDE:
+		options->in_inside = optarg;
+		return NULL;
+	case OPTION_INSIDE:
+		return take_inside(options, optarg);
+	case OPTION_LOOP:
+	case OPTION_SEED:
+		return take_number(options, letter);
+	case OPTION_PACE:
+		return parse_pace(optarg, &options->pace) ? NULL : "--pace takes max, wire or xK";
+	case OPTION_FRESH:
+		options->fresh = true;
+		return NULL;
+	case OPTION_RAW:
+		return NULL; // packets are always offered as they are in this version
+	case OPTION_WRITE:
+		options->write = optarg;
+		return NULL;
+	case OPTION_JSON:
+		options->json = optarg;
+		return NULL;
+	case OPTION_HTML:
+		return "--html is not part of this version; use --json";
+	case OPTION_SET:
+		options->sets[options->set_count++] = optarg;
+		return NULL;
+	default:
+		return "unknown option, or its value is missing";
+	}
+}
+
+static const char *complete(const struct replay_options *options)
+{
+	if (options->config_file == NULL)
+		return "-c FILE is missing";
+	if (options->in != NULL && (options->in_outside != NULL || options->in_inside != NULL))
+		return "--in and --in-outside/--in-inside exclude each other";
+	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
+		return "--in FILE, or --in-outside FILE and --in-inside FILE, is missing";
+	return NULL;
+}
+
+static void join(char *out, int argc, char **argv)
+{
+	size_t used = (size_t)snprintf(out, COMMAND_BYTES, "weir");
+
+	for (int i = 0; i < argc && used < COMMAND_BYTES; i++)
+		used += (size_t)snprintf(out + used, COMMAND_BYTES - used, " %s", argv[i]);
+}
+
+int replay_main(int argc, char **argv)
+{
+	static char command[COMMAND_BYTES];
+	struct replay_options options = {.loops = 1, .command = command};
+	const char *wrong = NULL;
+	int letter, status;
+
+	join(command, argc, argv);
+	options.sets = calloc((size_t)argc, sizeof(char *));
+	if (options.sets == NULL)
+		return usage("not enough memory", NULL);
+	opterr = 0;
+	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:", names, NULL)) != -1)
+		wrong = take(&options, letter);
+	if (wrong == NULL && optind < argc)
+		wrong = "unexpected argument";
+	if (wrong == NULL)
+		wrong = complete(&options);
+	status = wrong != NULL
+			 ? usage(wrong, optind <= argc && optind > 0 ? argv[optind - 1] : NULL)
+			 : replay_run(&options);
+	free(options.sets);
+	return status;
+}

@@ -1,0 +1,62 @@
+// Shared by worker.c (the turn) and worker_io.c (between mbufs and frames).
+#pragma once
+
+#include "weir/node.h"
+#include "weir/worker.h"
+
+#define WORKER_SEND_MAX (2 * ENGINE_BATCH_MAX) // one turn's frames and crafted ones
+
+// Packets on their way out through one port.
+struct worker_send {
+	struct rte_mbuf *mbufs[WORKER_SEND_MAX];
+	unsigned count;
+};
+
+struct worker {
+	// ro once it runs
+	struct node *node;
+	struct engine *engine;
+	void *memory;        // of the engine, mmap()ed
+	size_t engine_bytes;
+	uint32_t capacity;   // flows
+	unsigned index;
+	bool naps;
+	struct rte_ring *handed[NODE_WORKERS_MAX];   // from each other worker: frames to decide
+	struct rte_ring *outgoing[NODE_WORKERS_MAX]; // from each other worker: packets to send
+
+	// its own
+	uint64_t now_ns;
+	uint64_t busy_ns;     // now_ns of the last turn that did something
+	uint64_t tick_end_ns; // when `tick` is over
+	uint32_t tick;
+	unsigned first_port;  // asked first in the next turn
+	uint64_t path_seen[PATH_COUNT];
+	struct frame frames[ENGINE_BATCH_MAX];
+	struct rte_mbuf *arrived[ENGINE_BATCH_MAX]; // behind `frames`
+	struct verdict verdicts[ENGINE_BATCH_MAX];
+	struct frame out[ENGINE_BATCH_MAX];
+	struct rte_mbuf *spare[ENGINE_BATCH_MAX];   // behind `out`, the first spare_count
+	unsigned spare_count;
+	struct worker_send send[CONFIG_PORTS_MAX];
+	uint64_t woken; // bit per worker something was handed to in this turn
+
+	// shared
+	struct bell bell CPU_ALIGNED; // rung by the control core and by the other workers
+	struct mailbox mail;          // from the control core
+	struct mailbox answers;       // to the control core
+	atomic_bool stop;             // written by the main thread
+	struct worker_counters counters CPU_ALIGNED;
+};
+
+// Sends what workers without a queue of their own asked this one to send.
+void worker_send_for_others(struct worker *worker);
+
+// Fills frames[] and arrived[] and returns their number. Without `inward` only from other workers.
+unsigned worker_take(struct worker *worker, bool inward);
+
+// Makes sure there are spare buffers behind out[] and returns their number.
+unsigned worker_lend(struct worker *worker);
+void worker_drop_spares(struct worker *worker);
+
+// Does what the verdicts say, and sends.
+void worker_act(struct worker *worker, const struct batch *batch);

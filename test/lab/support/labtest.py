@@ -1,0 +1,441 @@
+"""What the lab tests share: the lab, sockets inside its namespaces, servers, floods, and checks.
+
+A test file registers checks, functions that raise when something is wrong, and calls main(). Each
+check prints one line, `ok NAME`, `not ok NAME: why` or `skip NAME: why`; the last check of every
+file is packet conservation. `FILE --list` prints the names, `FILE NAME...` runs only those.
+
+Sizes: WEIR_TEST_SIZE is quick (default) or full; size(quick, full) chooses.
+"""
+import atexit
+import concurrent.futures
+import contextlib
+import ctypes
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+BUILD = os.environ.get("WEIR_BUILD", os.path.join(ROOT, "build"))
+SERVER = {4: "198.51.100.10", 6: "2001:db8:2::10"}
+CLIENT = {4: "192.0.2.10", 6: "2001:db8:1::10"}
+NOBODY = {4: "198.51.100.99", 6: "2001:db8:2::99"}
+FLOOD_PREFIX = {4: "198.18.0.0/15", 6: "2001:db8:bad::/48"}
+PROGRAM_TIMEOUT_S = 60
+
+CLONE_NEWNET = 0x40000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Skip(Exception):
+    """The check cannot run here; its text says why."""
+
+
+def size(quick, full):
+    return full if os.environ.get("WEIR_TEST_SIZE", "quick") == "full" else quick
+
+
+def expect(condition, why):
+    if not condition:
+        raise AssertionError(why)
+
+
+def expect_equal(got, wanted, what):
+    if got != wanted:
+        raise AssertionError(f"{what}: got {got!r}, expected {wanted!r}")
+
+
+def until(predicate, seconds, what):
+    """Polls until predicate() is true and returns its value; raises after `seconds`."""
+    end = time.monotonic() + seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"after {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def target(address, port):
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+class Lab:
+    """One lab under one prefix. Everything it starts ends with close()."""
+
+    def __init__(self, name=None):
+        self.name = name or os.environ.get("WEIR_LAB", "weirtest")
+        self.env = dict(os.environ, WEIR_LAB=self.name, WEIR_BUILD=BUILD)
+        self.script = os.path.join(ROOT, "scripts", "lab")
+        self.state = f"/run/weir-lab/{self.name}"
+        self.runtime = f"/run/weir/{self.name}-pop-a"
+        self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
+        self.processes = []
+        atexit.register(self.close)
+
+    # --- the lab's own commands ---
+
+    def lab(self, *words, timeout=PROGRAM_TIMEOUT_S):
+        return subprocess.run([self.script, *words], env=self.env, text=True, timeout=timeout,
+                              stdin=subprocess.DEVNULL, capture_output=True)
+
+    def up(self, mode="proxy", sets=(), options=()):
+        words = ["up", "single", "--mode", mode, *options]
+        for one in sets:
+            words += ["--set", one]
+        result = self.lab(*words)
+        expect_equal(result.returncode, 0, f"lab up ({result.stderr.strip()})")
+
+    def impair(self, link, *what):
+        result = self.lab("impair", link, *what)
+        expect_equal(result.returncode, 0, f"lab impair ({result.stderr.strip()})")
+
+    def close(self):
+        for process in self.processes:
+            end(process)
+        self.processes = []
+        if os.path.isdir(self.folder):
+            shutil.rmtree(self.folder)
+        self.lab("down")
+
+    # --- programs in a namespace ---
+
+    def command(self, host, words):
+        return ["nsenter", f"--net=/run/netns/{self.name}-{host}", "--", *map(str, words)]
+
+    def run(self, host, *words, timeout=PROGRAM_TIMEOUT_S, text=None):
+        return subprocess.run(self.command(host, words), text=True, timeout=timeout, input=text,
+                              stdin=subprocess.DEVNULL if text is None else None,
+                              capture_output=True)
+
+    def output(self, host, *words, **keys):
+        result = self.run(host, *words, **keys)
+        expect_equal(result.returncode, 0, f"{' '.join(map(str, words))}: {result.stderr.strip()}")
+        return result.stdout
+
+    def start(self, host, *words):
+        process = subprocess.Popen(self.command(host, words), text=True, stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.processes.append(process)
+        return process
+
+    # --- sockets in a namespace: a thread enters it, and what it opens there stays there ---
+
+    @contextlib.contextmanager
+    def inside(self, host):
+        with open("/proc/thread-self/ns/net") as home, \
+                open(f"/run/netns/{self.name}-{host}") as there:
+            _setns(there)
+            try:
+                yield
+            finally:
+                _setns(home)
+
+    def socket(self, host, family):
+        with self.inside(host):
+            new = socket.socket(socket.AF_INET6 if family == 6 else socket.AF_INET,
+                                socket.SOCK_STREAM)
+        new.settimeout(15)
+        return new
+
+    def listen(self, family, port):
+        server = self.socket("server", family)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((SERVER[family], port))
+        server.listen(128)
+        return server
+
+    def connect(self, family, port, address=None, source_port=0, timeout=15):
+        client = self.socket("client", family)
+        client.settimeout(timeout)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        client.bind((CLIENT[family], source_port))
+        client.connect((address or SERVER[family], port))
+        return client
+
+    # --- the node ---
+
+    def weirctl(self, *words, timeout=10):
+        return subprocess.run([os.path.join(BUILD, "weirctl"), "-s",
+                               f"{self.runtime}/console.sock", *words],
+                              text=True, timeout=timeout, stdin=subprocess.DEVNULL,
+                              capture_output=True)
+
+    def show(self, *words):
+        result = self.weirctl("-j", "show", *words)
+        expect_equal(result.returncode, 0, f"show {' '.join(words)}: {result.stdout} {result.stderr}")
+        return json.loads(result.stdout)["data"]
+
+    def flows_created(self):
+        return self.show("flow", "stats")["created"]
+
+    def service(self):
+        return self.show("service")["services"][0]
+
+    def pid(self):
+        with open(f"{self.state}/pop-a.pid") as file:
+            return int(file.readline())
+
+    def resident_kib(self):
+        with open(f"/proc/{self.pid()}/status") as file:
+            return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
+
+    def log_tail(self):
+        with contextlib.suppress(OSError), open(f"{self.runtime}/stderr.log") as file:
+            yield from file.read().splitlines()[-15:]
+
+    def check_conservation(self):
+        """received + generated = transmitted + consumed + queued + dropped, once it is quiet."""
+        until(lambda: self.show("drop")["unexplained"] == 0, 5,
+              f"packets unexplained: {self.show('drop')}")
+        drop = self.show("drop")
+        expect(drop["received"] > 0, "nothing was received: the test tested nothing")
+        expect_equal(drop["received"] + drop["generated"] + drop.get("from_peers", 0),
+                     drop["transmitted"] + drop["consumed"] + drop["queued"] + drop["dropped"] +
+                     drop.get("to_peers", 0), "conservation")
+        expect_equal(sum(drop["reasons"].values()), drop["dropped"], "sum of the drop reasons")
+
+    # --- peers ---
+
+    def serve_http(self):
+        """nginx in the server's namespace; returns the folder it serves."""
+        files = os.path.join(self.folder, "files")
+        os.mkdir(files)
+        with open(os.path.join(files, "small"), "wb") as file:
+            file.write(os.urandom(1500))
+        config = os.path.join(self.folder, "nginx.conf")
+        with open(config, "w") as file:
+            file.write(NGINX_CONFIG.format(folder=self.folder, files=files))
+        self.start("server", "nginx", "-c", config)
+
+        def answers():
+            with contextlib.suppress(OSError), self.inside("server"):
+                socket.create_connection((SERVER[4], 80), 1).close()
+                return True
+        until(answers, 5, "nginx does not listen")
+        return files
+
+    def download_many(self, family, count, parallel=20, rate=0, deadline_ms=5000):
+        """`count` HTTP downloads by one process, one connection each; what connect reports."""
+        result = self.run("client", f"{BUILD}/test/lab/connect", "--target",
+                          target(SERVER[family], 80), "--count", count, "--parallel", parallel,
+                          "--rate", rate, "--path", "/small", "--deadline-ms", deadline_ms,
+                          "--body", f"{self.folder}/files/small", timeout=600)
+        expect(result.stdout, f"connect: {result.stderr}")
+        return json.loads(result.stdout)
+
+    def expect_downloads(self, family, count, **keys):
+        report = self.download_many(family, count, **keys)
+        expect_equal((report["ok"], report["reasons"]), (count, {}), "downloads")
+        return report
+
+    def start_flood(self, kind, family, seconds, rate="max", port=80):
+        link = self.output("edge", "ip", "-o", "link", "show", "client")
+        mac = re.search(r"link/ether (\S+)", link).group(1)
+        return self.start("client", f"{BUILD}/test/bench/flood", f"--{kind}", "--rate", rate,
+                          "--seconds", seconds, "--interface", "eth0", "--gateway-mac", mac,
+                          target(SERVER[family], port))
+
+    def count_server_syns(self):
+        """From now on the SYNs that arrive at the server are counted; see server_syns()."""
+        self.output("server", "nft", "-f", "-", text=COUNT_SYNS)
+
+    def server_syns(self):
+        text = self.output("server", "nft", "-j", "list", "counter", "inet", "count", "syn")
+        return next(one["counter"]["packets"] for one in json.loads(text)["nftables"]
+                    if "counter" in one)
+
+
+NGINX_CONFIG = """
+user root;
+daemon off;
+worker_processes 1;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log;
+events {{ worker_connections 4096; }}
+http {{
+    access_log off;
+    sendfile on;
+    default_type application/octet-stream;
+    client_body_temp_path {folder};
+    proxy_temp_path {folder};
+    fastcgi_temp_path {folder};
+    uwsgi_temp_path {folder};
+    scgi_temp_path {folder};
+    server {{
+        listen 80 backlog=4096;
+        listen [::]:80 backlog=4096;
+        root {files};
+    }}
+}}
+"""
+
+COUNT_SYNS = """
+table inet count {
+    counter syn { }
+    chain arrived {
+        type filter hook prerouting priority raw;
+        tcp flags & (syn | ack) == syn counter name syn
+    }
+}
+"""
+
+
+def _setns(file):
+    if _libc.setns(file.fileno(), CLONE_NEWNET) != 0:
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def end(process):
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def receive_exactly(sock, count):
+    data = b""
+    while len(data) < count:
+        part = sock.recv(count - len(data))
+        if not part:
+            raise AssertionError(f"closed after {len(data)} of {count} bytes")
+        data += part
+    return data
+
+
+def receive_all(sock):
+    """Reads to the end; returns the number of bytes and their SHA-256."""
+    digest, total = hashlib.sha256(), 0
+    while True:
+        part = sock.recv(1 << 20)
+        if not part:
+            return total, digest.hexdigest()
+        digest.update(part)
+        total += len(part)
+
+
+def random_file(path, mib):
+    """A file that does not compress, quickly; returns its SHA-256."""
+    digest = hashlib.sha256()
+    with open(path, "wb") as file:
+        for _ in range(mib):
+            block = os.urandom(1 << 20)
+            digest.update(block)
+            file.write(block)
+    return digest.hexdigest()
+
+
+class Background(threading.Thread):
+    """Runs a function beside the check; result() gives its value or raises what it raised."""
+
+    def __init__(self, function, *arguments):
+        super().__init__(daemon=True)
+        self.call, self.value, self.error = (function, arguments), None, None
+        self.start()
+
+    def run(self):
+        try:
+            self.value = self.call[0](*self.call[1])
+        except BaseException as error:  # handed to whoever asks for the result
+            self.error = error
+
+    def result(self, seconds=60):
+        self.join(seconds)
+        expect(not self.is_alive(), f"no end within {seconds} s")
+        if self.error:
+            raise self.error
+        return self.value
+
+
+# --- checks ---
+
+_checks = []  # (name, function, parallel)
+
+
+def check(function=None, *, families=True, parallel=False):
+    """Registers a check: called with (lab, family) for each family, or with (lab) alone.
+
+    Neighbouring `parallel` checks run at the same time: they wait more than they work."""
+    def register(func):
+        if families:
+            for family in (4, 6):
+                _checks.append((f"{func.__name__}_v{family}",
+                                lambda lab, f=family: func(lab, f), parallel))
+        else:
+            _checks.append((func.__name__, func, parallel))
+        return func
+    return register(function) if function else register
+
+
+def _run_one(lab, name, function):
+    start = time.monotonic()
+    try:
+        function(lab)
+        line, good = f"ok {name}", True
+    except Skip as error:
+        line, good = f"skip {name}: {error}", True
+    except Exception as error:
+        line, good = f"not ok {name}: {type(error).__name__}: {error}".replace("\n", " "), False
+        if os.environ.get("WEIR_TEST_TRACE"):
+            traceback.print_exc()
+    return f"{line} ({time.monotonic() - start:.1f} s)", good
+
+
+def _run_chosen(lab, chosen):
+    good = True
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        at = 0
+        while at < len(chosen):
+            last = at + 1
+            while chosen[at][2] and last < len(chosen) and chosen[last][2]:
+                last += 1
+            for line, one in pool.map(lambda item: _run_one(lab, *item[:2]), chosen[at:last]):
+                print(line, flush=True)
+                good = good and one
+            at = last
+    return good
+
+
+def main(prepare, conservation=True):
+    """Runs the checks named on the command line, or all, in a lab that prepare(lab) brings up."""
+    chosen = list(_checks)
+    if conservation:
+        stem = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+        chosen.append((f"{stem}_conservation", lambda lab: lab.check_conservation(), False))
+    if sys.argv[1:] == ["--list"]:
+        print("\n".join(name for name, _, _ in chosen))
+        return
+    if sys.argv[1:]:
+        wanted = set(sys.argv[1:])
+        chosen = [one for one in chosen if one[0] in wanted or
+                  re.sub("_v[46]$", "", one[0]) in wanted or one[0].endswith("_conservation")]
+    if os.geteuid() != 0:
+        print("network namespaces need root: skipped")
+        sys.exit(77)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    lab = Lab()
+    good = False
+    try:
+        prepare(lab)
+        good = _run_chosen(lab, chosen)
+    except Exception as error:
+        print(f"not ok {os.path.basename(sys.argv[0])} preparation: {error}".replace("\n", " "))
+    if not good:
+        for line in lab.log_tail():
+            print(f"# {line}")
+    sys.exit(0 if good else 1)

@@ -1,0 +1,161 @@
+// JSON to text.
+#include "common/render.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void renders(const char *json, const char *want)
+{
+	json_error_t error;
+	json_t *document = json_loads(json, 0, &error);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(document);
+	render_document(document, out);
+	fclose(out);
+	assert_string_equal(text, want);
+	free(text);
+	json_decref(document);
+}
+
+static void objects_are_lines(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"state\":\"forwarding\",\"n\":5,\"reasons\":{\"bad_ack\":1200},"
+		"\"huge\":false,\"none\":null,\"empty\":{}}}",
+		"state            forwarding\n"
+		"n                   5\n"
+		"reasons.bad_ack  1200\n"
+		"huge             no\n"
+		"none             -\n"
+		"empty            {}\n");
+}
+
+static void lists_of_objects_are_tables(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"ports\":[{\"name\":\"outside\",\"rx\":5,\"p\":{\"mss\":1460}},"
+		"{\"name\":\"in\",\"rx\":12345,\"p\":{\"mss\":9}}]}}",
+		"name        rx  p.mss\n"
+		"outside      5   1460\n"
+		"in       12345      9\n");
+}
+
+static void a_row_may_lack_a_cell(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"rows\":[{\"a\":\"x\",\"flow\":null},{\"a\":\"y\",\"b\":1.5}]}}",
+		"a  flow     b\n"
+		"x  -        -\n"
+		"y  -     1.50\n");
+}
+
+static void lists_of_values_are_joined(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"to\":[\"a\",\"b\"],\"none\":[]}}",
+		"to    a,b\n"
+		"none  -\n");
+}
+
+static void two_things_get_titles(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"flows\":[{\"a\":1}],\"more\":true}}",
+		"more  yes\n"
+		"\nflows\n"
+		"a\n"
+		"1\n");
+}
+
+static void long_text_is_verbatim(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"text\":\"node = \\\"a\\\";\\n\\tx\\n\"}}", "node = \"a\";\n\tx\n");
+}
+
+static void control_characters_are_escaped(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"a\\u001bb\":\"\\u001b[2J\\u009b\\u00e4\\u007f\"}}",
+		"a\\x1bb  \\x1b[2J\\xc2\\x9b\xc3\xa4\\x7f\n");
+	renders("{\"data\":{\"text\":\"x\\n\\u001b\\r\\n\"}}", "x\n\\x1b\\x0d\n");
+}
+
+static void columns_count_characters(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"r\":[{\"a\":\"\\u00e4\\u00e4\",\"b\":\"x\"},{\"a\":\"cc\",\"b\":\"y\"}]}}",
+		"a   b\n"
+		"\xc3\xa4\xc3\xa4  x\n"
+		"cc  y\n");
+}
+
+static void errors_mark_the_word(void **state)
+{
+	json_t *document = json_loads("{\"error\":{\"code\":\"c\",\"message\":\"unknown word\","
+				      "\"hint\":\"did you\",\"column\":5,\"length\":3}}",
+		0, NULL);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	render_error(document, "show drp", out);
+	fclose(out);
+	assert_string_equal(text, "error: unknown word\n  show drp\n       ^^^\nhint: did you\n");
+	free(text);
+	json_decref(document);
+}
+
+static void wide_tables_are_turned(void **state)
+{
+	char json[2048], cell[161];
+
+	(void)state;
+	memset(cell, 'x', sizeof(cell));
+	cell[160] = '\0';
+	snprintf(json, sizeof(json),
+		"{\"data\":{\"r\":[{\"id\":1,\"w\":\"%s\"},{\"id\":22,\"n\":3}]}}", cell);
+	char want[2048];
+	snprintf(want, sizeof(want), "id  %160s  22\nw   %s   -\nn   %160s   3\n", "1", cell, "-");
+	renders(json, want);
+}
+
+static void help_is_a_manual(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"commands\":[{\"command\":\"show drop\",\"help\":"
+		"\"What became of every packet, and the dropped ones by reason. It goes on and on.\","
+		"\"example\":\"show drop\"}]}}",
+		"show drop\n"
+		"    What became of every packet, and the dropped ones by reason. It goes on and\n"
+		"    on.\n"
+		"    example: show drop\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(objects_are_lines),
+		cmocka_unit_test(lists_of_objects_are_tables),
+		cmocka_unit_test(a_row_may_lack_a_cell),
+		cmocka_unit_test(lists_of_values_are_joined),
+		cmocka_unit_test(two_things_get_titles),
+		cmocka_unit_test(long_text_is_verbatim),
+		cmocka_unit_test(control_characters_are_escaped),
+		cmocka_unit_test(columns_count_characters),
+		cmocka_unit_test(errors_mark_the_word),
+		cmocka_unit_test(wide_tables_are_turned),
+		cmocka_unit_test(help_is_a_manual),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

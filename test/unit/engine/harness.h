@@ -1,0 +1,84 @@
+// One node for engine tests: an engine with a policy, keys and a clock of its own. Every packet
+// that leaves is kept, parsed, in the order it would be sent; messages likewise.
+#pragma once
+
+#include "engine/engine.h"
+#include "packet.h"
+#include "pkt/options.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define HARNESS_SENT_MAX     64
+#define HARNESS_MESSAGES_MAX 8
+#define HARNESS_LENT	     16
+#define HARNESS_TICK	     1000 // first tick: first half of an epoch
+
+#define OUTSIDE 0 // port and side
+#define INSIDE	1
+
+struct sent {
+	uint8_t port;
+	struct frame frame;
+	struct view view;
+	struct options options;
+	uint8_t room[PACKET_ROOM_BYTES];
+};
+
+struct node {
+	struct engine *engine;
+	struct engine_config config;
+	struct policy policy;
+	struct service services[4];
+	struct rule_row rows[8];
+	struct policy_rule rules[8];
+	void *memory;
+	uint64_t now_ns;
+	uint32_t tick;
+	uint8_t secret[32];
+	struct verdict verdict; // of the last packet
+	struct sent sent[HARNESS_SENT_MAX];
+	unsigned sent_count;
+	uint64_t transmitted;				// of all calls
+	unsigned lend;					// buffers lent in each call
+	struct message *messages[HARNESS_MESSAGES_MAX]; // what the last call sent
+	unsigned message_count;
+	struct message *in;
+	struct profile announced; // of every service, in every epoch posted
+};
+
+// Proxies TCP to 198.51.100.0/24 and 2001:db8:2::/64 from the outside; allows that, ping, and
+// everything from the inside. Change node->policy, services, rows before node_go().
+void node_init(struct node *node);
+// Makes the engine, installs the policy and the keys around HARNESS_TICK.
+void node_go(struct node *node);
+void node_finish(struct node *node);
+
+// Offers one packet that arrives on `port`; the verdict and what is sent are in `node` afterwards
+// (earlier ones are forgotten). Returns the verdict's kind.
+enum verdict_kind node_offer(struct node *node, uint8_t port, const struct packet *packet);
+enum verdict_kind node_offer_frame(struct node *node, struct frame frame);
+// Posts a message.
+void node_post(struct node *node, const struct message *message);
+// Lets time pass in steps of at most 100 ms; what is sent is gathered.
+void node_pass_ms(struct node *node, uint32_t ms);
+// One call without anything.
+void node_turn(struct node *node);
+// Keys and announced profile of `epoch`.
+void node_epoch(struct node *node, uint32_t epoch);
+
+uint64_t node_dropped(const struct node *node, enum reason reason);
+uint64_t node_dropped_all(const struct node *node);
+// received + generated + from_peers - transmitted - consumed - queued - to_peers - dropped.
+int64_t node_unexplained(const struct node *node);
+
+// The client's side of a handshake: SYN, then the ACK that proves the cookie. Afterwards `cookie`
+// is the SYN/ACK's sequence number, and the server SYN is node->sent[0].
+struct handshake {
+	struct packet syn;  // as offered
+	struct sent synack; // as answered
+	struct packet ack;  // as offered
+	uint8_t ack_options[40];
+	uint32_t cookie;
+};
+void handshake_open(struct node *node, struct handshake *handshake, const struct packet *syn);

@@ -1,0 +1,191 @@
+// Flows per prefix: exact, bounded, and right after removals.
+#include "base/check.h"
+#include "limit/prefix_limit.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+static const struct siphash_key key = {{3, 4}};
+
+static struct prefix_limit *limit_new(uint32_t entries)
+{
+	void *memory = calloc(1, prefix_limit_bytes(entries));
+
+	assert_non_null(memory);
+	return prefix_limit_init(memory, entries, key);
+}
+
+static struct addr address(const char *text)
+{
+	struct addr addr;
+
+	assert_int_equal(addr_parse(&addr, text), 0);
+	return addr;
+}
+
+static bool take(struct prefix_limit *limit, const char *text, uint32_t max)
+{
+	struct addr addr = address(text);
+
+	return prefix_limit_take(limit, &addr, 24, 56, max);
+}
+
+static void give(struct prefix_limit *limit, const char *text)
+{
+	struct addr addr = address(text);
+
+	prefix_limit_give(limit, &addr, 24, 56);
+}
+
+static uint32_t count(struct prefix_limit *limit, const char *text)
+{
+	struct addr addr = address(text);
+
+	return prefix_limit_count(limit, &addr, 24, 56);
+}
+
+static void counts_to_the_limit(void **state)
+{
+	struct prefix_limit *limit = limit_new(10);
+
+	(void)state;
+	assert_int_equal(count(limit, "192.0.2.1"), 0);
+	assert_true(take(limit, "192.0.2.1", 3));
+	assert_true(take(limit, "192.0.2.255", 3));
+	assert_true(take(limit, "192.0.2.1", 3));
+	assert_false(take(limit, "192.0.2.7", 3));
+	assert_int_equal(count(limit, "192.0.2.99"), 3);
+	assert_int_equal(count(limit, "192.0.3.1"), 0);
+	assert_true(take(limit, "192.0.3.1", 3));
+	give(limit, "192.0.2.1");
+	assert_true(take(limit, "192.0.2.7", 3));
+	assert_false(take(limit, "192.0.2.7", 3));
+	assert_true(take(limit, "192.0.2.7", 4)); // a limit raised at run time
+	assert_false(take(limit, "203.0.113.1", 0));
+	assert_int_equal(count(limit, "203.0.113.1"), 0);
+	free(limit);
+}
+
+static void families_have_their_own_length(void **state)
+{
+	struct prefix_limit *limit = limit_new(10);
+
+	(void)state;
+	assert_true(take(limit, "2001:db8:1:200::1", 9));
+	assert_true(take(limit, "2001:db8:1:2ff:ffff::", 9)); // the same /56
+	assert_true(take(limit, "2001:db8:1:300::1", 9));
+	assert_int_equal(count(limit, "2001:db8:1:2aa::"), 2);
+	assert_int_equal(count(limit, "2001:db8:1:3aa::"), 1);
+	assert_int_equal(count(limit, "192.0.2.1"), 0);
+	free(limit);
+}
+
+static void lengths_do_not_mix(void **state)
+{
+	struct prefix_limit *limit = limit_new(10);
+	struct addr addr = address("10.0.0.0");
+
+	(void)state;
+	assert_true(prefix_limit_take(limit, &addr, 24, 56, 9));
+	assert_true(prefix_limit_take(limit, &addr, 8, 56, 9));
+	assert_true(prefix_limit_take(limit, &addr, 8, 56, 9));
+	assert_true(prefix_limit_take(limit, &addr, 0, 56, 9));
+	assert_int_equal(prefix_limit_count(limit, &addr, 24, 56), 1);
+	assert_int_equal(prefix_limit_count(limit, &addr, 8, 56), 2);
+	assert_int_equal(prefix_limit_count(limit, &addr, 0, 56), 1);
+	assert_int_equal(prefix_limit_count(limit, &addr, 32, 56), 0);
+	free(limit);
+}
+
+static struct addr numbered(uint32_t number)
+{
+	uint8_t ip[4] = {(uint8_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number, 1};
+
+	return addr_from_ip4(ip);
+}
+
+// As many prefixes as it was made for, and not one more.
+static void refuses_when_full(void **state)
+{
+	static const uint32_t sizes[] = {1, 2, 3, 64, 1000, 65536};
+
+	(void)state;
+	for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+		struct prefix_limit *limit = limit_new(sizes[s]);
+		struct addr one_more = numbered(sizes[s]), first = numbered(0);
+
+		for (uint32_t i = 0; i < sizes[s]; i++) {
+			struct addr addr = numbered(i);
+
+			assert_true(prefix_limit_take(limit, &addr, 24, 56, 5));
+		}
+		assert_false(prefix_limit_take(limit, &one_more, 24, 56, 5));
+		assert_int_equal(prefix_limit_count(limit, &one_more, 24, 56), 0);
+		assert_true(prefix_limit_take(limit, &first, 24, 56, 5)); // known: still counted
+		prefix_limit_give(limit, &first, 24, 56);
+		prefix_limit_give(limit, &first, 24, 56);
+		assert_true(prefix_limit_take(limit, &one_more, 24, 56, 5));
+		free(limit);
+	}
+}
+
+static uint64_t random_next(uint64_t *seed)
+{
+	*seed ^= *seed << 13;
+	*seed ^= *seed >> 7;
+	*seed ^= *seed << 17;
+	return *seed;
+}
+
+// Prefixes come and go; after every step all counts are right, so a removal breaks no run.
+static void random_operations(void **state)
+{
+	enum { NUMBERS = 100, ENTRIES = 64, MAX = 3 };
+	struct prefix_limit *limit = limit_new(ENTRIES);
+	uint32_t model[NUMBERS] = {0};
+	uint32_t used = 0;
+	uint64_t seed = 7;
+
+	(void)state;
+	for (unsigned i = 0; i < 30000; i++) {
+		uint32_t number = (uint32_t)(random_next(&seed) % NUMBERS);
+		struct addr addr = numbered(number);
+
+		if (random_next(&seed) % 2) {
+			bool room = model[number] > 0 || used < ENTRIES;
+			bool fits = model[number] < MAX && room;
+
+			assert_int_equal(prefix_limit_take(limit, &addr, 24, 56, MAX), fits);
+			used += fits && model[number] == 0;
+			model[number] += fits;
+		} else if (model[number] > 0) {
+			prefix_limit_give(limit, &addr, 24, 56);
+			model[number]--;
+			used -= model[number] == 0;
+		}
+		for (uint32_t n = 0; n < NUMBERS; n++) {
+			addr = numbered(n);
+			assert_int_equal(prefix_limit_count(limit, &addr, 24, 56), model[n]);
+		}
+	}
+	free(limit);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(counts_to_the_limit),
+		cmocka_unit_test(families_have_their_own_length),
+		cmocka_unit_test(lengths_do_not_mix),
+		cmocka_unit_test(refuses_when_full),
+		cmocka_unit_test(random_operations),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
