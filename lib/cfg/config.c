@@ -83,6 +83,7 @@ struct config *config_parse(const char *file, const char *text, const char *cons
 		config_free(config);
 		return NULL;
 	}
+	config_errors_free(errors);
 	snprintf(config->file, sizeof(config->file), "%s", file);
 	// Both were the caller's.
 	config->document->file = config->file;

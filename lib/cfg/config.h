@@ -65,8 +65,7 @@ struct config_errors {
 // Checks `text`, the content of `file` (used in messages, and relative file names are relative to
 // its folder), with `sets` ("PATH=VALUE", list elements by name: services.lab.mode=msyn) applied.
 // Returns a configuration (config_free) or NULL with at least one error (none only where there is
-// no memory to tell). The errors are freed with config_errors_free() either way. No I/O, no
-// privilege.
+// no memory to tell). The caller frees the errors (config_errors_free). No I/O, no privilege.
 struct config *config_parse(const char *file, const char *text, const char *const *sets,
 	unsigned set_count, struct config_errors *errors);
 void config_free(struct config *config);

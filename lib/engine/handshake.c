@@ -59,8 +59,8 @@ static bool says_ecn(uint8_t flags)
 
 // What was offered and refused is lacking; what was offered and accepted is there; of what was not
 // offered nothing is known.
-static struct profile shown(const struct agreed *offer, const struct view *synack,
-	const struct options *options)
+static struct profile shown(
+	const struct agreed *offer, const struct view *synack, const struct options *options)
 {
 	struct profile now = {.known = PROFILE_MSS, .mss = options->mss};
 

@@ -82,8 +82,12 @@ void opening_abandon(struct engine *engine, struct flow *flow, enum reason reaso
 
 static void close_flow(struct engine *engine, struct flow *flow, enum reason reason)
 {
-	bool pending = opening_of(engine, flow)->pending;
+	struct opening *opening = opening_of(engine, flow);
+	bool pending = opening->pending;
 
+	// A probe that got no answer taught nothing: the next connection probes again.
+	if (opening->probing && flow->service != SERVICE_NONE)
+		engine->probe_epoch[flow->service] = 0;
 	context_free(engine, flow, reason);
 	if (pending)
 		return; // the old connection's entry stays
@@ -177,7 +181,8 @@ static bool should_probe(struct engine *engine, const struct service *service)
 {
 	uint32_t epoch = keyring_epoch(engine->tick);
 
-	if (service == NULL || !service->learn || syn_profile(engine, epoch, service)->known == PROFILE_ALL)
+	if (service == NULL || !service->learn ||
+		syn_profile(engine, epoch, service)->known == PROFILE_ALL)
 		return false;
 	if (engine->probe_epoch[service->id] == epoch + 1)
 		return false;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #define SERVICE_NAME_BYTES   64
-#define SERVICE_NONE         UINT16_MAX
+#define SERVICE_NONE	     UINT16_MAX
 #define SERVICE_COUNT_MAX    256
 #define SERVICE_PREFIXES_MAX 64
 
@@ -27,7 +27,7 @@ enum profile_bit {
 // What the SYN/ACK announces for a service: fixed per cookie epoch, learnt from its servers'
 // SYN/ACKs (TCP.md 2.13).
 struct profile {
-	uint16_t mss;   // bytes, as for IPv4; IPv6 headers take 20 more of the same MTU
+	uint16_t mss;	// bytes, as for IPv4; IPv6 headers take 20 more of the same MTU
 	uint8_t wscale; // 0..14; OPTIONS_WSCALE_NONE
 	bool sack;
 	bool timestamps;
@@ -37,18 +37,18 @@ struct profile {
 
 struct service {
 	char name[SERVICE_NAME_BYTES];
-	uint16_t id;           // stable over reloads (policy_adopt); flows, counters and profiles
-			       // go by it, while the order in the policy is the order of matching
+	uint16_t id; // stable over reloads (policy_adopt); flows, counters and profiles
+		     // go by it, while the order in the policy is the order of matching
 	struct prefix to[SERVICE_PREFIXES_MAX];
 	unsigned to_count;
-	uint8_t protocol;      // enum rule_protocol: RULE_TCP, RULE_UDP, RULE_ICMP or RULE_ANY
-	uint8_t from;          // enum rule_from
-	uint8_t mode;          // enum flow_mode
+	uint8_t protocol; // enum rule_protocol: RULE_TCP, RULE_UDP, RULE_ICMP or RULE_ANY
+	uint8_t from;	  // enum rule_from
+	uint8_t mode;	  // enum flow_mode
 	uint16_t port_low, port_high;
-	uint32_t queue_bytes;  // ACK queue of one flow, and the window announced
-	uint32_t flows_max;    // 0: no limit of its own
+	uint32_t queue_bytes;	// ACK queue of one flow, and the window announced
+	uint32_t flows_max;	// 0: no limit of its own
 	struct profile profile; // at start; profile.mss is the configured `mss`
-	bool learn;            // false: the configured profile stays
+	bool learn;		// false: the configured profile stays
 };
 
 // The first service that matches a packet from `side` to dst:dport, or SERVICE_NONE.

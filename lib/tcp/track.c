@@ -136,13 +136,6 @@ static struct tcp_result rule_reopen(struct step *step)
 	return reopen;
 }
 
-// A SYN in TIME-WAIT starts a new connection where its number is above all of the old one's;
-// otherwise the endpoint answers with a plain ACK and the client resets it (TCP.md 1.11).
-static struct tcp_result rule_newer(struct step *step)
-{
-	return serial_before(step->segment->seq, step->sender->end) ? idle : reopen;
-}
-
 // A SYN in SYN_SENT from who sent the first: the same one again, or its sender gave up on that.
 static struct tcp_result rule_repeat(struct step *step)
 {
@@ -350,14 +343,14 @@ static const struct cell cells[TCP_STATE_COUNT][2][EVENT_COUNT] = {
 		[EVENT_RST]    = {rule_reset, TCP_CLOSED},            // the server aborts
 	},
 	[TCP_TIME_WAIT][TO_SERVER] = {
-		[EVENT_SYN]    = {rule_newer, TCP_TIME_WAIT},         // port reuse
+		[EVENT_SYN]    = {rule_reopen, TCP_TIME_WAIT},        // port reuse: the endpoint judges (1.11)
 		[EVENT_SYNACK] = {rule_challenge, TCP_TIME_WAIT},     // answers what passed as idle
 		[EVENT_ACK]    = {rule_window, TCP_TIME_WAIT},        // the last one again
 		[EVENT_FIN]    = {rule_window, TCP_TIME_WAIT},        // retransmission
 		[EVENT_RST]    = {rule_reset_late, TCP_TIME_WAIT},    // RFC 1337; TCP.md 1.11
 	},
 	[TCP_TIME_WAIT][TO_CLIENT] = {
-		[EVENT_SYN]    = {rule_newer, TCP_TIME_WAIT},         // port reuse, roles exchanged
+		[EVENT_SYN]    = {rule_reopen, TCP_TIME_WAIT},        // port reuse, roles exchanged
 		[EVENT_SYNACK] = {rule_challenge, TCP_TIME_WAIT},     // answers what passed as idle
 		[EVENT_ACK]    = {rule_window, TCP_TIME_WAIT},        // the last one again; TCP.md 1.11
 		[EVENT_FIN]    = {rule_window, TCP_TIME_WAIT},        // retransmission

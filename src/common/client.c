@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #define SOCKETS_PATTERN "/run/weir/*/console.sock"
-#define CHUNK_BYTES     65536
-#define ERROR_START     "{\"schema\":1,\"error\":" // how every refusal begins
+#define CHUNK_BYTES	65536
+#define ERROR_START	"{\"schema\":1,\"error\":" // how every refusal begins
 
 volatile sig_atomic_t client_cancelled;
 volatile sig_atomic_t client_closing;
@@ -161,9 +161,9 @@ static int receive(struct client *client)
 // Length of the first line with its end, 0 where there is none yet. Looks from `from` on.
 static size_t line_len(const struct client *client, size_t from)
 {
-	const char *end = client->line_len > from ?
-				  memchr(client->line + from, '\n', client->line_len - from) :
-				  NULL;
+	const char *end = client->line_len > from
+				  ? memchr(client->line + from, '\n', client->line_len - from)
+				  : NULL;
 
 	return end ? (size_t)(end - client->line) + 1 : 0;
 }

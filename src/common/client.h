@@ -16,11 +16,11 @@ enum client_status { // exit statuses of weirctl
 
 struct client {
 	const char *socket;
-	bool json;      // print documents, not text
+	bool json; // print documents, not text
 	FILE *out;
 	FILE *err;
-	int fd;         // -1: not connected
-	char *line;     // what came in behind the last answer
+	int fd;	    // -1: not connected
+	char *line; // what came in behind the last answer
 	size_t line_len;
 	size_t line_room;
 };
@@ -33,8 +33,8 @@ extern volatile sig_atomic_t client_closing;
 void client_init(struct client *client, const char *socket, bool json);
 void client_finish(struct client *client);
 
-// Finds the socket: `given`, $WEIR_SOCKET, or the only /run/weir/*/console.sock. Heap memory, or NULL
-// after an error that lists what is there.
+// Finds the socket: `given`, $WEIR_SOCKET, or the only /run/weir/*/console.sock. Heap memory, or
+// NULL after an error that lists what is there.
 char *client_find_socket(const char *given, FILE *err);
 
 // Runs one command line and prints its answer to out, an error to err (as JSON to out).

@@ -16,7 +16,7 @@
 #include <wchar.h>
 
 #define HISTORY_LINES 1000
-#define PROMPT        "weir> "
+#define PROMPT	      "weir> "
 
 static char *prompt(EditLine *edit)
 {
@@ -68,7 +68,8 @@ static size_t common_len(const json_t *words)
 	const json_t *word;
 	size_t index;
 
-	json_array_foreach (words, index, word) {
+	json_array_foreach(words, index, word)
+	{
 		const char *text = json_string_value(word);
 		size_t same = 0;
 
@@ -85,9 +86,11 @@ static void list_words(struct client *client, const json_t *words)
 	size_t index;
 
 	fputc('\n', client->out);
-	json_array_foreach (words, index, word) {
+	json_array_foreach(words, index, word)
+	{
 		fputs(index ? "  " : "", client->out);
-		render_text(json_string_value(word) ? json_string_value(word) : "", "", client->out);
+		render_text(
+			json_string_value(word) ? json_string_value(word) : "", "", client->out);
 	}
 	fputc('\n', client->out);
 	fflush(client->out);
@@ -208,8 +211,9 @@ static EditLine *edit_open(struct client *client, History *past)
 	el_set(edit, EL_SIGNAL, 0);
 	el_set(edit, EL_GETCFN, read_character);
 	el_set(edit, EL_HIST, history, past);
-	el_set(edit, EL_ADDFN, "weir-complete", "complete the word", on_complete);
-	el_set(edit, EL_ADDFN, "weir-list", "list what could follow", on_question);
+	// In wide characters: of narrow ones it keeps copies that it never frees.
+	el_wset(edit, EL_ADDFN, L"weir-complete", L"complete the word", on_complete);
+	el_wset(edit, EL_ADDFN, L"weir-list", L"list what could follow", on_question);
 	el_set(edit, EL_BIND, "\t", "weir-complete", NULL);
 	el_set(edit, EL_BIND, "?", "weir-list", NULL);
 	el_set(edit, EL_BIND, "^R", "em-inc-search-prev", NULL);

@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COLUMNS_MAX     64
+#define COLUMNS_MAX	64
 #define TABLE_WIDTH_MAX 160 // a wider one is turned,
 #define TURNED_ROWS_MAX 8   // unless it has more rows
-#define MANUAL_WIDTH    80
+#define MANUAL_WIDTH	80
 
 // A growing string. Text that cannot be had for want of memory ends the program: it is a client.
 struct text {
@@ -130,7 +130,8 @@ static void text_value(struct text *text, const json_t *value)
 	case JSON_ARRAY:
 		if (json_array_size(value) == 0)
 			text_add(text, "-", 1);
-		json_array_foreach (value, index, item) {
+		json_array_foreach(value, index, item)
+		{
 			if (index)
 				text_add(text, ",", 1);
 			text_value(text, item);
@@ -166,7 +167,8 @@ static void cells_add(struct cells *cells, const char *prefix, const json_t *obj
 	const json_t *member;
 	const char *key;
 
-	json_object_foreach ((json_t *)object, key, member) {
+	json_object_foreach((json_t *)object, key, member)
+	{
 		name = value = (struct text){.data = NULL};
 		text_escape(&name, prefix, "");
 		text_escape(&name, key, "");
@@ -234,8 +236,8 @@ static struct column *column_of(struct column *columns, unsigned *count, const c
 			return &columns[i];
 	if (*count == COLUMNS_MAX)
 		return NULL;
-	columns[*count] = (struct column){
-		.name = strdup(name), .width = width(name), .number = true};
+	columns[*count] =
+		(struct column){.name = strdup(name), .width = width(name), .number = true};
 	if (!columns[*count].name)
 		abort();
 	return &columns[(*count)++];
@@ -249,7 +251,8 @@ static unsigned measure(const json_t *rows, struct column columns[COLUMNS_MAX])
 	const json_t *row;
 	size_t index;
 
-	json_array_foreach (rows, index, row) {
+	json_array_foreach(rows, index, row)
+	{
 		cells_add(&cells, "", row);
 		for (unsigned i = 0; i < cells.count; i++) {
 			column = column_of(columns, &count, cells.name[i]);
@@ -277,8 +280,7 @@ static const char *cell_of(const struct cells *cells, const char *name)
 	return "-";
 }
 
-static void render_row(
-	const json_t *row, const struct column *columns, unsigned count, FILE *out)
+static void render_row(const json_t *row, const struct column *columns, unsigned count, FILE *out)
 {
 	struct cells cells = {.count = 0};
 
@@ -333,8 +335,7 @@ static void render_table(const json_t *rows, FILE *out)
 	} else {
 		for (unsigned c = 0; c < count; c++)
 			print_cell(&columns[c], columns[c].name, c + 1 == count, out);
-		json_array_foreach (rows, index, row)
-			render_row(row, columns, count, out);
+		json_array_foreach(rows, index, row) render_row(row, columns, count, out);
 	}
 	for (unsigned c = 0; c < count; c++)
 		free(columns[c].name);
@@ -368,7 +369,8 @@ static void render_manual(const json_t *commands, FILE *out)
 	const json_t *command, *example;
 	size_t index;
 
-	json_array_foreach (commands, index, command) {
+	json_array_foreach(commands, index, command)
+	{
 		render_text(string_of(command, "command"), "", out);
 		fputc('\n', out);
 		render_wrapped(string_of(command, "help"), out);
@@ -388,7 +390,8 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 	const json_t *member;
 	const char *key;
 
-	json_object_foreach ((json_t *)object, key, member) {
+	json_object_foreach((json_t *)object, key, member)
+	{
 		if (!is_table(member) && !is_verbatim(member))
 			continue;
 		if (titled) {

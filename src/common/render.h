@@ -1,7 +1,7 @@
-// Answers of the console as text for people, from the JSON document alone: objects become `key  value`
-// lines (nested ones flattened with dots), lists of objects tables with a header, text of several
-// lines is printed as it is. Numbers are right aligned. Control characters are always escaped, so
-// that nothing a peer chose can drive a terminal.
+// Answers of the console as text for people, from the JSON document alone: objects become `key
+// value` lines (nested ones flattened with dots), lists of objects tables with a header, text of
+// several lines is printed as it is. Numbers are right aligned. Control characters are always
+// escaped, so that nothing a peer chose can drive a terminal.
 #pragma once
 
 #include <jansson.h>

@@ -1,9 +1,10 @@
-// One capture at a time. Control stores what is wanted, then `active` = the session's number; a worker
-// that sees a number marks itself `inside`, looks again, and copies what matches into its ring.
+// One capture at a time. Control stores what is wanted, then `active` = the session's number; a
+// worker that sees a number marks itself `inside`, looks again, and copies what matches into its
+// ring.
 //
 // `want` is written only while nothing is active and nobody is inside. The mark and the second look
-// are sequentially consistent, as are the store of 0 in capture_close() and the look at the marks in
-// capture_open(): either the worker sees 0 and goes, or control sees the mark and reports that a
+// are sequentially consistent, as are the store of 0 in capture_close() and the look at the marks
+// in capture_open(): either the worker sees 0 and goes, or control sees the mark and reports that a
 // capture runs still.
 //
 // Rings live from the first capture to the end of the process, so a worker never holds one that is
@@ -24,8 +25,8 @@ _Static_assert((CAPTURE_CELLS & (CAPTURE_CELLS - 1)) == 0, "cells are found by m
 
 struct capture_ring {
 	atomic_uint tail CPU_ALIGNED; // written by the worker: cells filled
-	atomic_uint inside;           // written by the worker: it may read `want`
-	atomic_ullong lost;           // written by the worker; zeroed by control while nobody is inside
+	atomic_uint inside;	      // written by the worker: it may read `want`
+	atomic_ullong lost; // written by the worker; zeroed by control while nobody is inside
 	atomic_uint head CPU_ALIGNED; // written by control: cells drained
 	struct capture_cell cells[CAPTURE_CELLS];
 };
@@ -39,8 +40,9 @@ static struct {
 	struct match match;
 } want;
 
-static _Atomic(struct capture_ring *) rings[CAPTURE_WORKERS]; // released by control, acquired by workers
-static unsigned session;                                      // control
+static _Atomic(struct capture_ring *)
+	rings[CAPTURE_WORKERS]; // released by control, acquired by workers
+static unsigned session;	// control
 
 static bool tuple_wanted(const struct capture_packet *packet)
 {

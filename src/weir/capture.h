@@ -11,25 +11,25 @@
 #include <stdint.h>
 
 #define CAPTURE_SNAP_BYTES 2048 // longest copy kept of one packet
-#define CAPTURE_CELLS      1024 // of one worker's ring
-#define CAPTURE_WORKERS    64
+#define CAPTURE_CELLS	   1024 // of one worker's ring
+#define CAPTURE_WORKERS	   64
 #define CAPTURE_PORT_ANY   UINT8_MAX
 
 struct match; // console/match.h
 
 enum capture_stage {
 	CAPTURE_RX = 0, // as it arrived, before the engine
-	CAPTURE_TX,     // as it leaves, before it is given to the device
-	CAPTURE_DROP,   // dropped, with the reason
+	CAPTURE_TX,	// as it leaves, before it is given to the device
+	CAPTURE_DROP,	// dropped, with the reason
 };
 
 struct capture_packet {
 	const uint8_t *data; // contiguous Ethernet frame
 	uint16_t len;
-	uint8_t stage;       // enum capture_stage
-	uint8_t port;        // index of arrival (rx, drop) or departure (tx)
-	uint8_t reason;      // enum reason, REASON_NONE but for drops
-	uint32_t rule;       // verdict.rule, RULE_NONE where none was asked
+	uint8_t stage;	// enum capture_stage
+	uint8_t port;	// index of arrival (rx, drop) or departure (tx)
+	uint8_t reason; // enum reason, REASON_NONE but for drops
+	uint32_t rule;	// verdict.rule, RULE_NONE where none was asked
 };
 
 // Non-zero while a capture runs. Stored by capture_open() and capture_close() (control thread).
@@ -48,9 +48,9 @@ void capture_offer(unsigned worker, const struct capture_packet *packet);
 // The rest is for the control thread (console/capture.c).
 
 struct capture_want {
-	uint8_t port;              // rx and tx of this port, or drops that arrived there;
+	uint8_t port;		   // rx and tx of this port, or drops that arrived there;
 				   // CAPTURE_PORT_ANY: of all ports
-	bool drops;                // drops only
+	bool drops;		   // drops only
 	const struct match *match; // copied; NULL: everything. Both directions match
 };
 
@@ -59,8 +59,8 @@ struct capture_cell {
 	uint64_t time_ns; // wall clock
 	uint32_t session; // capture it was made for
 	uint32_t rule;
-	uint16_t len;      // of the packet
-	uint16_t kept;     // bytes in data
+	uint16_t len;  // of the packet
+	uint16_t kept; // bytes in data
 	uint8_t stage, port, reason;
 	uint8_t spare;
 	uint8_t data[CAPTURE_SNAP_BYTES];

@@ -88,7 +88,7 @@ void keys_tick(struct node *node)
 {
 	uint32_t tick = node_tick(node, node_now_ns());
 	uint32_t wanted = tick / KEYRING_TICKS_PER_EPOCH +
-		(tick % KEYRING_TICKS_PER_EPOCH >= KEYRING_TICKS_PER_EPOCH / 2 ? 1 : 0);
+			  (tick % KEYRING_TICKS_PER_EPOCH >= KEYRING_TICKS_PER_EPOCH / 2 ? 1 : 0);
 
 	// A process that was stopped for long catches up, not further back than is of use.
 	if (wanted - node->control->keys.next < UINT32_MAX / 2 &&
@@ -119,9 +119,9 @@ const struct profile *control_profile(const struct node *node, uint16_t index)
 static bool same_profile(const struct service *a, const struct service *b)
 {
 	return strcmp(a->name, b->name) == 0 && a->learn == b->learn &&
-		a->profile.mss == b->profile.mss && a->profile.wscale == b->profile.wscale &&
-		a->profile.sack == b->profile.sack &&
-		a->profile.timestamps == b->profile.timestamps && a->profile.ecn == b->profile.ecn;
+	       a->profile.mss == b->profile.mss && a->profile.wscale == b->profile.wscale &&
+	       a->profile.sack == b->profile.sack &&
+	       a->profile.timestamps == b->profile.timestamps && a->profile.ecn == b->profile.ecn;
 }
 
 void keys_remap(struct node *node, const struct policy *old)

@@ -111,7 +111,8 @@ static void vdev_arguments(const struct node *node, const struct port *port, cha
 			room > 2048 ? KERNEL_FRAMES / 4 : KERNEL_FRAMES);
 		break;
 	case PORT_AF_XDP:
-		snprintf(out, ARGUMENT_BYTES, "iface=%s,start_queue=0,queue_count=1", port->target);
+		snprintf(out, ARGUMENT_BYTES, "iface=%s,start_queue=0,queue_count=1,busy_budget=0",
+			port->target);
 		break;
 	case PORT_MEMIF:
 		// The driver knows rings of up to 2^14 slots; 2^10 matches PORT_DESCRIPTORS.

@@ -1,6 +1,6 @@
 // `capture start|stop`, `show capture`: drains the workers' copies (weir/capture.h) into a pcapng
-// file, from a timer on the control thread. One at a time; it ends by `capture stop`, its count, its
-// size, or an error of the file.
+// file, from a timer on the control thread. One at a time; it ends by `capture stop`, its count,
+// its size, or an error of the file.
 #include "weir/console/console_private.h"
 
 #include "base/error.h"
@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #define DRAIN_MS       20
-#define DRAIN_MAX      1024          // copies per timer tick
-#define FILE_BYTES_MAX (1ull << 30)  // a forgotten capture must not fill the disk
+#define DRAIN_MAX      1024	    // copies per timer tick
+#define FILE_BYTES_MAX (1ull << 30) // a forgotten capture must not fill the disk
 
 struct record {
 	struct node *node;
@@ -27,7 +27,7 @@ struct record {
 	FILE *file; // NULL: ended
 	char path[GRAMMAR_LINE_BYTES];
 	char what[CONFIG_TEXT_BYTES];
-	char ended[64]; // why
+	char ended[64];	    // why
 	uint64_t count_max; // 0: none
 	uint64_t packets, bytes;
 	uint64_t lost;

@@ -61,9 +61,9 @@ static void fail_reload(struct session *session, int rc, const struct config_err
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? "\n" : "",
 			errors->list[i].text);
 	session_fail(session, rc == -ERR_FULL ? "busy" : "failed",
-		rc == -ERR_FULL    ? "try again" :
-		rc == -ERR_RANGE   ? "these changes need a restart; nothing was changed" :
-				     "nothing was changed",
+		rc == -ERR_FULL	   ? "try again"
+		: rc == -ERR_RANGE ? "these changes need a restart; nothing was changed"
+				   : "nothing was changed",
 		"%s", *text ? text : "the configuration was not taken");
 }
 

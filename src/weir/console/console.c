@@ -1,5 +1,5 @@
-// The listening socket and the list of clients. All of it runs on the control thread; the front end of
-// `weir run -i` is a client like any other, on a thread of its own.
+// The listening socket and the list of clients. All of it runs on the control thread; the front end
+// of `weir run -i` is a client like any other, on a thread of its own.
 #include "weir/console/console.h"
 
 #include "base/error.h"
@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define CLIENTS_MAX    16
-#define BACKLOG        16
+#define BACKLOG	       16
 #define FRONT_RETRY_NS 50000000 // between attempts to wake the front end
 
 static void refuse(int fd)
@@ -35,8 +35,8 @@ static void refuse(int fd)
 	close(fd);
 }
 
-static void on_accept(struct evconnlistener *listener, evutil_socket_t fd,
-	struct sockaddr *address, int len, void *argument)
+static void on_accept(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address,
+	int len, void *argument)
 {
 	struct node *node = argument;
 	struct console *console = node->console;
@@ -73,12 +73,12 @@ static int listen_on(struct node *node, const char *path)
 	unlink(path); // an earlier run's: the runtime folder is locked
 	before = umask(0177);
 	node->console->listener = evconnlistener_new_bind(node->events, on_accept, node,
-		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG,
-		(struct sockaddr *)&address, sizeof(address));
+		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, BACKLOG, (struct sockaddr *)&address,
+		sizeof(address));
 	umask(before);
 	if (!node->console->listener) {
-		log_error("the console cannot listen socket=%s error=\"%s\"", path,
-			strerror(errno));
+		log_error(
+			"the console cannot listen socket=%s error=\"%s\"", path, strerror(errno));
 		return -ERR_MISSING;
 	}
 	return 0;

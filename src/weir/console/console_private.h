@@ -16,7 +16,7 @@ struct console {
 	LIST_HEAD(, session) sessions;
 	unsigned session_count;
 	struct port_stats cleared[CONFIG_PORTS_MAX]; // what `clear port stats` saw
-	struct record *record;                       // the running or last capture (capture.c)
+	struct record *record;			     // the running or last capture (capture.c)
 	bool has_front;
 	pthread_t front;
 };

@@ -1,6 +1,6 @@
 // `show flow` and `show why`: questions to the workers. A dump asks one worker at a time for one
-// slice; while the client has a megabyte to read it asks for nothing, so neither a slow client nor a
-// million flows cost memory here, and the workers do a bounded piece of work per slice.
+// slice; while the client has a megabyte to read it asks for nothing, so neither a slow client nor
+// a million flows cost memory here, and the workers do a bounded piece of work per slice.
 #include "weir/console/console_private.h"
 
 #include "base/error.h"
@@ -14,8 +14,8 @@
 #include <string.h>
 
 #define FLOW_LIMIT_DEFAULT 1000
-#define SCAN_MAX           1024 // table entries a worker looks at per slice
-#define RETRY_MS           5    // after a full mailbox
+#define SCAN_MAX	   1024 // table entries a worker looks at per slice
+#define RETRY_MS	   5	// after a full mailbox
 
 static const char *protocol_name(uint8_t protocol, char room[8])
 {
@@ -75,10 +75,10 @@ json_t *reply_flow(const struct node *node, const struct flow_row *row, unsigned
 struct dump {
 	unsigned worker;     // being asked
 	uint32_t cursor;     // where its next slice begins
-	uint64_t left;       // rows that may still be sent
+	uint64_t left;	     // rows that may still be sent
 	uint64_t request;    // open question, 0: none
 	struct event *retry; // pending after a full mailbox
-	int side;            // of the client, -1: any
+	int side;	     // of the client, -1: any
 };
 
 static void dump_ask(struct session *session);
@@ -181,8 +181,7 @@ static void dump_ask(struct session *session)
 		return;
 	}
 	fill_request(session, &request);
-	dump->request =
-		control_request(session->node, dump->worker, &request, on_slice, session);
+	dump->request = control_request(session->node, dump->worker, &request, on_slice, session);
 	if (!dump->request)
 		event_add(dump->retry, &soon);
 }
@@ -313,8 +312,7 @@ void command_show_why(struct session *session)
 	request.body.query = query;
 	session->work = why;
 	session->cancel = why_free;
-	why->request =
-		control_request(session->node, why->worker, &request, on_why, session);
+	why->request = control_request(session->node, why->worker, &request, on_why, session);
 	if (!why->request) {
 		why_free(session);
 		session_fail(session, "busy", "try again", "worker %u takes no messages now",

@@ -3,7 +3,8 @@
 
 #include "weir/console/grammar.h"
 
-// One place of a form: alternatives separated by |, each a lower-case keyword or an upper-case type.
+// One place of a form: alternatives separated by |, each a lower-case keyword or an upper-case
+// type.
 struct form_element {
 	const char *text;
 	uint8_t len;

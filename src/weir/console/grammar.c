@@ -144,8 +144,8 @@ static const struct grammar_command *ended(
 	return NULL;
 }
 
-static void set_hint(struct grammar_error *error, const struct grammar_choices *choices,
-	const char *word)
+static void set_hint(
+	struct grammar_error *error, const struct grammar_choices *choices, const char *word)
 {
 	const char *nearest = *word ? grammar_nearest(choices, word) : NULL;
 	size_t used;
@@ -180,8 +180,8 @@ static void error_at(struct grammar_error *error, const char *code, const struct
 		return;
 	}
 	error->column = line->count ? line->column[line->count - 1] +
-				      (unsigned)strlen(line->word[line->count - 1]) + 1 :
-				      0;
+					      (unsigned)strlen(line->word[line->count - 1]) + 1
+				    : 0;
 	error->length = 1;
 }
 
@@ -223,7 +223,6 @@ static void element_choices(const struct grammar *grammar, const struct form_ele
 	}
 }
 
-
 static bool element_accepts(const struct grammar *grammar, const struct form_element *element,
 	const char *word, struct grammar_args *args, const char **why)
 {
@@ -252,8 +251,8 @@ static unsigned group_end(const struct form *form, unsigned at)
 	return at;
 }
 
-// How far the arguments fit: on return, `word` is the first word and `element` the first element not
-// used up, `why` the reason the word did not fit (NULL where there was nothing to fit it to).
+// How far the arguments fit: on return, `word` is the first word and `element` the first element
+// not used up, `why` the reason the word did not fit (NULL where there was nothing to fit it to).
 struct progress {
 	unsigned word, element;
 	const char *why;
@@ -276,8 +275,8 @@ static void parse_args(const struct grammar *grammar, const struct form *form,
 			continue;
 		}
 		before = *args;
-		if (element_accepts(grammar, element, line->word[progress->word], args,
-			    &progress->why)) {
+		if (element_accepts(
+			    grammar, element, line->word[progress->word], args, &progress->why)) {
 			progress->word++;
 			progress->expected = (struct grammar_choices){.count = 0};
 			if (args->given >> TYPE_WORDS & 1)
@@ -345,8 +344,8 @@ static int by_name(const void *a, const void *b)
 }
 
 // What could follow the words of `line`. Recurses for commands about commands (help).
-static void collect(const struct grammar *grammar, const struct grammar_line *line,
-	struct grammar_choices *out)
+static void collect(
+	const struct grammar *grammar, const struct grammar_line *line, struct grammar_choices *out)
 {
 	struct progress progress = {.why = NULL};
 	struct grammar_args args = {.given = 0};
@@ -378,8 +377,7 @@ static void collect(const struct grammar *grammar, const struct grammar_line *li
 	}
 }
 
-void grammar_complete(
-	const struct grammar *grammar, const char *text, struct grammar_choices *out)
+void grammar_complete(const struct grammar *grammar, const char *text, struct grammar_choices *out)
 {
 	struct grammar_choices all = {.count = 0};
 	struct grammar_error error;

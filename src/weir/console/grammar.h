@@ -8,11 +8,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GRAMMAR_LINE_BYTES    4096
-#define GRAMMAR_WORDS_MAX     32
-#define GRAMMAR_ELEMENTS_MAX  16 // of one form
-#define GRAMMAR_CHOICES_MAX   64
-#define GRAMMAR_CHOICE_BYTES  64
+#define GRAMMAR_LINE_BYTES   4096
+#define GRAMMAR_WORDS_MAX    32
+#define GRAMMAR_ELEMENTS_MAX 16 // of one form
+#define GRAMMAR_CHOICES_MAX  64
+#define GRAMMAR_CHOICE_BYTES 64
 
 struct grammar_command {
 	const char *form; // see table.h
@@ -39,7 +39,7 @@ enum grammar_type {
 #define X(name, word) TYPE_##name,
 	GRAMMAR_TYPES(X)
 #undef X
-	TYPE_COUNT
+		TYPE_COUNT
 };
 
 // Words that could stand somewhere; each once.
@@ -70,10 +70,10 @@ struct grammar_line {
 };
 
 struct grammar_args {
-	unsigned command;    // index in the table
-	uint32_t given;      // bits of enum grammar_type
-	const char *port;    // name or number, with TYPE_PORT in `given`; else the word beside it in
-			     // the form was there (all, drop)
+	unsigned command; // index in the table
+	uint32_t given;	  // bits of enum grammar_type
+	const char *port; // name or number, with TYPE_PORT in `given`; else the word beside it in
+			  // the form was there (all, drop)
 	const char *service;
 	const char *level;
 	const char *file;
@@ -88,7 +88,7 @@ struct grammar_error {
 	unsigned column;  // of the failing word in the line, and its length
 	unsigned length;
 	char message[256];
-	char hint[512];   // empty where there is none
+	char hint[512]; // empty where there is none
 };
 
 // Cuts `text` into words. 0, or -ERR_MALFORMED (a control character, an open quote, not UTF-8),
@@ -101,8 +101,7 @@ int grammar_parse(const struct grammar *grammar, const struct grammar_line *line
 
 // The words that could take the place of the last word of `text`, or follow it where it ends in a
 // blank. Sorted by name.
-void grammar_complete(
-	const struct grammar *grammar, const char *text, struct grammar_choices *out);
+void grammar_complete(const struct grammar *grammar, const char *text, struct grammar_choices *out);
 
 // True where `command`'s path starts with these words (each may be shortened). For `help`.
 bool grammar_path_starts(

@@ -11,11 +11,11 @@
 #define MATCH_NAME_BYTES 64
 
 struct match {
-	uint8_t protocol;          // IP protocol number, 0: any
-	bool icmp;                 // the ICMP of the packet's family; protocol is 0
+	uint8_t protocol; // IP protocol number, 0: any
+	bool icmp;	  // the ICMP of the packet's family; protocol is 0
 	struct prefix source;
 	struct prefix destination;
-	uint16_t source_port;      // 0: any
+	uint16_t source_port; // 0: any
 	uint16_t destination_port;
 	char in[MATCH_NAME_BYTES]; // port name, `outside` or `inside`; empty where not given
 };

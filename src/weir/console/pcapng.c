@@ -11,8 +11,8 @@ enum {
 	OPTION_END = 0,
 	OPTION_COMMENT = 1,
 	OPTION_APPLICATION = 4, // of a section
-	OPTION_NAME = 2,        // of an interface
-	OPTION_RESOLUTION = 9,  // of an interface: 10^-n seconds
+	OPTION_NAME = 2,	// of an interface
+	OPTION_RESOLUTION = 9,	// of an interface: 10^-n seconds
 };
 
 // A block under construction. Everything in it is a multiple of 4 bytes.

@@ -13,8 +13,8 @@
 struct pcapng_packet {
 	uint32_t interface; // index of the interface description
 	uint64_t time_ns;   // since 1970
-	uint32_t len;       // on the wire
-	uint32_t kept;      // bytes at data, at most PCAPNG_SNAP_BYTES
+	uint32_t len;	    // on the wire
+	uint32_t kept;	    // bytes at data, at most PCAPNG_SNAP_BYTES
 	const uint8_t *data;
 	const char *comment; // at most PCAPNG_COMMENT_BYTES are written; NULL: none
 };

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #define REQUEST_BYTES_MAX 16384
-#define MESSAGE_BYTES     8192
-#define STALLED_S         30 // a client that takes nothing for so long is cut off
+#define MESSAGE_BYTES	  8192
+#define STALLED_S	  30 // a client that takes nothing for so long is cut off
 #define OUTPUT_LOW_BYTES  (SESSION_OUTPUT_MAX / 4)
 
 static command_run *const commands[COMMAND_COUNT] = {
@@ -103,7 +103,8 @@ static void finish(struct session *session)
 	session->cancel = NULL;
 	session->resume = NULL;
 	// The next request is taken by the loop, not by whoever answered this one.
-	bufferevent_trigger(session->buffer, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+	bufferevent_trigger(
+		session->buffer, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 }
 
 // The command as the table spells it, with its arguments as they were given.
@@ -112,8 +113,7 @@ static void command_name(const struct session *session, char *out, size_t room)
 	size_t used = form_path(command_table[session->args.command].form, out, room);
 
 	for (unsigned i = 0; i < session->args.word_count && used < room; i++)
-		used += (size_t)snprintf(
-			out + used, room - used, " %s", session->args.words[i]);
+		used += (size_t)snprintf(out + used, room - used, " %s", session->args.words[i]);
 }
 
 void session_answer(struct session *session, json_t *data)
@@ -128,17 +128,16 @@ void session_answer(struct session *session, json_t *data)
 
 static json_t *error_document(const char *code, const char *message, const char *hint)
 {
-	json_t *document = json_pack("{s:i,s:{s:s,s:s}}", "schema", 1, "error", "code", code,
-		"message", message);
+	json_t *document = json_pack(
+		"{s:i,s:{s:s,s:s}}", "schema", 1, "error", "code", code, "message", message);
 
 	if (hint && *hint)
-		json_object_set_new(
-			json_object_get(document, "error"), "hint", json_string(hint));
+		json_object_set_new(json_object_get(document, "error"), "hint", json_string(hint));
 	return document;
 }
 
-void session_fail(struct session *session, const char *code, const char *hint, const char *format,
-	...)
+void session_fail(
+	struct session *session, const char *code, const char *hint, const char *format, ...)
 {
 	char message[MESSAGE_BYTES];
 	va_list args;
@@ -191,7 +190,8 @@ void session_list_end(struct session *session, json_t *rest)
 	json_t *value;
 
 	send_text(session, "]");
-	json_object_foreach (rest, key, value) {
+	json_object_foreach(rest, key, value)
+	{
 		send_text(session, ",\"");
 		send_text(session, key);
 		send_text(session, "\":");
@@ -248,7 +248,8 @@ static void run_request(struct session *session, const char *line, size_t len)
 	json_decref(request);
 }
 
-// Takes requests until a command has to wait, or the output is full. True where the session is gone.
+// Takes requests until a command has to wait, or the output is full. True where the session is
+// gone.
 static bool take_requests(struct session *session)
 {
 	struct evbuffer *input = bufferevent_get_input(session->buffer);

@@ -5,8 +5,8 @@
 //   {"complete":"show po"}     {"complete":["port"]}
 //
 // One command runs at a time; the next line is read when it has been answered. A command either
-// answers before it returns, or keeps what it needs in session->work and answers later; then it sets
-// `cancel`, for the client may go first.
+// answers before it returns, or keeps what it needs in session->work and answers later; then it
+// sets `cancel`, for the client may go first.
 #pragma once
 
 #include "weir/console/table.h"
@@ -26,8 +26,8 @@ struct session {
 	struct node *node;
 	struct console *console;
 	struct bufferevent *buffer;
-	bool closing; // the client sends no more: close when everything is answered
-	bool busy;    // a command runs
+	bool closing;	    // the client sends no more: close when everything is answered
+	bool busy;	    // a command runs
 	unsigned row_count; // of the list being sent
 
 	struct grammar_line line; // of the command, which args point into
@@ -50,8 +50,8 @@ void session_destroy(struct session *session);
 // Ends the command: with data, which is taken over; with an error: code, message (a format, cut at
 // 8 KiB) and optional hint.
 void session_answer(struct session *session, json_t *data);
-__attribute__((format(printf, 4, 5))) void session_fail(struct session *session, const char *code,
-	const char *hint, const char *format, ...);
+__attribute__((format(printf, 4, 5))) void session_fail(
+	struct session *session, const char *code, const char *hint, const char *format, ...);
 
 // Ends the command with a long list, row by row: {"data":{LIST:[...],KEY:VALUE...}}. `rest` and the
 // rows are taken over; a NULL row is skipped.

@@ -16,11 +16,11 @@ void command_show_status(struct session *session)
 	struct status_stats s;
 
 	stats_status(session->node, &s);
-	session_answer(session, json_pack("{s:s,s:I,s:s,s:I,s:s,s:b}", "state", s.state, "uptime_s",
-					(json_int_t)s.uptime_s, "version", s.version,
-					"config_generation", (json_int_t)s.config_generation,
-					"config_sha256", s.config_sha256, "huge_pages",
-					s.huge_pages));
+	session_answer(
+		session, json_pack("{s:s,s:I,s:s,s:I,s:s,s:b}", "state", s.state, "uptime_s",
+				 (json_int_t)s.uptime_s, "version", s.version, "config_generation",
+				 (json_int_t)s.config_generation, "config_sha256", s.config_sha256,
+				 "huge_pages", s.huge_pages));
 }
 
 // Answers with one row of `list` for each port the command names.
@@ -50,8 +50,8 @@ static void add_port_info(struct session *session, unsigned port, json_t *rows)
 			info.name, "side", reply_side(info.side), "device", info.device, "driver",
 			reply_name(info.driver), "peer", reply_name(info.peer), "mtu", info.mtu,
 			"mac", mac, "rx_queues", info.rx_queues, "tx_queues", info.tx_queues,
-			"link", control_link_up(session->node, port) ? "up" : "down",
-			"promiscuous", info.promiscuous));
+			"link", control_link_up(session->node, port) ? "up" : "down", "promiscuous",
+			info.promiscuous));
 }
 
 static void add_port_stats(struct session *session, unsigned port, json_t *rows)
@@ -123,16 +123,16 @@ void command_show_drop(struct session *session)
 
 	stats_drop(session->node, &s);
 	for (unsigned reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
-		json_object_set_new(reasons, reason_name((enum reason)reason),
-			reply_count(s.reasons[reason]));
-	session_answer(session,
-		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o}", "received",
-			reply_count(s.received), "generated", reply_count(s.generated),
-			"from_peers", reply_count(s.from_peers), "transmitted",
-			reply_count(s.transmitted), "consumed", reply_count(s.consumed), "queued",
-			reply_count(s.queued), "to_peers", reply_count(s.to_peers), "dropped",
-			reply_count(s.dropped), "unexplained", (json_int_t)s.unexplained,
-			"reasons", reasons));
+		json_object_set_new(
+			reasons, reason_name((enum reason)reason), reply_count(s.reasons[reason]));
+	session_answer(
+		session, json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o}", "received",
+				 reply_count(s.received), "generated", reply_count(s.generated),
+				 "from_peers", reply_count(s.from_peers), "transmitted",
+				 reply_count(s.transmitted), "consumed", reply_count(s.consumed),
+				 "queued", reply_count(s.queued), "to_peers",
+				 reply_count(s.to_peers), "dropped", reply_count(s.dropped),
+				 "unexplained", (json_int_t)s.unexplained, "reasons", reasons));
 }
 
 // `pending` are flows whose server has not been asked yet: they wait for the cluster.

@@ -13,7 +13,8 @@
 static json_t *service_profile(const struct profile *profile)
 {
 	return json_pack("{s:i,s:o,s:b,s:b,s:b}", "mss", profile->mss, "wscale",
-		profile->wscale == OPTIONS_WSCALE_NONE ? json_null() : json_integer(profile->wscale),
+		profile->wscale == OPTIONS_WSCALE_NONE ? json_null()
+						       : json_integer(profile->wscale),
 		"sack", profile->sack, "timestamps", profile->timestamps, "ecn", profile->ecn);
 }
 
@@ -56,9 +57,8 @@ static void add_once(json_t *list, const char *text)
 	const json_t *have;
 	size_t index;
 
-	json_array_foreach (list, index, have)
-		if (strcmp(json_string_value(have), text) == 0)
-			return;
+	json_array_foreach(
+		list, index, have) if (strcmp(json_string_value(have), text) == 0) return;
 	json_array_append_new(list, json_string(text));
 }
 
@@ -74,8 +74,8 @@ static void add_range(json_t *list, uint16_t low, uint16_t high)
 
 static const char *row_protocol(const struct rule_row *row, char room[8])
 {
-	static const char *const names[] = {[RULE_ANY] = "any", [RULE_TCP] = "tcp",
-		[RULE_UDP] = "udp", [RULE_ICMP] = "icmp"};
+	static const char *const names[] = {
+		[RULE_ANY] = "any", [RULE_TCP] = "tcp", [RULE_UDP] = "udp", [RULE_ICMP] = "icmp"};
 
 	if (row->protocol < RULE_OTHER)
 		return names[row->protocol];
@@ -107,10 +107,10 @@ static json_t *rule_row(const struct policy *policy, uint32_t rule)
 		if (row->protocol != RULE_ICMP || row->dport_high != UINT8_MAX) // all types
 			add_range(dports, row->dport_low, row->dport_high);
 	}
-	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "name",
-		policy->rules[rule].name, "action", action_name(policy->rules[rule].action), "from",
-		from, "protocol", protocol, "source", source, "source_ports", sports,
-		"destination", destination, "ports", dports);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o}", "name", policy->rules[rule].name,
+		"action", action_name(policy->rules[rule].action), "from", from, "protocol",
+		protocol, "source", source, "source_ports", sports, "destination", destination,
+		"ports", dports);
 }
 
 void command_show_rule(struct session *session)
@@ -123,8 +123,7 @@ void command_show_rule(struct session *session)
 	session_answer(session, json_pack("{s:o}", "rules", rows));
 }
 
-static json_t *hits_row(
-	const struct node *node, const char *name, uint8_t action, uint32_t rule)
+static json_t *hits_row(const struct node *node, const char *name, uint8_t action, uint32_t rule)
 {
 	return json_pack("{s:s,s:s,s:o}", "name", name, "action", action_name(action), "hits",
 		reply_count(stats_rule_hits(node, rule)));
@@ -136,8 +135,8 @@ void command_show_rule_hits(struct session *session)
 	json_t *rows = json_array();
 
 	for (uint32_t i = 0; i < policy->rule_count; i++)
-		json_array_append_new(rows, hits_row(session->node, policy->rules[i].name,
-						    policy->rules[i].action, i));
+		json_array_append_new(rows,
+			hits_row(session->node, policy->rules[i].name, policy->rules[i].action, i));
 	json_array_append_new(rows, hits_row(session->node, policy_rule_name(policy, RULE_DEFAULT),
 					    RULE_DENY, RULE_DEFAULT));
 	session_answer(session, json_pack("{s:o}", "rules", rows));

@@ -1,8 +1,9 @@
 // The commands of the console. Parser, completion, `help`, the manual page and the dispatcher are
 // made from this one list.
 //
-// A form is: leading lower-case words (the path), then arguments. An upper-case word is a typed value,
-// A|B an alternative, [...] may be left out. Verbs and objects are testpmd's where it has them.
+// A form is: leading lower-case words (the path), then arguments. An upper-case word is a typed
+// value, A|B an alternative, [...] may be left out. Verbs and objects are testpmd's where it has
+// them.
 #pragma once
 
 #include "weir/console/grammar.h"
@@ -19,7 +20,8 @@
 	X(show_port_xstats, "show port xstats PORT|all",                                           \
 		"The device's own counters, as its driver names them.", "show port xstats inside") \
 	X(clear_port_stats, "clear port stats PORT|all",                                           \
-		"Starts the counters of `show port stats` from zero again, for the console alone: " \
+		"Starts the counters of `show port stats` from zero again, for the console "       \
+		"alone: "                                                                          \
 		"those of `show drop` and of the device go on.",                                   \
 		"clear port stats all")                                                            \
 	X(show_drop, "show drop",                                                                  \
@@ -41,8 +43,8 @@
 	X(show_rule_hits, "show rule hits",                                                        \
 		"How often each rule decided since this configuration came in.", "show rule hits") \
 	X(show_worker, "show worker", "Load and cost per packet of each worker.", "show worker")   \
-	X(show_config, "show config",                                                              \
-		"The configuration in effect, in the form of its file.", "show config")            \
+	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
+		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
 		"What would happen to a packet now: verdict, reason, rule, service, mode, flow.",  \
 		"show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside")                       \
@@ -71,7 +73,7 @@ enum command {
 #define X(name, form, help, example) COMMAND_##name,
 	COMMANDS(X)
 #undef X
-	COMMAND_COUNT
+		COMMAND_COUNT
 };
 
 extern const struct grammar_command command_table[COMMAND_COUNT];

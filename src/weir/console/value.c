@@ -71,10 +71,10 @@ static int parse_prefix(struct prefix *out, const char *word, bool exact, const 
 
 	if (rc == 0 && exact && out->bits != 128)
 		rc = -ERR_MALFORMED;
-	*why = rc == -ERR_EXISTS ? "has bits set behind its prefix length" :
-	       rc == -ERR_RANGE  ? "has a prefix length that is too large" :
-	       exact             ? "is not an address" :
-				   "is neither an address nor a prefix nor `any'";
+	*why = rc == -ERR_EXISTS  ? "has bits set behind its prefix length"
+	       : rc == -ERR_RANGE ? "has a prefix length that is too large"
+	       : exact		  ? "is not an address"
+				  : "is neither an address nor a prefix nor `any'";
 	return rc;
 }
 
@@ -97,8 +97,8 @@ static int parse_level(const char **out, const char *word)
 	return -ERR_MALFORMED;
 }
 
-int value_parse(const struct grammar *grammar, enum grammar_type type, bool exact,
-	const char *word, struct grammar_args *args, const char **why)
+int value_parse(const struct grammar *grammar, enum grammar_type type, bool exact, const char *word,
+	struct grammar_args *args, const char **why)
 {
 	struct match *match = &args->match;
 
@@ -106,9 +106,9 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 	case TYPE_PORT:
 		*why = "is no port";
 		args->port = word;
-		return known_name(grammar, type, word) || is_port_number(grammar, word) ?
-			       0 :
-			       -ERR_MISSING;
+		return known_name(grammar, type, word) || is_port_number(grammar, word)
+			       ? 0
+			       : -ERR_MISSING;
 	case TYPE_SERVICE:
 		*why = "is no service";
 		args->service = word;
@@ -134,10 +134,10 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 		return parse_prefix(&match->destination, word, exact, why);
 	case TYPE_SOURCE_PORT:
 	case TYPE_DESTINATION_PORT:
-		*why = exact ? "is no port number (0-65535)" :
-			       "is neither a port number (1-65535) nor `any'";
-		return match_parse_port(type == TYPE_SOURCE_PORT ? &match->source_port :
-								   &match->destination_port,
+		*why = exact ? "is no port number (0-65535)"
+			     : "is neither a port number (1-65535) nor `any'";
+		return match_parse_port(
+			type == TYPE_SOURCE_PORT ? &match->source_port : &match->destination_port,
 			word, !exact);
 	case TYPE_SIDE:
 		*why = "is neither a side nor a port";
@@ -147,4 +147,3 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 		return 0;
 	}
 }
-

@@ -3,7 +3,8 @@
 
 #include "weir/console/grammar.h"
 
-// Adds the words of the type that can be listed, and the type where there are others. `exact`: no `any` (a TUPLE).
+// Adds the words of the type that can be listed, and the type where there are others. `exact`: no
+// `any` (a TUPLE).
 void value_choices(const struct grammar *grammar, enum grammar_type type, bool exact,
 	struct grammar_choices *out);
 

@@ -9,7 +9,10 @@
 // Bytes of the UTF-8 sequence at p, 0 where it is none. Overlong forms and surrogates are none.
 static unsigned utf8_len(const unsigned char *p)
 {
-	unsigned len = *p < 0x80 ? 1 : *p >= 0xc2 && *p < 0xe0 ? 2 : *p >= 0xe0 && *p < 0xf0 ? 3 : 4;
+	unsigned len = *p < 0x80		 ? 1
+		       : *p >= 0xc2 && *p < 0xe0 ? 2
+		       : *p >= 0xe0 && *p < 0xf0 ? 3
+						 : 4;
 
 	if (*p >= 0xf5 || (*p >= 0x80 && *p < 0xc2))
 		return 0;
@@ -48,12 +51,14 @@ static int check_text(const char *text, struct grammar_error *error)
 			return fail(error, -ERR_RANGE, 0, "the line is too long");
 		len = utf8_len(p + at);
 		if (len == 0 || !is_printable(p + at, len))
-			return fail(error, -ERR_MALFORMED, at, "a character that cannot be printed");
+			return fail(
+				error, -ERR_MALFORMED, at, "a character that cannot be printed");
 	}
 	return 0;
 }
 
-// Takes one word out of line->text at `at`; its quotes are removed in place. Returns where to go on.
+// Takes one word out of line->text at `at`; its quotes are removed in place. Returns where to go
+// on.
 static unsigned take_word(struct grammar_line *line, unsigned at, bool *quoted)
 {
 	char *to = line->text + at;

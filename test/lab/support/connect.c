@@ -3,11 +3,13 @@
 // The kernel's TCP does the work: what fails here fails for a user.
 //
 //   connect --target A:P|[A6]:P [--count N] [--parallel P] [--rate N] [--path /X] [--body FILE]
-//           [--deadline-ms N] [--progress]
+//           [--deadline-ms N] [--source-port N] [--progress]
 //
 // Prints one JSON document: ok, failed, reasons by name, and microseconds from connect() to: the
 // whole body (p50_us p99_us max_us), the open connection (connect_*), the first byte (first_*).
-// Exit status 0 when none failed. --progress: every second a line "OK FAILED" on standard error.
+// Exit status 0 when none failed. --source-port: the connections take N, N+1, ... instead of what
+// the kernel chooses, so that no port comes back while a box still remembers it. --progress: every
+// second a line "OK FAILED" on standard error.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -63,6 +65,7 @@ struct settings {
 	unsigned parallel;
 	unsigned rate;
 	unsigned deadline_ms;
+	unsigned source_port;
 	bool progress;
 	const char *path;
 	char *body; // NULL: any body will do
@@ -136,6 +139,20 @@ static void finish(struct run *run, struct connection *conn, enum outcome outcom
 	conn->fd = -1;
 }
 
+// Ports below 1024 are left out. Where a port is in use the kernel chooses after all, and says so.
+static void bind_source(const struct run *run, int fd)
+{
+	struct sockaddr_storage from = {.ss_family = run->set->to.ss_family};
+	unsigned port = 1024 + (run->set->source_port + run->started - 1) % (65536 - 1024);
+	int on = 1;
+
+	// The port stands at the same place for both families.
+	((struct sockaddr_in *)&from)->sin_port = htons((uint16_t)port);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(fd, (struct sockaddr *)&from, run->set->to_len) != 0)
+		fprintf(stderr, "connect: port %u: %s\n", port, strerror(errno));
+}
+
 static void start(struct run *run, struct connection *conn)
 {
 	const struct settings *set = run->set;
@@ -149,6 +166,8 @@ static void start(struct run *run, struct connection *conn)
 		perror("connect: socket");
 		exit(1);
 	}
+	if (set->source_port != 0)
+		bind_source(run, conn->fd);
 	if (connect(conn->fd, (const struct sockaddr *)&set->to, set->to_len) != 0 &&
 		errno != EINPROGRESS) {
 		finish(run, conn, outcome_of_errno(errno));
@@ -335,7 +354,7 @@ static void usage(void)
 {
 	fprintf(stderr, "usage: connect --target A:P|[A6]:P [--count N] [--parallel P] [--rate N]\n"
 			"               [--path /X] [--body FILE] [--deadline-ms N]\n"
-			"               [--progress]\n");
+			"               [--source-port N] [--progress]\n");
 	exit(2);
 }
 
@@ -395,13 +414,15 @@ static void parse(struct settings *set, int argc, char **argv)
 		{"path", required_argument, NULL, 'u'},
 		{"body", required_argument, NULL, 'b'},
 		{"deadline-ms", required_argument, NULL, 'd'},
+		{"source-port", required_argument, NULL, 's'},
 		{"progress", no_argument, NULL, 'g'},
 		{NULL, 0, NULL, 0},
 	};
 	unsigned *numbers[128] = {['c'] = &set->count,
 		['p'] = &set->parallel,
 		['r'] = &set->rate,
-		['d'] = &set->deadline_ms};
+		['d'] = &set->deadline_ms,
+		['s'] = &set->source_port};
 	char *target = NULL, *body = NULL;
 	int option;
 

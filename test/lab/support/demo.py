@@ -35,7 +35,8 @@ class Progress:
 def start_downloads(lab):
     words = lab.command("client", [
         f"{BUILD}/test/lab/connect", "--target", target(SERVER[4], 80), "--count", DOWNLOADS,
-        "--rate", RATE, "--path", "/small", "--body", f"{lab.folder}/files/small", "--progress"])
+        "--rate", RATE, "--path", "/small", "--body", f"{lab.folder}/files/small",
+        "--source-port", lab.take_ports(DOWNLOADS), "--progress"])
     process = subprocess.Popen(words, text=True, stdin=subprocess.DEVNULL,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     lab.processes.append(process)

@@ -81,6 +81,7 @@ class Lab:
         self.runtime = f"/run/weir/{self.name}-pop-a"
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
         self.processes = []
+        self.next_port = 1
         atexit.register(self.close)
 
     # --- the lab's own commands ---
@@ -204,6 +205,8 @@ class Lab:
                      drop["transmitted"] + drop["consumed"] + drop["queued"] + drop["dropped"] +
                      drop.get("to_peers", 0), "conservation")
         expect_equal(sum(drop["reasons"].values()), drop["dropped"], "sum of the drop reasons")
+        flows = self.show("flow", "stats")
+        expect_equal(sum(flows["states"].values()), flows["total"], f"sum of {flows['states']}")
 
     # --- peers ---
 
@@ -230,9 +233,14 @@ class Lab:
         result = self.run("client", f"{BUILD}/test/lab/connect", "--target",
                           target(SERVER[family], 80), "--count", count, "--parallel", parallel,
                           "--rate", rate, "--path", "/small", "--deadline-ms", deadline_ms,
-                          "--body", f"{self.folder}/files/small", timeout=600)
+                          "--source-port", self.take_ports(count), "--body", f"{self.folder}/files/small", timeout=600)
         expect(result.stdout, f"connect: {result.stderr}")
         return json.loads(result.stdout)
+
+    def take_ports(self, count):
+        """The first of `count` source ports that no connection of this lab has used."""
+        self.next_port += count
+        return self.next_port - count
 
     def expect_downloads(self, family, count, **keys):
         report = self.download_many(family, count, **keys)

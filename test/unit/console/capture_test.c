@@ -12,8 +12,8 @@
 #include <string.h>
 
 // Ethernet, IPv4, UDP 192.0.2.1:1000 -> 198.51.100.1:53, no payload.
-static const uint8_t udp[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0, 64,
-	17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 1, 3, 232, 0, 53, 0, 8, 0, 0};
+static const uint8_t udp[] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 28, 0, 0, 0, 0,
+	64, 17, 0, 0, 192, 0, 2, 1, 198, 51, 100, 1, 3, 232, 0, 53, 0, 8, 0, 0};
 
 static struct capture_cell last;
 
@@ -34,13 +34,13 @@ static unsigned drain(void)
 
 static void offer(unsigned worker, enum capture_stage stage, uint8_t port)
 {
-	capture_offer(worker,
-		&(struct capture_packet){.data = udp,
-			.len = sizeof(udp),
-			.stage = (uint8_t)stage,
-			.port = port,
-			.reason = stage == CAPTURE_DROP ? REASON_no_flow : REASON_NONE,
-			.rule = 3});
+	capture_offer(
+		worker, &(struct capture_packet){.data = udp,
+				.len = sizeof(udp),
+				.stage = (uint8_t)stage,
+				.port = port,
+				.reason = stage == CAPTURE_DROP ? REASON_no_flow : REASON_NONE,
+				.rule = 3});
 }
 
 static void nothing_without_a_capture(void **state)

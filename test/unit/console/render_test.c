@@ -60,19 +60,17 @@ static void a_row_may_lack_a_cell(void **state)
 static void lists_of_values_are_joined(void **state)
 {
 	(void)state;
-	renders("{\"data\":{\"to\":[\"a\",\"b\"],\"none\":[]}}",
-		"to    a,b\n"
-		"none  -\n");
+	renders("{\"data\":{\"to\":[\"a\",\"b\"],\"none\":[]}}", "to    a,b\n"
+								 "none  -\n");
 }
 
 static void two_things_get_titles(void **state)
 {
 	(void)state;
-	renders("{\"data\":{\"flows\":[{\"a\":1}],\"more\":true}}",
-		"more  yes\n"
-		"\nflows\n"
-		"a\n"
-		"1\n");
+	renders("{\"data\":{\"flows\":[{\"a\":1}],\"more\":true}}", "more  yes\n"
+								    "\nflows\n"
+								    "a\n"
+								    "1\n");
 }
 
 static void long_text_is_verbatim(void **state)
@@ -92,7 +90,8 @@ static void control_characters_are_escaped(void **state)
 static void columns_count_characters(void **state)
 {
 	(void)state;
-	renders("{\"data\":{\"r\":[{\"a\":\"\\u00e4\\u00e4\",\"b\":\"x\"},{\"a\":\"cc\",\"b\":\"y\"}]}}",
+	renders("{\"data\":{\"r\":[{\"a\":\"\\u00e4\\u00e4\",\"b\":\"x\"},{\"a\":\"cc\",\"b\":"
+		"\"y\"}]}}",
 		"a   b\n"
 		"\xc3\xa4\xc3\xa4  x\n"
 		"cc  y\n");
@@ -133,7 +132,8 @@ static void help_is_a_manual(void **state)
 {
 	(void)state;
 	renders("{\"data\":{\"commands\":[{\"command\":\"show drop\",\"help\":"
-		"\"What became of every packet, and the dropped ones by reason. It goes on and on.\","
+		"\"What became of every packet, and the dropped ones by reason. It goes on and "
+		"on.\","
 		"\"example\":\"show drop\"}]}}",
 		"show drop\n"
 		"    What became of every packet, and the dropped ones by reason. It goes on and\n"

@@ -92,10 +92,14 @@ static void icmp_is_that_of_the_family(void **state)
 	(void)state;
 }
 
-static const struct profile rich = {
-	.mss = 1460, .wscale = 9, .sack = true, .timestamps = true, .ecn = true,
+static const struct profile rich = {.mss = 1460,
+	.wscale = 9,
+	.sack = true,
+	.timestamps = true,
+	.ecn = true,
 	.known = PROFILE_ALL};
-static const struct profile poor = {.mss = 1220, .wscale = OPTIONS_WSCALE_NONE, .known = PROFILE_ALL};
+static const struct profile poor = {
+	.mss = 1220, .wscale = OPTIONS_WSCALE_NONE, .known = PROFILE_ALL};
 
 static void assert_profile(const struct profile *a, const struct profile *b)
 {
@@ -119,7 +123,8 @@ static void the_first_profile_seen_is_taken_whole(void **state)
 static void then_the_least_of_both(void **state)
 {
 	struct profile seen = {.mss = 536};
-	struct profile middle = {.mss = 1400, .wscale = 3, .timestamps = true, .known = PROFILE_ALL};
+	struct profile middle = {
+		.mss = 1400, .wscale = 3, .timestamps = true, .known = PROFILE_ALL};
 
 	profile_merge(&seen, &rich);
 	profile_merge(&seen, &middle);

@@ -88,14 +88,14 @@ static void t4_4_reset_in_time_wait_is_ignored(void **state)
 static void t4_4_syn_in_time_wait(void **state)
 {
 	static const struct row rows[] = {
-		{C, TCP_SYN, 101, 0, 1, 1000, IDLE, TCP_TIME_WAIT}, // not above what was used
-		{C, TCP_SYN, 0x80000200, 0, 1, 1000, IDLE, TCP_TIME_WAIT},
+		{C, TCP_SYN, 101, 0, 1, 1000, REOPEN, TCP_TIME_WAIT}, // the server decides
+		{C, TCP_SYN, 0x80000200, 0, 1, 1000, REOPEN, TCP_TIME_WAIT},
 		{S, TCP_ACK, 202, 102, 0, 2000, PASS, TCP_TIME_WAIT}, // its answer (1.11)
 		{C, TCP_RST, 102, 0, 0, 0, IDLE, TCP_TIME_WAIT},      // and the client's
 		{C, TCP_SYN, 102, 0, 1, 1000, REOPEN, TCP_TIME_WAIT},
 		{C, TCP_SYN, 0x10000, 0, 1, 1000, REOPEN, TCP_TIME_WAIT},
 		{S, TCP_SYN, 0x10000, 0, 1, 1000, REOPEN, TCP_TIME_WAIT},
-		{S, TCP_SYN, 201, 0, 1, 1000, IDLE, TCP_TIME_WAIT},
+		{S, TCP_SYN, 201, 0, 1, 1000, REOPEN, TCP_TIME_WAIT},
 	};
 
 	(void)state;
