@@ -10,7 +10,7 @@ file_length      500 lines is the aim, 800 fails
 forbidden_calls  unbounded string functions, alloca
 forbidden_words  notes about work left to do, instead of the work
 test_seams       no mocks: no --wrap, no #include of a .c file under test/
-own_header       a .c file with a header of its name includes it first
+own_header       a .c file with a header of its name includes it first, or the folder's private one
 format           clang-format agrees
 """
 import os
@@ -161,7 +161,8 @@ def own_header():
         if not path.endswith(".c") or not os.path.exists(os.path.join(ROOT, header)):
             continue
         first = next(iter(includes(path)), None)
-        if first and os.path.basename(first[1]) != os.path.basename(header):
+        if first and os.path.basename(first[1]) != os.path.basename(header) and \
+                not re.search(r"(internal|private)\.h$", first[1]):
             problems.append(f"{path}:{first[0]}: {os.path.basename(header)} does not come first")
     return problems
 

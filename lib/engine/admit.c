@@ -37,6 +37,11 @@ static void count_hit(struct engine *engine, uint32_t rule)
 		counter_add(&engine->rule_hits[rule], 1);
 }
 
+void admit_count(struct engine *engine, const struct admission *admission)
+{
+	count_hit(engine, admission->rule);
+}
+
 struct admission admit(struct engine *engine, struct arrival *arrival)
 {
 	struct admission admission = {.mode = MODE_TRACK};
@@ -45,7 +50,6 @@ struct admission admit(struct engine *engine, struct arrival *arrival)
 
 	admit_query(arrival, &query);
 	classifier_decide(&engine->policy->classifier, &query, &decision, 1);
-	count_hit(engine, decision.rule);
 	arrival->rule = decision.rule;
 	admission.allow = decision.allow;
 	admission.is_signed = decision.is_signed;

@@ -43,7 +43,8 @@ static void age_one(struct engine *engine, uint32_t index)
 
 	if (flow == NULL || (flow->bits & FLOW_OPENING))
 		return;
-	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow))
+	// Its last use may be later than noted.
+	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow) + TOUCH_MS)
 		return;
 	counter_add(ending(engine, flow), 1);
 	entry_remove(engine, flow);

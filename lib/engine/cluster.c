@@ -120,11 +120,38 @@ static void install(
 	counter_add(&engine->stats.states[flow->track.state], 1);
 }
 
+// A peer's bytes: what the flow table and the tracker must not be given is refused.
+static bool record_is_sane(const struct engine *engine, const struct flow_record *record)
+{
+	const uint8_t *zero = record->key.zero;
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+
+	return record->key.protocol == PROTOCOL_TCP && (zero[0] | zero[1] | zero[2]) == 0 &&
+	       record->mode <= MODE_TRACK &&
+	       flow_worker(hash, engine->config.workers) == engine->config.worker;
+}
+
 static bool is_newer(const struct flow *flow, const struct flow_record *record)
 {
 	int32_t age = (int32_t)(record->incarnation - flow->incarnation);
 
 	return age > 0 || (age == 0 && (int16_t)(record->generation - flow->generation) > 0);
+}
+
+// An own connection that is over gives way to whatever a peer confirms.
+static bool has_ended(const struct flow *flow)
+{
+	return flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED;
+}
+
+// The very record, installed before: its confirmation may have been lost.
+static bool is_installed(struct engine *engine, const struct flow_record *record)
+{
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	const struct flow *flow = flow_table_find(engine->table, &record->key, hash);
+
+	return flow != NULL && flow->copy != COPY_OWN &&
+	       flow->incarnation == record->incarnation && flow->generation == record->generation;
 }
 
 static struct flow *place_for(struct engine *engine, const struct flow_record *record)
@@ -136,7 +163,7 @@ static struct flow *place_for(struct engine *engine, const struct flow_record *r
 	enum reason reason;
 
 	if (flow != NULL) {
-		if (flow->copy == COPY_OWN || !is_newer(flow, record))
+		if (flow->copy == COPY_OWN ? !has_ended(flow) : !is_newer(flow, record))
 			return NULL;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
@@ -147,12 +174,17 @@ static struct flow *place_for(struct engine *engine, const struct flow_record *r
 void cluster_install(struct engine *engine, const struct message *message)
 {
 	const struct flow_record *record = &message->body.record;
-	struct flow *flow = place_for(engine, record);
 	struct message *reply;
 
-	if (flow == NULL)
+	if (!record_is_sane(engine, record))
 		return;
-	install(flow, record, engine->now_ms, engine);
+	if (!is_installed(engine, record)) {
+		struct flow *flow = place_for(engine, record);
+
+		if (flow == NULL)
+			return;
+		install(flow, record, engine->now_ms, engine);
+	}
 	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
 	if (reply != NULL)
 		reply->body.record = *record;

@@ -106,6 +106,22 @@ void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state st
 	counter_add(state_gauge(engine, flow), 1);
 }
 
+void entry_count_state(struct engine *engine, const struct flow *flow, uint8_t before)
+{
+	if (flow->track.state == before)
+		return;
+	counter_sub(&engine->stats.states[before], 1);
+	counter_add(&engine->stats.states[flow->track.state], 1);
+}
+
+void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service)
+{
+	if (flow->service != SERVICE_NONE)
+		counter_sub(&engine->services[flow->service].flows, 1);
+	flow->service = service->id;
+	counter_add(&engine->services[flow->service].flows, 1);
+}
+
 static uint32_t tcp_timeout_s(const struct policy_timeouts *timeouts, const struct flow *flow)
 {
 	unsigned fins = flow->track.bits & (TRACK_FIN_CLIENT | TRACK_FIN_SERVER);
@@ -138,7 +154,7 @@ uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow)
 // Written only when it changes by a while: a packet that only refreshes leaves the line clean.
 void entry_touch(struct engine *engine, struct flow *flow)
 {
-	if (engine->now_ms - flow->last_ms >= 64)
+	if (engine->now_ms - flow->last_ms >= TOUCH_MS)
 		flow->last_ms = engine->now_ms;
 }
 

@@ -22,7 +22,12 @@ static bool evades(const struct view *view)
 	// A first fragment must show its whole header; an IPv6 one its whole chain.
 	if (!has_header && (known || (view->bits & VIEW_IP6)))
 		return true;
-	return (view->bits & VIEW_TCP) && (view->tcp_flags & TCP_SYN);
+	// An error that is itself a fragment cannot be judged by what it quotes.
+	if (view_is_icmp_error(view))
+		return true;
+	// No data, thus no fragment, comes with a SYN or a RST.
+	return (view->bits & VIEW_TCP) && (tcp_flags_are_bad(view->tcp_flags) ||
+						  (view->tcp_flags & (TCP_SYN | TCP_RST)));
 }
 
 // A first fragment is judged like any packet; the rest of its datagram is useless without it.

@@ -20,16 +20,20 @@ static struct agreed offer_of(const struct opening *opening, bool everything)
 	return offer;
 }
 
-static uint16_t clamp_mss(const struct engine *engine, const struct opening *opening, uint16_t mss)
+// What the server may send must fit through both ports.
+static uint16_t clamp_mss(const struct engine *engine, const struct opening *opening,
+	const struct view *model, uint16_t mss)
 {
-	// 60 holds for both families; a client's own offer already respects its family's 40 or 60.
-	unsigned most = engine->config.ports[opening->out_port].mtu - 40u;
+	const struct engine_port *in = &engine->config.ports[opening->in_port];
+	const struct engine_port *out = &engine->config.ports[opening->out_port];
+	unsigned mtu = in->mtu < out->mtu ? in->mtu : out->mtu;
+	unsigned most = mtu - (model->bits & VIEW_IP6 ? 60u : 40u);
 
 	return mss < most ? mss : (uint16_t)most;
 }
 
-void handshake_syn(const struct engine *engine, const struct opening *opening, bool everything,
-	struct craft *craft)
+void handshake_syn(const struct engine *engine, const struct opening *opening,
+	const struct view *model, bool everything, struct craft *craft)
 {
 	struct agreed offer = offer_of(opening, everything);
 	uint8_t shift = opening->agreed.wscale == OPTIONS_WSCALE_NONE ? 0 : opening->agreed.wscale;
@@ -41,7 +45,7 @@ void handshake_syn(const struct engine *engine, const struct opening *opening, b
 	if (offer.ecn)
 		craft->tcp_flags |= ECN_SETUP;
 	craft->options.bits = OPTION_MSS;
-	craft->options.mss = clamp_mss(engine, opening, offer.mss);
+	craft->options.mss = clamp_mss(engine, opening, model, offer.mss);
 	if (offer.sack)
 		craft->options.bits |= OPTION_SACK_OK;
 	if (offer.wscale != OPTIONS_WSCALE_NONE)
@@ -181,6 +185,25 @@ void handshake_set(struct flow *flow, const struct opening *opening, const struc
 	tcp_track_open(&flow->track, &client, &server);
 }
 
+bool handshake_is_own(const struct flow *flow, const struct view *synack)
+{
+	return synack->ack == flow->isn_client + flow->translation.e + 1;
+}
+
+// The window the client last gave, as the server reads it: what only we would have promised the
+// client need not take.
+static uint16_t last_window(const struct flow *flow)
+{
+	const struct tcp_sender *server = &flow->track.sender[TO_CLIENT];
+	uint8_t wscale = flow->track.wscale[TO_SERVER];
+	uint32_t window = server->limit - server->acked;
+
+	if (wscale <= OPTIONS_WSCALE_MAX)
+		window >>= wscale;
+	window = window < UINT16_MAX ? window : UINT16_MAX;
+	return translation_window(flow->translation.to_server, (uint16_t)window);
+}
+
 void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	const struct view *view = &arrival->view;
@@ -188,14 +211,17 @@ void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow
 	struct craft craft = {.reply = true, .tcp_flags = TCP_ACK};
 	struct options options;
 
-	if (view->seq + t->d != flow->cookie || view->ack != flow->isn_client + t->e + 1 ||
-		!engine_may_reset(engine)) {
+	if (view->seq + t->d != flow->cookie) {
 		verdict_drop(arrival, REASON_out_of_window);
+		return;
+	}
+	if (!engine_may_reset(engine)) {
+		verdict_drop(arrival, REASON_rate_limited);
 		return;
 	}
 	craft.seq = flow->track.sender[TO_SERVER].end + t->e;
 	craft.ack = view->seq + 1;
-	craft.window = UINT16_MAX;
+	craft.window = last_window(flow);
 	if ((t->bits & TRANSLATE_TIMESTAMPS) && options_parse(&options, view) == 0) {
 		craft.options.bits = OPTION_TIMESTAMPS;
 		craft.options.tsval = options.tsecr; // the newest of the client's it has seen

@@ -50,7 +50,9 @@ static void opening_error(struct engine *engine, struct arrival *arrival, struct
 {
 	struct opening *opening = opening_of(engine, flow);
 
-	if (opening->wait != WAIT_SERVER || quote->seq != opening->syn_seq) {
+	// Only from where the SYN went.
+	if (flow_direction(flow, arrival->side) != TO_CLIENT || opening->wait != WAIT_SERVER ||
+		quote->seq != opening->syn_seq) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
 	}

@@ -22,6 +22,8 @@
 #define OPENING_SLICE	 64  // openings looked at for deadlines in one call
 #define AGEING_SLICE_MAX 512 // flows looked at for ageing in one call
 #define EVICTION_SCAN	 64  // entries looked at for one eviction
+#define TOUCH_MS	 64  // a flow's last use is noted at least this often
+#define POLICIES_RETIRED_MAX 16
 #define CHALLENGES_PER_S 10  // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
@@ -53,13 +55,15 @@ struct opening {
 	uint8_t tries; // server SYNs sent
 	bool probing;  // this SYN offers everything, to learn the server's profile
 	bool pending;  // the flow's entry still belongs to the previous incarnation
+	bool unshared; // in WAIT_CONFIRM: no message cell was free yet
 	uint8_t announced_wscale;
 	uint8_t out_port; // port towards the server
 	uint8_t in_port;  // port towards the client
 	uint8_t resets;	  // old connections of the server reset (TCP.md 3.2)
 	uint32_t flow;	  // index of its flow
 	uint32_t next;	  // next free one
-	uint64_t deadline_ns;
+	uint64_t deadline_ns; // when it is looked at again
+	uint64_t confirm_ns;  // in WAIT_CONFIRM: opens without the confirmation
 	struct hold hold;
 	struct agreed agreed;
 	uint32_t cookie; // sequence number of our SYN/ACK
@@ -102,6 +106,10 @@ struct engine {
 	uint32_t probe_epoch[SERVICE_COUNT_MAX]; // epoch + 1 in which a server SYN probed last
 	struct profile told[SERVICE_COUNT_MAX];	 // what LEARNT messages of told_epoch said
 	uint32_t told_epoch[SERVICE_COUNT_MAX];	 // epoch + 1
+
+	// Replaced policies for whose return no message cell was free yet.
+	const struct policy *retired[POLICIES_RETIRED_MAX];
+	unsigned retired_count;
 
 	struct batch *batch; // of the running call
 	uint64_t now_ns;
@@ -148,6 +156,8 @@ struct admission {
 };
 void admit_query(const struct arrival *arrival, struct rule_query *query);
 struct admission admit(struct engine *engine, struct arrival *arrival);
+// Counts the rule's hit: by the worker that acts on it, once.
+void admit_count(struct engine *engine, const struct admission *admission);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
 const struct service *admit_service(
 	const struct engine *engine, const struct view *view, uint8_t side);
@@ -160,6 +170,9 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	enum side client, const struct service *service, enum reason *reason);
 void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
+// Moves the gauge after something else changed flow->track.state from `before`.
+void entry_count_state(struct engine *engine, const struct flow *flow, uint8_t before);
+void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service);
 uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow);
 void entry_record(const struct flow *flow, struct flow_record *record);
 void entry_row(const struct engine *engine, const struct flow *flow, struct flow_row *row);
@@ -173,6 +186,10 @@ bool ageing_evict(struct engine *engine, uint64_t hash);
 
 // tcp.c
 void tcp_decide(struct engine *engine, struct arrival *arrival);
+bool tcp_flags_are_bad(uint8_t flags);
+// Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done, where
+// it is a SYN that may reopen a closed connection.
+bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
 struct tcp_segment tcp_segment_of(
 	const struct flow *flow, const struct view *view, enum direction dir);
 // Translates (where the flow says so) and forwards.
@@ -210,8 +227,10 @@ bool handshake_learn(struct engine *engine, const struct flow *flow, struct open
 bool handshake_fits(const struct opening *opening, const struct options *options, uint8_t flags);
 void handshake_set(struct flow *flow, const struct opening *opening, const struct view *synack,
 	const struct options *options);
-void handshake_syn(const struct engine *engine, const struct opening *opening, bool everything,
-	struct craft *craft);
+void handshake_syn(const struct engine *engine, const struct opening *opening,
+	const struct view *model, bool everything, struct craft *craft);
+// True for a SYN/ACK that answers the flow's own server SYN.
+bool handshake_is_own(const struct flow *flow, const struct view *synack);
 // The owner answers a repeated SYN/ACK of the server itself (TCP.md 3.6).
 void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow *flow);
 

@@ -1,18 +1,36 @@
 // Messages to the engine.
 #include "engine/internal.h"
 
+#include "base/check.h"
+
 #include <string.h>
 
 static void take_policy(struct engine *engine, const struct message *message)
 {
-	const struct policy *old = engine->policy;
-	struct message *reply = engine_message(engine, MESSAGE_POLICY, NODE_NONE);
-
+	CHECK(engine->retired_count < POLICIES_RETIRED_MAX);
+	engine->retired[engine->retired_count++] = engine->policy;
 	engine->policy = message->body.policy;
 	for (uint32_t i = 0; i < engine->policy->rule_count && i < RULE_COUNT_MAX; i++)
 		atomic_store_explicit(&engine->rule_hits[i], 0, memory_order_relaxed);
-	if (reply != NULL)
-		reply->body.policy = old;
+	atomic_store_explicit(&engine->stats.rule_hits_default, 0, memory_order_relaxed);
+}
+
+// Hands replaced policies back, oldest first; what finds no cell waits for the next call, because
+// nobody else could ever free it.
+static void return_policies(struct engine *engine)
+{
+	unsigned done = 0;
+
+	while (done < engine->retired_count) {
+		struct message *reply = engine_message(engine, MESSAGE_POLICY, NODE_NONE);
+
+		if (reply == NULL)
+			break;
+		reply->body.policy = engine->retired[done++];
+	}
+	engine->retired_count -= done;
+	memmove(engine->retired, engine->retired + done,
+		engine->retired_count * sizeof(engine->retired[0]));
 }
 
 static void take_epoch(struct engine *engine, const struct message *message)
@@ -103,6 +121,17 @@ static void why_without_flow(struct engine *engine, const struct message_query *
 		why->verdict = WHY_COOKIE;
 }
 
+// What the view of a packet like this would say it has. Of ICMP only the type is asked about, so
+// it has no identifier and finds no flow.
+static uint16_t query_bits(const struct message_query *query)
+{
+	uint16_t family = addr_is_ip4(&query->tuple.src) ? VIEW_IP4 : VIEW_IP6;
+
+	if (query->protocol == PROTOCOL_TCP)
+		return family | VIEW_TCP;
+	return query->protocol == PROTOCOL_UDP ? family | VIEW_UDP : family;
+}
+
 static void take_query(struct engine *engine, const struct message *message)
 {
 	const struct message_query *query = &message->body.query;
@@ -122,6 +151,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	arrival.view.sport = query->tuple.sport;
 	arrival.view.dport = query->tuple.dport;
 	arrival.view.protocol = query->protocol;
+	arrival.view.bits = query_bits(query);
 	why_without_flow(engine, query, &arrival, why);
 	flow_key_from_view(&arrival.key, &arrival.view, query->side);
 	flow = flow_table_find(
@@ -179,6 +209,8 @@ void messages_take(struct engine *engine)
 {
 	const struct batch *batch = engine->batch;
 
+	return_policies(engine);
 	for (unsigned i = 0; i < batch->messages_in_count; i++)
 		take(engine, batch->messages_in[i]);
+	return_policies(engine);
 }

@@ -19,7 +19,8 @@
 
 #include <string.h>
 
-#define SYN_RESETS_MAX 3 // old connections of the server reset per opening (TCP.md 3.2)
+#define SYN_RESETS_MAX	 3  // old connections of the server reset per opening (TCP.md 3.2)
+#define QUEUE_FRAMES_MIN 16 // segments queued per opening however small its room
 
 struct opening *opening_of(struct engine *engine, const struct flow *flow)
 {
@@ -132,7 +133,7 @@ static void make_syn(
 	struct frame frame = {.data = opening->syn_frame, .tailroom = SYN_FRAME_BYTES};
 	struct craft craft;
 
-	handshake_syn(engine, opening, everything, &craft);
+	handshake_syn(engine, opening, model, everything, &craft);
 	CHECK(craft_tcp(&frame, model, &craft) == 0);
 	opening->syn_len = frame.len;
 	opening->probing = everything;
@@ -224,14 +225,14 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	flow->opening = (uint32_t)(opening - engine->openings);
 	flow->bits |= FLOW_OPENING;
 	opening->syn_seq = server_isn(engine, flow, opening->isn_client);
-	make_syn(engine, opening, &arrival->view, should_probe(engine, service));
-	if (!opening->pending)
-		begin_incarnation(engine, flow, opening);
 	if (!queue(engine, opening, arrival)) {
 		context_free(engine, flow, REASON_queue_full);
 		verdict_drop(arrival, REASON_queue_full);
 		return false;
 	}
+	make_syn(engine, opening, &arrival->view, should_probe(engine, service));
+	if (!opening->pending)
+		begin_incarnation(engine, flow, opening);
 	set_wait(engine, opening, WAIT_SERVER);
 	send_syn(engine, opening, flow);
 	flow->last_ms = engine->now_ms;
@@ -258,12 +259,34 @@ static bool is_bare(const struct view *view)
 	return view_payload_len(view) == 0 && !(view->tcp_flags & TCP_FIN);
 }
 
-static void answer_probe(struct engine *engine, struct arrival *arrival, struct opening *opening)
+// A keep-alive or window probe: nothing, or a byte, of what was acknowledged already.
+static bool is_probe(const struct opening *opening, const struct view *view)
+{
+	return view->seq == opening->isn_client && view_payload_len(view) <= 1 &&
+	       !(view->tcp_flags & TCP_FIN);
+}
+
+// The window is the SYN/ACK's once more, but scaled now, unless the pool ran low since.
+static uint16_t probe_window(
+	struct engine *engine, const struct flow *flow, const struct opening *opening)
+{
+	const struct service *service = policy_service(engine->policy, flow->service);
+	bool scaled = opening->agreed.wscale != OPTIONS_WSCALE_NONE;
+
+	if (service == NULL)
+		return 0;
+	return (uint16_t)(syn_queue_window(engine, service) >>
+			  (scaled ? opening->announced_wscale : 0));
+}
+
+static void answer_probe(struct engine *engine, struct arrival *arrival, const struct flow *flow,
+	struct opening *opening)
 {
 	struct craft craft = {.reply = true, .tcp_flags = TCP_ACK};
 
 	craft.seq = opening->cookie + 1;
 	craft.ack = opening->isn_client + 1;
+	craft.window = probe_window(engine, flow, opening);
 	if (opening->agreed.timestamps) {
 		struct options options;
 
@@ -280,6 +303,14 @@ static void answer_probe(struct engine *engine, struct arrival *arrival, struct 
 	verdict_reply(engine, arrival);
 }
 
+// Headers and cells cost room too: what is promised as window is bounded in bytes of frames, and in
+// frames, because a frame of a few bytes takes a whole cell.
+static bool hold_has_room(const struct hold *hold, const struct frame *frame, uint32_t room)
+{
+	return hold->bytes + frame->len <= 2 * room + MESSAGE_FRAME_MAX &&
+	       hold->frames < QUEUE_FRAMES_MIN + room / HOLD_CELL_BYTES;
+}
+
 static void queue_more(
 	struct engine *engine, struct arrival *arrival, struct flow *flow, struct opening *opening)
 {
@@ -287,21 +318,23 @@ static void queue_more(
 	uint32_t room = room_of(engine, flow);
 	uint32_t last = view->seq + view_seg_len(view) - (opening->isn_client + 1);
 
-	if (hold_find(engine->pool, &opening->hold, view->seq, arrival->frame->len)) {
-		verdict_drop(arrival, REASON_queue_replaced);
-		return;
-	}
+	bool tiny = view_payload_len(view) == 1;
+	bool known = hold_find(engine->pool, &opening->hold, view->seq, arrival->frame->len);
+
 	if (serial_before(view->seq, opening->isn_client)) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
 	}
 	// Window probes get an answer, so that a client that was given no window keeps trying.
-	if (last > room && view_payload_len(view) <= 1) {
-		answer_probe(engine, arrival, opening);
+	if (tiny && (known || last > room)) {
+		answer_probe(engine, arrival, flow, opening);
 		return;
 	}
-	if (last > room ||
-		opening->hold.bytes + arrival->frame->len > 2 * room + MESSAGE_FRAME_MAX ||
+	if (known) {
+		verdict_drop(arrival, REASON_queue_replaced);
+		return;
+	}
+	if (last > room || !hold_has_room(&opening->hold, arrival->frame, room) ||
 		!queue(engine, opening, arrival))
 		verdict_drop(arrival, REASON_queue_full);
 }
@@ -334,6 +367,10 @@ void opening_client(struct engine *engine, struct arrival *arrival, struct flow 
 	}
 	if (!(view->tcp_flags & TCP_ACK) || view->ack != opening->cookie + 1) {
 		verdict_drop(arrival, REASON_bad_ack);
+		return;
+	}
+	if (is_probe(opening, view)) {
+		answer_probe(engine, arrival, flow, opening);
 		return;
 	}
 	if (is_bare(view)) {
@@ -403,19 +440,23 @@ static void server_old(struct engine *engine, struct arrival *arrival, struct op
 	make_ready(engine, opening);
 }
 
-static bool share(struct engine *engine, struct flow *flow, struct opening *opening)
+// Tells the node that sees the server's packets. Without a free message cell the next call tries
+// again: what the server answers to segments that left before could not be translated there.
+static void share(struct engine *engine, struct flow *flow, struct opening *opening)
 {
-	struct message *message;
+	struct message *message = engine_message(engine, MESSAGE_OPENED, opening->sender);
 
-	if (opening->sender == NODE_NONE)
-		return false;
-	message = engine_message(engine, MESSAGE_OPENED, opening->sender);
-	if (message == NULL)
-		return false;
-	entry_record(flow, &message->body.record);
+	opening->unshared = message == NULL;
+	opening->deadline_ns = opening->unshared ? engine->now_ns : opening->confirm_ns;
+	if (message != NULL)
+		entry_record(flow, &message->body.record);
+}
+
+static void start_share(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	opening->confirm_ns = engine->now_ns + engine->policy->timeouts.share_wait_ms * NS_PER_MS;
 	set_wait(engine, opening, WAIT_CONFIRM);
-	opening->deadline_ns = engine->now_ns + engine->policy->timeouts.share_wait_ms * NS_PER_MS;
-	return true;
+	share(engine, flow, opening);
 }
 
 static void start_drain(struct engine *engine, struct opening *opening)
@@ -463,7 +504,9 @@ static void accepted(struct engine *engine, struct arrival *arrival, struct flow
 	if (flow->service != SERVICE_NONE)
 		counter_add(&engine->services[flow->service].server_synack, 1);
 	verdict_consume(engine, arrival);
-	if (!share(engine, flow, opening))
+	if (opening->sender != NODE_NONE)
+		start_share(engine, flow, opening);
+	else
 		start_drain(engine, opening);
 }
 
@@ -548,8 +591,10 @@ static void window_update(struct engine *engine, struct flow *flow, struct openi
 
 // One queued segment into the lent buffer, judged, translated. The reason it was dropped for, or
 // REASON_NONE.
-static enum reason drain_one(struct flow *flow, const struct opening *opening, struct frame *out)
+static enum reason drain_one(
+	struct engine *engine, struct flow *flow, const struct opening *opening, struct frame *out)
 {
+	uint8_t before = flow->track.state;
 	struct options options;
 	struct tcp_segment segment;
 	struct tcp_result result;
@@ -565,6 +610,7 @@ static enum reason drain_one(struct flow *flow, const struct opening *opening, s
 		return REASON_bad_option;
 	segment = tcp_segment_of(flow, &view, TO_SERVER);
 	result = tcp_track_segment(&flow->track, TO_SERVER, &segment);
+	entry_count_state(engine, flow, before);
 	if (result.outcome == TCP_DROP)
 		return result.reason;
 	translation_apply(&flow->translation, TO_SERVER, &view, &options);
@@ -573,8 +619,6 @@ static enum reason drain_one(struct flow *flow, const struct opening *opening, s
 
 static void drain(struct engine *engine, struct flow *flow, struct opening *opening)
 {
-	uint8_t state = flow->track.state;
-
 	while (opening->hold.frames > 0) {
 		struct frame *out = engine_lend(engine);
 		enum reason reason;
@@ -582,7 +626,7 @@ static void drain(struct engine *engine, struct flow *flow, struct opening *open
 		if (out == NULL || !hold_pop(engine->pool, &opening->hold, out))
 			return;
 		counter_sub(&engine->stats.queued, 1);
-		reason = drain_one(flow, opening, out);
+		reason = drain_one(engine, flow, opening, out);
 		if (reason == REASON_NONE) {
 			engine_sent(engine, out, opening->out_port);
 		} else {
@@ -591,8 +635,6 @@ static void drain(struct engine *engine, struct flow *flow, struct opening *open
 			out->len = 0;
 		}
 	}
-	counter_sub(&engine->stats.states[state], 1);
-	counter_add(&engine->stats.states[flow->track.state], 1);
 	window_update(engine, flow, opening);
 	context_free(engine, flow, REASON_hold_timeout);
 }
@@ -617,6 +659,10 @@ static void due(struct engine *engine, struct opening *opening)
 			send_syn(engine, opening, flow);
 		return;
 	case WAIT_CONFIRM:
+		if (opening->unshared && engine->now_ns < opening->confirm_ns) {
+			share(engine, flow, opening);
+			return;
+		}
 		set_wait(engine, opening, WAIT_DRAIN);
 		drain(engine, flow, opening);
 		return;

@@ -16,17 +16,22 @@ static bool may_try(struct engine *engine, const struct arrival *arrival)
 		limits->bad_ack_per_s);
 }
 
-void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service)
+static void count_bad(struct engine *engine, const struct arrival *arrival)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
 
+	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
+		limits->prefix6);
+}
+
+void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service)
+{
 	arrival->path = PATH_ACK_BAD;
 	if (!may_try(engine, arrival)) {
 		verdict_drop(arrival, REASON_rate_limited);
 		return;
 	}
-	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
-		limits->prefix6);
+	count_bad(engine, arrival);
 	counter_add(&engine->services[service->id].cookie_bad, 1);
 	verdict_drop(arrival, REASON_bad_cookie);
 }
@@ -73,17 +78,17 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 {
 	enum reason reason;
 
-	if (flow != NULL) {
-		opening_start(engine, arrival, flow, proof);
-		return;
-	}
-	flow = entry_create(engine, &arrival->key, arrival->hash, arrival->side, service, &reason);
+	if (flow == NULL)
+		flow = entry_create(
+			engine, &arrival->key, arrival->hash, arrival->side, service, &reason);
+	else if (flow->service != service->id)
+		entry_set_service(engine, flow, service);
 	if (flow == NULL) {
 		verdict_drop(arrival, reason);
 		return;
 	}
-	flow->mode = MODE_PROXY;
-	if (!opening_start(engine, arrival, flow, proof)) {
+	// An entry that stood for nothing but this opening, or one that it replaced, goes with it.
+	if (!opening_start(engine, arrival, flow, proof) && flow->track.state == TCP_SYN_SENT) {
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_refused, 1);
 	}
@@ -103,9 +108,13 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 		return false; // its own cookie, or a replay of it: never a second time (1.7)
 	if (options_parse(&options, view) != 0 || !may_try(engine, arrival))
 		return false;
-	if (!proves(engine, arrival, &options, &proof))
+	if (!proves(engine, arrival, &options, &proof)) {
+		if (flow != NULL) // others are counted when they are refused
+			count_bad(engine, arrival);
 		return false;
+	}
 	admission = admit(engine, arrival);
+	admit_count(engine, &admission);
 	if (!admission.allow || admission.mode != MODE_PROXY) {
 		verdict_drop(arrival, REASON_rule_denied);
 		return true;

@@ -9,6 +9,7 @@ static void start(struct engine *engine, struct arrival *arrival)
 	struct flow *flow;
 	enum reason reason;
 
+	admit_count(engine, &admission);
 	if (!admission.allow) {
 		verdict_drop(arrival, REASON_rule_denied);
 		return;
@@ -31,12 +32,42 @@ static void start(struct engine *engine, struct arrival *arrival)
 // An answer nobody asked for: ICMP replies start nothing.
 static bool is_reply(const struct view *view)
 {
-	if (!view_is_icmp_query(view))
+	if (!(view->bits & VIEW_ICMP))
 		return false;
 	if (view->bits & VIEW_IP6)
 		return view->icmp_type == 129;
 	return view->icmp_type == 0 || view->icmp_type == 14 || view->icmp_type == 16 ||
 	       view->icmp_type == 18;
+}
+
+// State lets answers through, not questions the other way: those are for the rules to judge.
+static void question_back(struct engine *engine, struct arrival *arrival)
+{
+	struct admission admission = admit(engine, arrival);
+
+	admit_count(engine, &admission);
+	if (admission.allow)
+		verdict_forward(engine, arrival);
+	else
+		verdict_drop(arrival, REASON_rule_denied);
+}
+
+static void known(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	bool answer = flow_direction(flow, arrival->side) == TO_CLIENT;
+
+	if (view_is_icmp_query(&arrival->view) && answer != is_reply(&arrival->view)) {
+		if (answer)
+			question_back(engine, arrival);
+		else
+			verdict_drop(arrival, REASON_no_flow);
+		return;
+	}
+	arrival->path = PATH_ESTABLISHED;
+	if (answer)
+		flow->bits |= FLOW_CONFIRMED;
+	entry_touch(engine, flow);
+	verdict_forward(engine, arrival);
 }
 
 void pseudo_decide(struct engine *engine, struct arrival *arrival)
@@ -46,15 +77,9 @@ void pseudo_decide(struct engine *engine, struct arrival *arrival)
 	if (ingress_hand_over(engine, arrival))
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow != NULL) {
-		arrival->path = PATH_ESTABLISHED;
-		if (flow_direction(flow, arrival->side) == TO_CLIENT)
-			flow->bits |= FLOW_CONFIRMED;
-		entry_touch(engine, flow);
-		verdict_forward(engine, arrival);
-		return;
-	}
-	if (admit_bypass(engine, arrival))
+	if (flow != NULL)
+		known(engine, arrival, flow);
+	else if (admit_bypass(engine, arrival))
 		verdict_forward(engine, arrival);
 	else if (is_reply(&arrival->view))
 		verdict_drop(arrival, REASON_no_flow);

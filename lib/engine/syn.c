@@ -134,32 +134,34 @@ static void start_track(
 static void track_syn(
 	struct engine *engine, struct arrival *arrival, const struct admission *admission)
 {
-	struct flow *flow;
-	enum direction dir;
-	struct tcp_segment segment;
-	struct tcp_result result;
+	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 
-	if (ingress_hand_over(engine, arrival))
-		return;
-	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow == NULL) {
-		start_track(engine, arrival, admission);
-		return;
-	}
-	dir = flow_direction(flow, arrival->side);
-	segment = tcp_segment_of(flow, &arrival->view, dir);
-	result = tcp_track_segment(&flow->track, dir, &segment);
-	if (result.outcome == TCP_REOPEN) {
+	if (flow != NULL) {
+		if (tcp_known(engine, arrival, flow))
+			return;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
-		start_track(engine, arrival, admission);
-		return;
 	}
-	if (result.outcome == TCP_DROP) {
-		verdict_drop(arrival, result.reason);
-		return;
-	}
-	tcp_forward(engine, arrival, flow, dir);
+	start_track(engine, arrival, admission);
+}
+
+// A SYN no rule allows. Only where the other side's own SYN is under way may it pass: two that
+// cross open a connection the rules did allow (RFC 9293 MUST-10).
+static void denied_syn(struct engine *engine, struct arrival *arrival)
+{
+	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	bool crosses = flow != NULL && flow->mode == MODE_TRACK &&
+		       flow_direction(flow, arrival->side) == TO_CLIENT &&
+		       (flow->track.state == TCP_SYN_SENT || flow->track.state == TCP_SYN_RECV);
+
+	if (!crosses || !tcp_known(engine, arrival, flow))
+		verdict_drop(arrival, REASON_rule_denied);
+}
+
+static bool is_stateless(const struct admission *admission)
+{
+	return admission->allow &&
+	       (admission->mode == MODE_PROXY || admission->mode == MODE_BYPASS);
 }
 
 void syn_decide(struct engine *engine, struct arrival *arrival)
@@ -168,8 +170,11 @@ void syn_decide(struct engine *engine, struct arrival *arrival)
 	struct options offered;
 
 	arrival->path = PATH_SYN;
+	if (!is_stateless(&admission) && ingress_hand_over(engine, arrival))
+		return;
+	admit_count(engine, &admission);
 	if (!admission.allow) {
-		verdict_drop(arrival, REASON_rule_denied);
+		denied_syn(engine, arrival);
 		return;
 	}
 	if (admission.service)

@@ -3,7 +3,7 @@
 
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
-static bool flags_are_bad(uint8_t flags)
+bool tcp_flags_are_bad(uint8_t flags)
 {
 	uint8_t control = flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
 
@@ -60,15 +60,28 @@ static bool challenge_allowed(struct engine *engine, struct flow *flow)
 	return true;
 }
 
-static void count_state(struct engine *engine, const struct flow *flow, uint8_t before)
+// A SYN/ACK in TIME_WAIT: the server's own TIME-WAIT was ended by the client's RST, and it now
+// answers the SYN that had passed as a challenge (TCP.md 1.11). Tracking starts again from it. The
+// SYN's window scale is not known any more; the largest one forbids nothing.
+static bool answers_in_time_wait(const struct flow *flow, const struct tcp_segment *segment)
 {
-	if (flow->track.state == before)
-		return;
-	counter_sub(&engine->stats.states[before], 1);
-	counter_add(&engine->stats.states[flow->track.state], 1);
+	return flow->mode == MODE_TRACK && flow->track.state == TCP_TIME_WAIT &&
+	       (segment->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
 }
 
-static void known(struct engine *engine, struct arrival *arrival, struct flow *flow)
+static void track_again(struct flow *flow, enum direction dir, const struct tcp_segment *synack)
+{
+	const struct tcp_segment syn = {.seq = synack->ack - 1,
+		.len = 1,
+		.flags = TCP_SYN,
+		.window = UINT16_MAX,
+		.wscale = OPTIONS_WSCALE_MAX};
+
+	tcp_track_syn(&flow->track, dir == TO_CLIENT ? TO_SERVER : TO_CLIENT, &syn);
+	tcp_track_segment(&flow->track, dir, synack);
+}
+
+bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
 	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
@@ -76,30 +89,42 @@ static void known(struct engine *engine, struct arrival *arrival, struct flow *f
 	struct tcp_result result = tcp_track_segment(&flow->track, dir, &segment);
 
 	arrival->path = PATH_ESTABLISHED;
-	count_state(engine, flow, before);
+	entry_count_state(engine, flow, before);
 	switch (result.outcome) {
 	case TCP_PASS:
 		entry_touch(engine, flow);
 		flow->bits |= dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
 		tcp_forward(engine, arrival, flow, dir);
-		return;
+		return true;
 	case TCP_PASS_IDLE:
-		if (challenge_allowed(engine, flow))
-			tcp_forward(engine, arrival, flow, dir);
-		else
+		if (!challenge_allowed(engine, flow)) {
 			verdict_drop(arrival, REASON_rate_limited);
-		return;
+			return true;
+		}
+		if (answers_in_time_wait(flow, &segment)) {
+			track_again(flow, dir, &segment);
+			entry_count_state(engine, flow, before);
+			entry_touch(engine, flow);
+		}
+		tcp_forward(engine, arrival, flow, dir);
+		return true;
 	case TCP_DROP:
 		verdict_drop(arrival, result.reason);
-		return;
-	case TCP_REOPEN:
-		verdict_drop(arrival, REASON_no_flow); // only a SYN reopens, and syn.c has those
-		return;
+		return true;
+	default:
+		return false;
 	}
 }
 
-// Proxied flow. A client's segment that does not fit, or fits only a finished connection, may be
-// the proof of a new incarnation (TCP.md 3.9).
+// A segment that is no SYN: only a SYN may reopen a connection.
+static void known(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	if (!tcp_known(engine, arrival, flow))
+		verdict_drop(arrival, REASON_no_flow);
+}
+
+// A client's segment that does not fit, or fits only a finished connection, may be the proof of a
+// new incarnation (TCP.md 3.9), also of a flow that began before a service made it a proxied one.
 static bool proves_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	const struct service *service;
@@ -125,17 +150,19 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 	bool from_client = flow_direction(flow, arrival->side) == TO_SERVER;
 	bool synack = (arrival->view.tcp_flags & TCP_SYN) != 0;
 
+	// While the last queued segments leave, the connection is open already: nothing is queued
+	// after the first dequeue (TCP.md 3.8), and the server may answer.
+	if (opening->wait == WAIT_DRAIN && !synack) {
+		if (!proves_anew(engine, arrival, flow))
+			known(engine, arrival, flow);
+		return;
+	}
 	if (from_client && opening_claims(opening, &arrival->view)) {
 		opening_client(engine, arrival, flow);
 		return;
 	}
 	if (from_client && !opening->pending && proves_anew(engine, arrival, flow))
 		return;
-	// While the last queued segments leave, the server may already answer the first ones.
-	if (opening->wait == WAIT_DRAIN && !from_client && !synack) {
-		known(engine, arrival, flow);
-		return;
-	}
 	if (from_client && !opening->pending)
 		opening_client(engine, arrival, flow);
 	else if (from_client)
@@ -153,7 +180,8 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 		return;
 	}
 	if (from_server && (arrival->view.tcp_flags & TCP_SYN)) {
-		if (flow->copy == COPY_OWN)
+		// Another m.SYN cookie than the entry's own names its own owner (TCP.md 3.9).
+		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
 			handshake_reack(engine, arrival, flow);
 		else
 			cluster_stray(engine, arrival);
@@ -196,7 +224,7 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	uint8_t flags = arrival->view.tcp_flags;
 	struct flow *flow;
 
-	if (flags_are_bad(flags)) {
+	if (tcp_flags_are_bad(flags)) {
 		verdict_drop(arrival, REASON_bad_flags);
 		return;
 	}
@@ -211,6 +239,8 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 		unknown(engine, arrival);
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
-	else
+	else if ((flow->bits & FLOW_OPENING))
+		opening_decide(engine, arrival, flow);
+	else if (!proves_anew(engine, arrival, flow))
 		known(engine, arrival, flow);
 }

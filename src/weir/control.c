@@ -18,8 +18,8 @@
 
 #include <event2/event.h>
 
-#define TIMER_US        250000
-#define SAMPLE_NS       1000000000ULL
+#define TIMER_US	250000
+#define SAMPLE_NS	1000000000ULL
 #define MAIL_PASSES_MAX 64
 
 bool control_has_room(const struct node *node, unsigned count)
@@ -71,8 +71,8 @@ static void take_message(struct node *node, unsigned worker, const struct messag
 	case MESSAGE_LEARNT:
 		// Until the worker has the new policy its service numbers are those of the old one.
 		if (node->control->install.pending[worker] == 0)
-			keys_learn(node, message->body.learnt.service,
-				&message->body.learnt.profile);
+			keys_learn(
+				node, message->body.learnt.service, &message->body.learnt.profile);
 		break;
 	case MESSAGE_REPLY:
 		requests_answer(node, message);
@@ -117,8 +117,8 @@ static void sample_busy(struct node *node)
 		uint64_t busy = counter_get(&counters->cycles_busy);
 
 		if (total > sample->total) {
-			double ratio = (double)(busy - sample->busy) /
-				(double)(total - sample->total);
+			double ratio =
+				(double)(busy - sample->busy) / (double)(total - sample->total);
 			sample->ratio = ratio < 1 ? ratio : 1;
 		}
 		sample->total = total;
@@ -185,8 +185,7 @@ static int add_events(struct node *node)
 	const struct timeval period = {.tv_usec = TIMER_US};
 	struct control *control = node->control;
 
-	control->mail =
-		event_new(node->events, node->bell.fd, EV_READ | EV_PERSIST, on_mail, node);
+	control->mail = event_new(node->events, node->bell.fd, EV_READ | EV_PERSIST, on_mail, node);
 	control->timer = event_new(node->events, -1, EV_PERSIST, on_timer, node);
 	if (!control->mail || !control->timer || event_add(control->mail, NULL) ||
 		event_add(control->timer, &period))

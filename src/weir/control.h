@@ -13,8 +13,8 @@
 struct node;
 
 // Boot steps (boot.c), the workers start between the two: control_init() gets its memory,
-// control_start() makes the loop's events and installs the policy and the first keys at every worker.
-// control_run() runs the loop until control_quit().
+// control_start() makes the loop's events and installs the policy and the first keys at every
+// worker. control_run() runs the loop until control_quit().
 int control_init(struct node *node);
 int control_start(struct node *node);
 void control_run(struct node *node);
@@ -31,8 +31,7 @@ bool control_set_forwarding(struct node *node, bool forward);
 // Reads the configuration file again, checks all of it and, unless check_only, installs it: all or
 // nothing, flows stay. 0, or -ERR_* with at least one error in `errors` (config_errors_free):
 // -ERR_MALFORMED   the file has errors
-// -ERR_RANGE       keys changed that need a restart (eal, ports, runtime, node, flows.capacity): one
-//                  error for each
+// -ERR_RANGE       keys changed that need a restart (eal, ports, runtime, ...): one error each
 // -ERR_FULL        the previous reload is not through yet, or a worker takes no messages
 int control_reload(struct node *node, bool check_only, struct config_errors *errors);
 
@@ -40,9 +39,9 @@ int control_reload(struct node *node, bool check_only, struct config_errors *err
 // node stops. `reply` is valid during the call only. It may ask again from inside the call.
 typedef void control_reply(void *argument, const struct message *reply);
 
-// Asks worker `worker`: request->type is MESSAGE_QUERY or MESSAGE_DUMP; the token is filled in here.
-// Returns an identity for control_forget(), or 0 where the worker's mailbox or the list of open
-// requests is full (control_reply is then not called).
+// Asks worker `worker`: request->type is MESSAGE_QUERY or MESSAGE_DUMP; the token is filled in
+// here. Returns an identity for control_forget(), or 0 where the worker's mailbox or the list of
+// open requests is full (control_reply is then not called).
 uint64_t control_request(struct node *node, unsigned worker, const struct message *request,
 	control_reply *reply, void *argument);
 

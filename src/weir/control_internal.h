@@ -1,5 +1,6 @@
-// Shared by the parts of the control core: control.c (loop, mail), keys.c (counter, keys, profiles),
-// reload.c (policies), request.c (questions to workers), link.c (links). One thread runs them all.
+// Shared by the parts of the control core: control.c (loop, mail), keys.c (counter, keys,
+// profiles), reload.c (policies), request.c (questions to workers), link.c (links). One thread runs
+// them all.
 #pragma once
 
 #include "weir/control.h"
@@ -8,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CONTROL_EPOCHS       4 // the previous, this and the next epoch, slot e mod 4
+#define CONTROL_EPOCHS	     4 // the previous, this and the next epoch, slot e mod 4
 #define CONTROL_REQUESTS_MAX 256
 #define CONTROL_RETIRED_MAX  8
 
@@ -38,7 +39,7 @@ struct install {
 	struct retired retired[CONTROL_RETIRED_MAX];
 	unsigned retired_count;
 	unsigned pending[NODE_WORKERS_MAX]; // policies posted to the worker and not answered yet
-	uint64_t queue_bytes;               // limits.queue_total_bytes the engines were made with
+	uint64_t queue_bytes;		    // limits.queue_total_bytes the engines were made with
 };
 
 // request.c
@@ -63,11 +64,11 @@ struct busy {
 
 struct control {
 	struct event *signals[3];
-	struct event *mail;   // the control core's bell
+	struct event *mail; // the control core's bell
 	struct event *timer;
-	struct event *links;  // netlink socket
+	struct event *links; // netlink socket
 	int link_socket;
-	bool announced;       // "forwarding" was logged
+	bool announced; // "forwarding" was logged
 	uint64_t sampled_ns;
 	struct busy busy[NODE_WORKERS_MAX];
 	struct keys keys;
@@ -81,9 +82,9 @@ bool control_has_room(const struct node *node, unsigned count);
 // Posts a copy of `message` to every worker. Asked for room before.
 void control_broadcast(struct node *node, const struct message *message);
 
-int keys_start(struct node *node);  // posts the epochs around now
+int keys_start(struct node *node); // posts the epochs around now
 void keys_stop(struct node *node);
-void keys_tick(struct node *node);  // each timer tick: posts the next epoch in time
+void keys_tick(struct node *node); // each timer tick: posts the next epoch in time
 void keys_learn(struct node *node, uint16_t id, const struct profile *now);
 // The policy changed from `old` to node->config->policy: services whose configured profile changed
 // announce that from now on. Posts the epochs again (CONTROL_EPOCHS messages).

@@ -21,7 +21,7 @@
 
 #define ARGUMENTS_MAX  48
 #define ARGUMENT_BYTES 1024
-#define MIB            (1u << 20)
+#define MIB	       (1u << 20)
 
 struct arguments {
 	char text[ARGUMENTS_MAX][ARGUMENT_BYTES];
@@ -92,7 +92,7 @@ static uint64_t read_number(const char *path)
 static uint64_t free_huge_mb(void)
 {
 	return 2 * read_number("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages") +
-		1024 * read_number("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
+	       1024 * read_number("/sys/kernel/mm/hugepages/hugepages-1048576kB/free_hugepages");
 }
 
 static int choose_memory(struct node *node, struct arguments *arguments)

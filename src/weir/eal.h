@@ -4,6 +4,7 @@
 
 struct node;
 
-// Boot step. Chooses huge pages or ordinary memory, places the threads, and lets DPDK log into ours.
+// Boot step. Chooses huge pages or ordinary memory, places the threads, and lets DPDK log into
+// ours.
 int eal_start(struct node *node);
 void eal_stop(struct node *node);

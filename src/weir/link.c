@@ -1,7 +1,8 @@
 // Links. The kernel tells of changes over netlink; what a port's link is now is then asked, so that
 // a lost message costs a second at most (the loop's timer asks, too). With follow_link, the partner
 // of a port that lost its link is set down, so that routers on both sides see the wire as cut, and
-// up again when the link is back. Only links this process has set down are ever set up.
+// up again when the link is back. Only links this process has set down are ever set up. A link that
+// was set up gets LINK_GRACE_NS to come up before its partner follows it down again.
 #include "weir/control_internal.h"
 
 #include "base/error.h"
@@ -19,6 +20,8 @@
 
 #include <rte_ethdev.h>
 
+#define LINK_GRACE_NS 5000000000ULL
+
 static int ask_flags(const struct node *node, const char *interface, struct ifreq *request)
 {
 	memset(request, 0, sizeof(*request));
@@ -34,9 +37,8 @@ static bool ask_link(const struct node *node, const struct port *port)
 
 	if (interface)
 		return ask_flags(node, interface, &request) == 0 &&
-			(request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
-	return rte_eth_link_get_nowait(port->id, &link) == 0 &&
-		link.link_status == RTE_ETH_LINK_UP;
+		       (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
+	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
 }
 
 static int set_link(const struct node *node, const struct port *port, bool up)
@@ -65,6 +67,7 @@ static void force(const struct node *node, struct port *port, bool down)
 		return;
 	}
 	port->link_forced_down = down;
+	port->link_grace_ns = down ? 0 : node_now_ns() + LINK_GRACE_NS;
 	log_info("port %s is set %s because its partner is", port->config->name,
 		down ? "down" : "up");
 }
@@ -72,10 +75,13 @@ static void force(const struct node *node, struct port *port, bool down)
 // A port set down by us has no link of its own to follow.
 static void follow(const struct node *node)
 {
+	uint64_t now_ns = node_now_ns();
+
 	for (unsigned i = 0; i < node->port_count; i++) {
 		struct port *port = &node->ports[i];
+		bool waits = !port->link && now_ns < port->link_grace_ns;
 
-		if (!port->link_forced_down)
+		if (!port->link_forced_down && !waits)
 			force(node, &node->ports[port->peer], !port->link);
 	}
 }
@@ -89,6 +95,8 @@ void links_refresh(struct node *node)
 		if (link != port->link)
 			log_info("port %s link=%s", port->config->name, link ? "up" : "down");
 		port->link = link;
+		if (link)
+			port->link_grace_ns = 0;
 	}
 	if (node->config->follow_link)
 		follow(node);
@@ -109,10 +117,10 @@ int links_start(struct node *node)
 	struct control *control = node->control;
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_LINK};
 
-	control->link_socket = socket(
-		AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
-	if (control->link_socket < 0 || bind(control->link_socket, (struct sockaddr *)&address,
-						sizeof(address)))
+	control->link_socket =
+		socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	if (control->link_socket < 0 ||
+		bind(control->link_socket, (struct sockaddr *)&address, sizeof(address)))
 		return -ERR_MISSING;
 	control->links = event_new(
 		node->events, control->link_socket, EV_READ | EV_PERSIST, on_change, node);

@@ -41,8 +41,8 @@ void bell_clear(struct bell *bell)
 
 	while (read(bell->fd, &count, sizeof(count)) < 0 && errno == EINTR) {
 	}
-	// Cleared after the read and before the mailboxes are looked at: a post in between rings again.
-	// acq_rel pairs with bell_ring.
+	// Cleared after the read and before the mailboxes are looked at: a post in between rings
+	// again. acq_rel pairs with bell_ring.
 	atomic_exchange_explicit(&bell->rings, false, memory_order_acq_rel);
 }
 

@@ -12,7 +12,7 @@
 
 // Wakes one thread; shared by all mailboxes that thread reads.
 struct bell {
-	int fd;             // eventfd, non-blocking
+	int fd;		    // eventfd, non-blocking
 	_Atomic bool rings; // set by producers, cleared by the consumer
 };
 
@@ -23,9 +23,9 @@ void bell_ring(struct bell *bell);
 void bell_clear(struct bell *bell);
 
 struct mailbox {
-	struct message *cells; // ro after mailbox_init
-	uint32_t mask;         // ro: number of cells - 1
-	struct bell *bell;     // ro: of the consumer
+	struct message *cells;		   // ro after mailbox_init
+	uint32_t mask;			   // ro: number of cells - 1
+	struct bell *bell;		   // ro: of the consumer
 	_Atomic uint32_t tail CPU_ALIGNED; // written by the producer: cells posted
 	_Atomic uint32_t head CPU_ALIGNED; // written by the consumer: cells released
 };

@@ -79,7 +79,8 @@ static int parse_options(int argc, char **argv, const char *letters, struct comm
 		else if (letter == 'r')
 			options->reference = true;
 		else
-			return usage_error("unknown option, or its value is missing", argv[optind - 1]);
+			return usage_error(
+				"unknown option, or its value is missing", argv[optind - 1]);
 	}
 	if (optind < argc)
 		return usage_error("unexpected argument", argv[optind]);

@@ -107,8 +107,7 @@ struct config *node_read_config(const struct node *node, struct config_errors *e
 				node->file, strerror(error));
 		return NULL;
 	}
-	struct config *config =
-		config_parse(node->file, text, node->sets, node->set_count, errors);
+	struct config *config = config_parse(node->file, text, node->sets, node->set_count, errors);
 	free(text);
 	return config;
 }

@@ -3,8 +3,8 @@
 //   boot      main thread, before any worker runs: everything marked `boot`, constant afterwards.
 //   control   the same thread, from then on in the event loop (node->events): console, reload,
 //             link state, keys. Everything marked `control` belongs to it; no lock guards it.
-//   workers   read `boot` fields and node->state only. They are talked to by message (control.h) and
-//             their counters are read at any time (stats.h).
+//   workers   read `boot` fields and node->state only. They are talked to by message
+//             (control.h), and their counters are read at any time (stats.h).
 #pragma once
 
 #include "cfg/config.h"
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #define NODE_WORKERS_MAX 64
-#define NODE_PATH_BYTES  (CONFIG_TEXT_BYTES + 32)
+#define NODE_PATH_BYTES	 (CONFIG_TEXT_BYTES + 32)
 
 struct console;
 struct control;
@@ -37,18 +37,17 @@ const char *node_state_name(enum node_state state);
 
 struct node {
 	// boot
-	const char *file;         // -c
-	const char *const *sets;  // --set
+	const char *file;	 // -c
+	const char *const *sets; // --set
 	unsigned set_count;
-	bool interactive;         // -i: the console also owns stdin and stdout
-	int lock_fd;              // RUNTIME/lock, flock()ed as long as the process lives
-	uint64_t start_ns;        // monotonic
-	uint32_t tick_base;       // cluster counter at start_ns
+	bool interactive;   // -i: the console also owns stdin and stdout
+	int lock_fd;	    // RUNTIME/lock, flock()ed as long as the process lives
+	uint64_t start_ns;  // monotonic
+	uint32_t tick_base; // cluster counter at start_ns
 	bool huge_pages;
 	uint8_t table_key[SIPHASH_KEY_BYTES]; // of all flow tables
-	struct rte_mempool *pool; // all packet buffers
-	uint16_t frame_bytes;     // longest frame any port may carry
-	struct bell bell;         // of the control core
+	struct rte_mempool *pool;	      // all packet buffers
+	struct bell bell;		      // of the control core
 	struct port *ports;
 	unsigned port_count;
 	struct worker *workers[NODE_WORKERS_MAX];
@@ -57,10 +56,10 @@ struct node {
 	// control
 	struct event_base *events; // the one event loop; never block in it
 	struct control *control;
-	struct console *console;   // the console's own state
-	struct config *config;     // in force; config->policy is what the workers have or are getting
-	uint32_t generation;       // of the configuration: 1 at start, +1 for each reload
-	uint64_t reload_ns;        // monotonic time of the last reload, start_ns where there was none
+	struct console *console; // the console's own state
+	struct config *config;	 // in force; config->policy is what the workers have or are getting
+	uint32_t generation;	 // of the configuration: 1 at start, +1 for each reload
+	uint64_t reload_ns;	 // monotonic time of the last reload, start_ns where there was none
 
 	// any thread
 	_Atomic int state; // enum node_state; written by control

@@ -20,9 +20,12 @@
 #include <rte_lcore.h>
 #include <rte_mbuf.h>
 
-#define POOL_CACHE         256 // buffers kept by each worker
+#define POOL_CACHE	   256 // buffers kept by each worker
 #define POOL_SHARE_PERCENT 80  // of eal.memory_mb; the rest is DPDK's own
-#define POOL_SPARE         1024
+#define POOL_SPARE	   1024
+#define PAGE_BYTES	   4096
+// What is left of a page behind DPDK's header of a pool's element, one cache line, and the mbuf.
+#define XDP_DATA_BYTES (PAGE_BYTES - RTE_CACHE_LINE_SIZE - sizeof(struct rte_mbuf))
 
 struct kind_name {
 	const char *prefix;
@@ -58,14 +61,19 @@ int port_parse(struct port *port, const struct config_port *config)
 
 	if (!kind || kind->has_target != (*target != '\0'))
 		return -ERR_MALFORMED;
-	*port = (struct port){.config = config, .kind = kind->kind, .target = target};
+	*port = (struct port){
+		.config = config,
+		.kind = kind->kind,
+		.target = target,
+		.frame_bytes = config->mtu + PORT_ETHER_BYTES,
+	};
 	return 0;
 }
 
 const char *port_interface(const struct port *port)
 {
-	bool is_kernel = port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP ||
-		port->kind == PORT_TAP;
+	bool is_kernel =
+		port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP || port->kind == PORT_TAP;
 
 	return is_kernel ? port->target : NULL;
 }
@@ -142,9 +150,6 @@ int ports_prepare(struct node *node)
 				config->ports[i].name, config->ports[i].device);
 			goto fail;
 		}
-		uint32_t bytes = (uint32_t)config->ports[i].mtu + PORT_ETHER_BYTES;
-		if (bytes > node->frame_bytes)
-			node->frame_bytes = (uint16_t)bytes;
 	}
 	if (pair_ports(node) || refuse_twice(node))
 		goto fail;
@@ -183,29 +188,78 @@ static uint32_t pool_buffers(const struct node *node)
 	return devices + between + workers * each + POOL_SPARE;
 }
 
-static int make_pool(struct node *node)
+static bool has_kind(const struct node *node, enum port_kind kind)
+{
+	for (unsigned i = 0; i < node->port_count; i++) {
+		if (node->ports[i].kind == kind)
+			return true;
+	}
+	return false;
+}
+
+// Bytes of one buffer's data. The af_xdp driver registers the pool with the kernel as
+// (number x size) bytes from its start, which only holds where a buffer fills a page exactly: DPDK
+// lets none cross a page.
+static uint16_t data_bytes(const struct node *node)
 {
 	uint32_t room = 0;
 
 	for (unsigned i = 0; i < node->port_count; i++)
 		room = RTE_MAX(room, port_room_bytes(&node->ports[i]));
-	uint32_t buffers = pool_buffers(node);
-	uint16_t data_bytes = (uint16_t)(RTE_PKTMBUF_HEADROOM + room);
-	uint64_t each = rte_mempool_calc_obj_size(sizeof(struct rte_mbuf) + data_bytes, 0, NULL);
-	uint64_t bytes = buffers * each;
-	uint64_t share = (uint64_t)node->config->eal.memory_mb * (1 << 20) / 100 * POOL_SHARE_PERCENT;
+	room += RTE_PKTMBUF_HEADROOM;
+	if (has_kind(node, PORT_AF_XDP) && room < XDP_DATA_BYTES)
+		room = XDP_DATA_BYTES;
+	return (uint16_t)room;
+}
 
-	if (bytes <= share)
-		node->pool = rte_pktmbuf_pool_create(
-			"packets", buffers, POOL_CACHE, 0, data_bytes, rte_socket_id());
-	if (!node->pool) {
-		log_error("eal.memory_mb = %u does not hold the %u packet buffers of %u bytes that "
-			  "%u port(s) and %u worker(s) need: set it to %" PRIu64,
-			node->config->eal.memory_mb, buffers, data_bytes, node->port_count,
-			node->worker_count, (bytes * 100 / POOL_SHARE_PERCENT >> 20) + 1);
-		return -ERR_MEMORY;
+// Where no hardware needs contiguous memory buffers may cross pages: with 4 KiB pages they would
+// otherwise waste a third of them. Padding that spreads buffers over memory channels would push a
+// buffer over the page it is to fill.
+static unsigned pool_flags(const struct node *node)
+{
+	if (has_kind(node, PORT_AF_XDP))
+		return RTE_MEMPOOL_F_NO_SPREAD;
+	return has_kind(node, PORT_PCI) ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
+}
+
+// rte_pktmbuf_pool_create() with flags.
+static struct rte_mempool *create_pool(const struct node *node, uint32_t buffers, uint16_t bytes)
+{
+	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = bytes};
+	struct rte_mempool *pool = rte_mempool_create_empty("packets", buffers,
+		(unsigned)sizeof(struct rte_mbuf) + bytes, POOL_CACHE, sizeof(private),
+		(int)rte_socket_id(), pool_flags(node));
+
+	if (!pool)
+		return NULL;
+	rte_pktmbuf_pool_init(pool, &private);
+	if (rte_mempool_populate_default(pool) < 0) {
+		rte_mempool_free(pool);
+		return NULL;
 	}
-	return 0;
+	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
+	return pool;
+}
+
+static int make_pool(struct node *node)
+{
+	uint32_t buffers = pool_buffers(node);
+	uint16_t bytes = data_bytes(node);
+	uint64_t all = (uint64_t)buffers *
+		       rte_mempool_calc_obj_size(
+			       (uint32_t)sizeof(struct rte_mbuf) + bytes, pool_flags(node), NULL);
+	uint64_t share =
+		(uint64_t)node->config->eal.memory_mb * (1 << 20) / 100 * POOL_SHARE_PERCENT;
+
+	if (all <= share)
+		node->pool = create_pool(node, buffers, bytes);
+	if (node->pool)
+		return 0;
+	log_error("eal.memory_mb = %u does not hold the %u packet buffers of %u bytes that %u "
+		  "port(s) and %u worker(s) need: set it to %" PRIu64,
+		node->config->eal.memory_mb, buffers, bytes, node->port_count, node->worker_count,
+		(all * 100 / POOL_SHARE_PERCENT >> 20) + 1);
+	return -ERR_MEMORY;
 }
 
 int ports_start(struct node *node)

@@ -11,8 +11,7 @@
 
 struct node;
 
-#define PORT_BURST       32
-#define PORT_QUEUES_MAX  64
+#define PORT_BURST	 32
 #define PORT_ETHER_BYTES 26 // Ethernet header, two tags, and four bytes to spare
 
 enum port_kind {
@@ -28,22 +27,24 @@ enum port_kind {
 
 struct port {
 	// boot
-	const struct config_port *config; // name, device, side, mtu
+	const struct config_port *config; // not for workers: a reload replaces it
 	enum port_kind kind;
-	const char *target;   // behind the colon of the device string: interface, address, file
-	char vdev[32];        // DPDK's name of the device
-	uint16_t id;          // DPDK's number of it
-	unsigned peer;        // index of the port packets from here are forwarded to
-	uint16_t rx_queues;   // worker rx_worker + q polls queue q
+	const char *target; // behind the colon of the device string: interface, address, file
+	char vdev[32];	    // DPDK's name of the device
+	uint16_t id;	    // DPDK's number of it
+	unsigned peer;	    // index of the port packets from here are forwarded to
+	uint16_t rx_queues; // worker rx_worker + q polls queue q
 	unsigned rx_worker;
-	uint16_t tx_queues;   // worker w sends on queue w; with a single one tx_worker sends for all
+	uint16_t tx_queues; // worker w sends on queue w; with a single one tx_worker sends for all
 	unsigned tx_worker;
-	int ifindex;          // kernel interface it lives on, 0: none
+	uint32_t frame_bytes; // longest frame that may arrive
+	int ifindex;	      // kernel interface it lives on, 0: none
 	bool opened, started; // what there is to undo
 	bool promiscuous_set;
 	// control
 	bool link;
-	bool link_forced_down; // by follow_link
+	bool link_forced_down;	// by follow_link
+	uint64_t link_grace_ns; // until then a missing link is not followed: it was just set up
 };
 
 // Finds kind and target of a device string. 0 or -ERR_MALFORMED.

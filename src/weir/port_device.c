@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -50,14 +51,16 @@ static int check_interface(const struct port *port)
 
 static int check_xdp(const struct port *port)
 {
+	// libxdp's dispatcher wants a bpf file system, and would outlive xdp_detach() there.
+	setenv("LIBXDP_SKIP_DISPATCHER", "1", 1);
 	if (port_room_bytes(port) > XDP_ROOM_BYTES) {
 		log_error("port %s: af_xdp carries an MTU of at most %u: use af_packet for %u",
 			port->config->name, 2048 - PORT_ETHER_BYTES - 128, port->config->mtu);
 		return -ERR_RANGE;
 	}
 	if (xdp_detach((int)if_nametoindex(port->target))) {
-		log_error("port %s: the XDP program on %s cannot be replaced: %s", port->config->name,
-			port->target, strerror(errno));
+		log_error("port %s: the XDP program on %s cannot be replaced: %s",
+			port->config->name, port->target, strerror(errno));
 		return -ERR_MISSING;
 	}
 	return 0;
@@ -193,8 +196,8 @@ static int make_device(struct node *node, struct port *port)
 		snprintf(port->vdev, sizeof(port->vdev), "%s%u", vdev_driver(port->kind),
 			(unsigned)(port - node->ports));
 		name = port->vdev;
-		error = port->kind == PORT_RING ? make_ring(node, port) :
-						  rte_vdev_init(name, arguments);
+		error = port->kind == PORT_RING ? make_ring(node, port)
+						: rte_vdev_init(name, arguments);
 	}
 	if (!error && port->kind != PORT_RING)
 		error = rte_eth_dev_get_port_by_name(name, &port->id);
@@ -232,7 +235,8 @@ static int configure(const struct port *port, const struct rte_eth_dev_info *inf
 	// Each worker's packets come from the one pool and are never shared.
 	if (port->rx_queues > 1 && port->kind == PORT_PCI) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
-		conf.rx_adv_conf.rss_conf.rss_hf = info->flow_type_rss_offloads &
+		conf.rx_adv_conf.rss_conf.rss_hf =
+			info->flow_type_rss_offloads &
 			(RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
 	}
 	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);
@@ -245,8 +249,7 @@ static int set_up_queues(const struct node *node, const struct port *port)
 	int error = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
 
 	for (uint16_t q = 0; !error && q < port->rx_queues; q++)
-		error = rte_eth_rx_queue_setup(
-			port->id, q, rx, (unsigned)socket, NULL, node->pool);
+		error = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, node->pool);
 	for (uint16_t q = 0; !error && q < port->tx_queues; q++)
 		error = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)socket, NULL);
 	return error;
@@ -272,8 +275,8 @@ int port_device_start(struct node *node, struct port *port)
 	if (!error)
 		error = rte_eth_dev_start(port->id);
 	if (error) {
-		log_error("port %s: %s does not start: %s", port->config->name, port->config->device,
-			strerror(-error));
+		log_error("port %s: %s does not start: %s", port->config->name,
+			port->config->device, strerror(-error));
 		port_device_stop(port);
 		return -ERR_MISSING;
 	}

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/classifier_acl.h"
 #include "weir/port.h"
 
 #include <stdarg.h>
@@ -36,6 +37,7 @@ int install_start(struct node *node)
 
 	if (error || !control_has_room(node, 1))
 		return -ERR_FULL;
+	classifier_acl_build(policy); // or it stays linear, and the log says so
 	policy->generation = node->generation;
 	node->control->install.queue_bytes = policy->limits.queue_total_bytes;
 	post_policy(node);
@@ -45,10 +47,13 @@ int install_start(struct node *node)
 void install_stop(struct node *node)
 {
 	struct install *install = &node->control->install;
+	struct classifier *classifier = &node->config->policy->classifier;
 
 	for (unsigned i = 0; i < install->retired_count; i++)
 		config_free(install->retired[i].config);
 	install->retired_count = 0;
+	// The configuration in force outlives DPDK, whose memory a compiled classifier is.
+	classifier->ops->destroy(classifier);
 }
 
 bool install_done(const struct node *node)
@@ -168,6 +173,7 @@ static void install_next(struct node *node, struct config *next)
 	struct config *old = node->config;
 	enum log_level level;
 
+	classifier_acl_build(next->policy);
 	install->retired[install->retired_count++] = (struct retired){.config = old};
 	node->config = next;
 	node->generation++;

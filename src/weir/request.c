@@ -9,8 +9,8 @@
 
 static uint64_t *request_token(struct message *message)
 {
-	return message->type == MESSAGE_QUERY ? &message->body.query.token :
-						&message->body.flows.dump.token;
+	return message->type == MESSAGE_QUERY ? &message->body.query.token
+					      : &message->body.flows.dump.token;
 }
 
 // A free request, or NULL. The slot is part of the token, so that a reply finds it at once.

@@ -99,15 +99,16 @@ void stats_drop(const struct node *node, struct drop_stats *out)
 		// Packets between workers are queued: one more where they left, one less where they
 		// arrived. The sum over all workers cannot be below zero when it is quiet.
 		out->queued += counter_get(&engine->queued) + counter_get(&counters->handed_out) -
-			counter_get(&counters->handed_in);
+			       counter_get(&counters->handed_in);
 		for (unsigned r = 0; r < REASON_COUNT; r++)
 			out->reasons[r] += counter_get(&engine->dropped[r]) +
-				counter_get(&counters->dropped[r]);
+					   counter_get(&counters->dropped[r]);
 	}
 	for (unsigned r = 0; r < REASON_COUNT; r++)
 		out->dropped += out->reasons[r];
 	out->unexplained = (int64_t)(out->received + out->generated + out->from_peers -
-		(out->transmitted + out->consumed + out->queued + out->to_peers + out->dropped));
+				     (out->transmitted + out->consumed + out->queued +
+					     out->to_peers + out->dropped));
 }
 
 void stats_flow(const struct node *node, struct flow_stats *out)

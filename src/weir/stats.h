@@ -24,7 +24,7 @@ void stats_status(const struct node *node, struct status_stats *out);
 struct port_stats {
 	const char *name;   // of the configuration
 	const char *device; // device string of the configuration
-	uint8_t side;       // enum side
+	uint8_t side;	    // enum side
 	bool link;
 	uint64_t rx_packets, rx_bytes; // taken from the device by the workers
 	uint64_t rx_missed, rx_errors; // lost in the device, before the workers
@@ -83,11 +83,11 @@ struct path_stats {
 
 struct worker_stats {
 	unsigned id;
-	int cpu;            // pinned to, or where it ran last
-	uint64_t packets;   // decided by its engine
+	int cpu;	  // pinned to, or where it ran last
+	uint64_t packets; // decided by its engine
 	uint64_t handed_over;
 	double cycles_per_packet;
-	double busy_ratio;  // 0..1, of the last second
+	double busy_ratio;		     // 0..1, of the last second
 	struct path_stats paths[PATH_COUNT]; // index enum engine_path
 };
 void stats_worker(const struct node *node, unsigned worker, struct worker_stats *out);

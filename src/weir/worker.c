@@ -41,13 +41,13 @@
 #include <rte_pause.h>
 #include <rte_ring.h>
 
-#define SPIN_TURNS      300               // empty turns before the first nap
-#define NAP_SHORT_NS    50000ULL
-#define NAP_LONG_NS     1000000ULL
-#define NAP_PATIENCE_NS 20000000ULL       // silence before naps grow
-#define OPENING_SHARE   4                 // half-open contexts: one for so many flows
-#define HUGE_BYTES      (2ULL << 20)
-#define POPULATE_BYTES  (1ULL << 30)
+#define SPIN_TURNS	300 // empty turns before the first nap
+#define NAP_SHORT_NS	50000ULL
+#define NAP_LONG_NS	1000000ULL
+#define NAP_PATIENCE_NS 20000000ULL // silence before naps grow
+#define OPENING_SHARE	4	    // half-open contexts: one for so many flows
+#define HUGE_BYTES	(2ULL << 20)
+#define POPULATE_BYTES	(1ULL << 30)
 
 static uint64_t line_up(uint64_t bytes)
 {
@@ -96,7 +96,8 @@ static bool turn(struct worker *worker, bool inward)
 	worker->now_ns = node_now_ns();
 	if (worker->now_ns >= worker->tick_end_ns) {
 		worker->tick = node_tick(node, worker->now_ns);
-		worker->tick_end_ns = node->start_ns +
+		worker->tick_end_ns =
+			node->start_ns +
 			(uint64_t)(worker->tick - node->tick_base + 1) * KEYRING_TICK_NS;
 	}
 	struct batch batch = {
@@ -151,7 +152,8 @@ static int worker_main(void *argument)
 	set(&worker->counters.cpu, (uint64_t)sched_getcpu());
 	// Acquire pairs with the release in workers_join.
 	while (!atomic_load_explicit(&worker->stop, memory_order_acquire)) {
-		if (turn(worker, true)) {
+		// Without a policy packets would only be dropped: they wait in their devices.
+		if (turn(worker, node_get_state(worker->node) != NODE_STARTING)) {
 			empty = 0;
 			worker->busy_ns = worker->now_ns;
 		} else if (worker->naps && ++empty > SPIN_TURNS) {
@@ -207,8 +209,9 @@ static int map_engine(struct worker *worker, const struct engine_config *engine)
 	const struct node *node = worker->node;
 
 	if (engine->capacity > FLOW_TABLE_CAPACITY_MAX) {
-		log_error("flows.capacity = %u: a worker holds at most %u flows: lower it, or raise "
-			  "eal.workers",
+		log_error(
+			"flows.capacity = %u: a worker holds at most %u flows: lower it, or raise "
+			"eal.workers",
 			node->config->flow_capacity, FLOW_TABLE_CAPACITY_MAX);
 		return -ERR_RANGE;
 	}
@@ -250,8 +253,8 @@ static struct rte_ring *make_ring(const char *kind, unsigned from, unsigned to)
 	char name[RTE_RING_NAMESIZE];
 
 	snprintf(name, sizeof(name), "%s-%u-%u", kind, from, to);
-	return rte_ring_create(name, WORKER_HANDOVER_SLOTS, (int)rte_socket_id(),
-		RING_F_SP_ENQ | RING_F_SC_DEQ);
+	return rte_ring_create(
+		name, WORKER_HANDOVER_SLOTS, (int)rte_socket_id(), RING_F_SP_ENQ | RING_F_SC_DEQ);
 }
 
 static int make_rings(struct worker *worker)

@@ -13,8 +13,8 @@
 
 struct node;
 
-#define WORKER_MAIL_CELLS    64  // control -> worker
-#define WORKER_ANSWER_CELLS  256 // worker -> control
+#define WORKER_MAIL_CELLS     64  // control -> worker
+#define WORKER_ANSWER_CELLS   256 // worker -> control
 #define WORKER_HANDOVER_SLOTS 1024
 
 // Counters of one worker on one port; written by the worker alone.
@@ -26,12 +26,12 @@ struct worker_port_stats {
 // Counters of one worker beside those of its engine; written by the worker alone.
 struct worker_counters {
 	struct worker_port_stats ports[CONFIG_PORTS_MAX];
-	counter dropped[REASON_COUNT];    // dropped outside the engine: too_big, tx_refused, ...
-	counter handed_in, handed_out;    // packets taken from, given to, rings of other workers
-	counter turns;                    // grows as long as the worker is alive
+	counter dropped[REASON_COUNT];	   // dropped outside the engine: too_big, tx_refused, ...
+	counter handed_in, handed_out;	   // packets taken from, given to, rings of other workers
+	counter turns;			   // grows as long as the worker is alive
 	counter cycles_total, cycles_busy; // TSC cycles: all, and of turns that had something to do
 	counter path_cycles[PATH_COUNT];   // TSC cycles inside the engine
-	counter cpu;                      // it ran on last
+	counter cpu;			   // it ran on last
 };
 
 struct worker;

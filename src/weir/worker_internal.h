@@ -16,9 +16,9 @@ struct worker {
 	// ro once it runs
 	struct node *node;
 	struct engine *engine;
-	void *memory;        // of the engine, mmap()ed
+	void *memory; // of the engine, mmap()ed
 	size_t engine_bytes;
-	uint32_t capacity;   // flows
+	uint32_t capacity; // flows
 	unsigned index;
 	bool naps;
 	struct rte_ring *handed[NODE_WORKERS_MAX];   // from each other worker: frames to decide
@@ -29,22 +29,22 @@ struct worker {
 	uint64_t busy_ns;     // now_ns of the last turn that did something
 	uint64_t tick_end_ns; // when `tick` is over
 	uint32_t tick;
-	unsigned first_port;  // asked first in the next turn
+	unsigned first_port; // asked first in the next turn
 	uint64_t path_seen[PATH_COUNT];
 	struct frame frames[ENGINE_BATCH_MAX];
 	struct rte_mbuf *arrived[ENGINE_BATCH_MAX]; // behind `frames`
 	struct verdict verdicts[ENGINE_BATCH_MAX];
 	struct frame out[ENGINE_BATCH_MAX];
-	struct rte_mbuf *spare[ENGINE_BATCH_MAX];   // behind `out`, the first spare_count
+	struct rte_mbuf *spare[ENGINE_BATCH_MAX]; // behind `out`, the first spare_count
 	unsigned spare_count;
 	struct worker_send send[CONFIG_PORTS_MAX];
 	uint64_t woken; // bit per worker something was handed to in this turn
 
 	// shared
 	struct bell bell CPU_ALIGNED; // rung by the control core and by the other workers
-	struct mailbox mail;          // from the control core
-	struct mailbox answers;       // to the control core
-	atomic_bool stop;             // written by the main thread
+	struct mailbox mail;	      // from the control core
+	struct mailbox answers;	      // to the control core
+	atomic_bool stop;	      // written by the main thread
 	struct worker_counters counters CPU_ALIGNED;
 };
 

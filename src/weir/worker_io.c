@@ -1,7 +1,7 @@
 // Between DPDK's buffers and the engine's frames: taking, lending, acting on verdicts, sending. An
 // mbuf is owned by exactly one of: a device, frames[] of a turn, spare[], send[] of a turn, a ring
-// between workers. Each way back to the pool counts a reason or a transmission. mbuf->port holds the
-// index of a port in the configuration (arrival; in send[] departure), not DPDK's number.
+// between workers. Each way back to the pool counts a reason or a transmission. mbuf->port holds
+// the index of a port in the configuration (arrival; in send[] departure), not DPDK's number.
 #include "weir/worker_internal.h"
 
 #include "base/check.h"
@@ -51,11 +51,14 @@ static uint8_t checksum_flags(uint64_t mbuf_flags)
 	return flags;
 }
 
-// Adds a packet to the turn. Chains are joined; one that does not fit into its first buffer cannot
-// be shown to the engine.
+// Adds a packet to the turn. Chains are joined; one that does not fit into its first buffer, or is
+// longer than any frame of its port, is not shown to the engine: a device may have cut it.
 static unsigned add_frame(struct worker *worker, unsigned count, struct rte_mbuf *mbuf)
 {
-	if (mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf)) {
+	const struct port *port = &worker->node->ports[mbuf->port];
+
+	if (mbuf->pkt_len > port->frame_bytes ||
+		(mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf))) {
 		drop(worker, mbuf, REASON_too_big);
 		return count;
 	}
@@ -142,7 +145,7 @@ unsigned worker_lend(struct worker *worker)
 
 	// All or nothing: when the pool is empty the engine gets what is left.
 	if (missing && rte_pktmbuf_alloc_bulk(worker->node->pool,
-			&worker->spare[worker->spare_count], missing) == 0)
+			       &worker->spare[worker->spare_count], missing) == 0)
 		worker->spare_count = ENGINE_BATCH_MAX;
 	for (unsigned i = 0; i < worker->spare_count; i++) {
 		struct rte_mbuf *mbuf = worker->spare[i];
@@ -246,7 +249,8 @@ void worker_send_for_others(struct worker *worker)
 	}
 }
 
-static void put_out(struct worker *worker, const struct frame *frame, struct rte_mbuf *mbuf, uint8_t port)
+static void put_out(
+	struct worker *worker, const struct frame *frame, struct rte_mbuf *mbuf, uint8_t port)
 {
 	struct worker_send *send = &worker->send[port];
 

@@ -4,7 +4,8 @@
 
 struct node;
 
-// Takes whatever XDP program is on the interface off. 0 or -1 with errno; nothing there is no error.
+// Takes whatever XDP program is on the interface off. 0 or -1 with errno; nothing there is no
+// error.
 int xdp_detach(int ifindex);
 
 // From here on a crash (SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT) takes the programs of the node's

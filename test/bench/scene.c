@@ -4,26 +4,36 @@
 #include "base/check.h"
 #include "pkt/checksum.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_BYTES	4096
-#define BATCH_NS	16000 // the engine's clock: 2 million frames per second
-#define CLIENT_NET	0xc6120000u // 198.18.0.0/15
-#define CLIENT_MASK	0x1ffffu
-#define CLIENT_BITS	17
-#define CLIENT_PORT	40000
-#define CLIENT_ISN	1000
-#define SERVER_ISN	9000
-#define D		5000 // server's numbers plus this are the client's
-#define TS_OFFSET	777
-#define INSTALL_BATCH	ENGINE_BATCH_MAX
-#define RULES_NET	0x0a000000u // 10.0.0.0/8: destinations of the rules that do not match
+#define PAGE_BYTES    4096
+#define BATCH_NS      16000	  // the engine's clock: 2 million frames per second
+#define CLIENT_NET    0xc6120000u // 198.18.0.0/15
+#define CLIENT_MASK   0x1ffffu
+#define CLIENT_BITS   17
+#define SERVER	      0xc633640au // 198.51.100.10
+#define CLIENT_PORT   40000
+#define CLIENT_ISN    1000
+#define SERVER_ISN    9000
+#define D	      5000 // server's numbers plus this are the client's
+#define TS_OFFSET     777
+#define INSTALL_BATCH ENGINE_BATCH_MAX
+#define RULES_NET     0x0a000000u // 10.0.0.0/8: destinations of the rules that do not match
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 // Linux 6.1
 #endif
+
+static struct addr addr4(uint32_t ip)
+{
+	uint8_t bytes[4];
+
+	be32_put(bytes, ip);
+	return addr_from_ip4(bytes);
+}
 
 static uint64_t draw(struct scene *scene)
 {
@@ -82,7 +92,8 @@ static void pool_fill(struct scene *scene)
 		char client[64];
 
 		if (scene->set.ip6)
-			snprintf(client, sizeof(client), "2001:db8:bad:%x::%x", host >> 4, host);
+			snprintf(client, sizeof(client), "2001:db8:bad:%x::%x", host >> 4,
+				host & 0xffff);
 		else
 			snprintf(client, sizeof(client), "198.%u.%u.%u", 18 + (host >> 16),
 				host >> 8 & 255, host & 255);
@@ -114,8 +125,7 @@ static void frame_set_flow(uint8_t *data, bool from_server, uint32_t flow)
 	sum = checksum_update32(sum, flow_client(0), flow_client(flow));
 	sum = checksum_update16(sum, flow_port(0), flow_port(flow));
 	be16_put(tcp + 16, sum);
-	be16_put(ip + 10,
-		checksum_update32(be16_get(ip + 10), flow_client(0), flow_client(flow)));
+	be16_put(ip + 10, checksum_update32(be16_get(ip + 10), flow_client(0), flow_client(flow)));
 	be32_put(address, flow_client(flow));
 	be16_put(port, flow_port(flow));
 }
@@ -132,8 +142,8 @@ static void put_frame(struct scene *scene, unsigned index, const uint8_t *data)
 	*frame = (struct frame){.data = scene->buffers[index] + PACKET_HEADROOM_BYTES,
 		.len = scene->frame_bytes,
 		.headroom = PACKET_HEADROOM_BYTES,
-		.tailroom = (uint16_t)(SCENE_BUFFER_BYTES - PACKET_HEADROOM_BYTES -
-				       scene->frame_bytes),
+		.tailroom =
+			(uint16_t)(SCENE_BUFFER_BYTES - PACKET_HEADROOM_BYTES - scene->frame_bytes),
 		.port = scene->set.kind == SCENE_TO_CLIENT ? INSIDE : OUTSIDE,
 		.flags = scene->set.verified ? FRAME_L3_GOOD | FRAME_L4_GOOD : 0};
 	memcpy(frame->data, data, scene->frame_bytes);
@@ -161,8 +171,8 @@ static bool expected(const struct scene *scene, const struct verdict *verdict)
 		return verdict->kind == VERDICT_REPLY;
 	case SCENE_ACK:
 		return verdict->kind == VERDICT_DROP &&
-		       verdict->reason == (scene->set.limited ? REASON_rate_limited
-							      : REASON_bad_cookie);
+		       verdict->reason ==
+			       (scene->set.limited ? REASON_rate_limited : REASON_bad_cookie);
 	default:
 		return verdict->kind == VERDICT_FORWARD;
 	}
@@ -209,11 +219,10 @@ static struct flow_record record_of(uint32_t flow)
 			.bits = TRANSLATE_TIMESTAMPS | TRANSLATE_WINDOW,
 			.to_client = {.left = 7, .right = 8}}};
 
-	record.key = (struct flow_key){.outer_port = flow_port(flow),
-		.inner_port = 80,
-		.protocol = PROTOCOL_TCP};
-	record.key.outer = addr_from_ip4(flow_client(flow));
-	record.key.inner = addr_from_ip4(0xc633640a);
+	record.key = (struct flow_key){
+		.outer_port = flow_port(flow), .inner_port = 80, .protocol = PROTOCOL_TCP};
+	record.key.outer = addr4(flow_client(flow));
+	record.key.inner = addr4(SERVER);
 	return record;
 }
 
@@ -221,9 +230,8 @@ static void install_flows(struct scene *scene)
 {
 	struct message *cells = calloc(INSTALL_BATCH, sizeof(*cells));
 	struct message *messages[INSTALL_BATCH];
-	struct batch batch = {.now_ns = scene->node.now_ns,
-		.tick = scene->node.tick,
-		.messages_in = messages};
+	struct batch batch = {
+		.now_ns = scene->node.now_ns, .tick = scene->node.tick, .messages_in = messages};
 
 	CHECK(cells != NULL);
 	for (unsigned i = 0; i < INSTALL_BATCH; i++)
@@ -284,7 +292,7 @@ static void write_rules(struct scene *scene)
 		*row = scene->node.rows[0];
 		row->rule = i;
 		if (i + 1 < count)
-			row->dst = (struct prefix){addr_from_ip4(RULES_NET | i << 8), 96 + 24};
+			row->dst = (struct prefix){addr4(RULES_NET | i << 8), 96 + 24, 4};
 	}
 	policy->row_count = count;
 	policy->rule_count = count;

@@ -23,8 +23,8 @@ enum scene_kind {
 struct scene_settings {
 	const char *name;
 	enum scene_kind kind;
-	uint32_t flows;	  // established ones in the table
-	uint32_t rules;	  // 0: the harness's four. Only the last one matches
+	uint32_t flows; // established ones in the table
+	uint32_t rules; // 0: the harness's four. Only the last one matches
 	bool ip6;
 	bool plain;	  // without TCP options
 	bool limited;	  // bad ACKs: the limit is used up, so no cookie is computed
@@ -36,7 +36,7 @@ struct scene {
 	struct scene_settings set;
 	struct node node;
 	uint64_t random;
-	bool huge_pages; // under the engine's tables
+	bool huge_pages;     // under the engine's tables
 	uint64_t unexpected; // frames whose verdict was another than this path has
 	uint16_t frame_bytes;
 	uint8_t pool[SCENE_POOL][SCENE_FRAME_MAX];

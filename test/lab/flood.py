@@ -22,7 +22,7 @@ def prepare(lab):
 
 
 def flood(lab, kind, family):
-    count, seconds = size(100, 1000), size(2, 12)
+    count, seconds = size(100, 1000), size(1, 12)
     created, resident = lab.flows_created(), lab.resident_kib()
     received = lab.show("drop")["received"]
     generator = lab.start_flood(kind, family, seconds)

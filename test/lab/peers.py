@@ -247,6 +247,15 @@ def server_slow(lab, family):
         one.close()
 
 
+@check(families=False, parallel=True)
+def profile_learnt(lab):
+    """What the servers' SYN/ACKs offer is announced from the next cookie epoch on."""
+    if size("quick", "full") == "quick":
+        raise Skip("takes two cookie epochs: --full")
+    with Pair(lab, 4, 9140):
+        until(lambda: lab.service()["profile"]["timestamps"], 150, "the servers' timestamps")
+
+
 @check
 def simultaneous_close(lab, family):
     """Both FINs are on their way at the same time: the path is longer than the time between."""

@@ -136,6 +136,22 @@ def ping(lab, family):
     expect("20 received" in text, text)
 
 
+@check
+def path_mtu(lab, family):
+    """The last link carries less than both ends believe. The router's error quotes a segment in the
+    client's numbers: the server believes it only if the box translated the quotation."""
+    url = f"http://{target(SERVER[family], 80)}/medium"
+    ip = ("ip", "-6") if family == 6 else ("ip",)
+    lab.output("edge", "ip", "link", "set", "client", "mtu", "1380")
+    try:
+        lab.output("client", "curl", "-s", "-f", "-g", "-m", "15", "-o", f"{lab.folder}/out", url)
+        route = lab.output("server", *ip, "route", "get", CLIENT[family])
+        expect("mtu 1380" in route, f"the server's route: {route}")
+    finally:
+        lab.output("edge", "ip", "link", "set", "client", "mtu", "1500")
+        lab.output("server", *ip, "route", "flush", "cache")
+
+
 @check(families=False)
 def server_syns_equal(lab):
     expect_equal(lab.server_syns(), lab.service()["server_syn"], "SYNs at the server")

@@ -151,6 +151,7 @@ static void write_head(struct record *record)
 static int begin(struct record *record, const struct capture_want *want)
 {
 	const struct timeval period = {.tv_usec = DRAIN_MS * 1000};
+	int rc;
 
 	record->file = open_file(record->path);
 	if (!record->file)
@@ -163,19 +164,12 @@ static int begin(struct record *record, const struct capture_want *want)
 		return ENOMEM;
 	}
 	write_head(record);
-	switch (capture_open(want, record->node->worker_count)) {
-	case 0:
+	rc = capture_open(want, record->node->worker_count);
+	if (rc == 0)
 		return 0;
-	case -ERR_EXISTS:
-		errno = EBUSY;
-		break;
-	default:
-		errno = ENOMEM;
-		break;
-	}
 	event_free(record->timer);
 	fclose(record->file);
-	return errno;
+	return rc == -ERR_EXISTS ? EBUSY : ENOMEM;
 }
 
 static struct record *make_record(struct session *session)

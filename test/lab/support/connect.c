@@ -6,7 +6,8 @@
 //           [--deadline-ms N] [--source-port N] [--progress]
 //
 // Prints one JSON document: ok, failed, reasons by name, and microseconds from connect() to: the
-// whole body (p50_us p99_us max_us), the open connection (connect_*), the first byte (first_*).
+// whole body (p50_us p99_us max_us), the open connection (connect_*), the first byte (first_*);
+// stalls: successes whose first byte took longer than a second.
 // Exit status 0 when none failed. --source-port: the connections take N, N+1, ... instead of what
 // the kernel chooses, so that no port comes back while a box still remembers it. --progress: every
 // second a line "OK FAILED" on standard error.
@@ -31,6 +32,7 @@ enum {
 	HEADER_BYTES_MAX = 4096,
 	READ_BYTES = 65536,
 	TICK_MS = 20,
+	STALL_US = 1000000,
 };
 
 enum outcome {
@@ -333,14 +335,16 @@ static void print_times(const char *prefix, uint32_t *times, unsigned count)
 
 static void report(struct run *run)
 {
-	unsigned ok = run->outcomes[OK];
+	unsigned ok = run->outcomes[OK], stalls = 0;
 	const char *comma = "";
 
 	printf("{\"ok\": %u, \"failed\": %u", ok, run->finished - ok);
 	print_times("", run->total_us, ok);
 	print_times("connect_", run->open_us, ok);
 	print_times("first_", run->first_us, ok);
-	printf(", \"reasons\": {");
+	for (unsigned i = 0; i < ok; i++)
+		stalls += run->first_us[i] > STALL_US;
+	printf(", \"stalls\": %u, \"reasons\": {", stalls);
 	for (unsigned i = TIMEOUT; i < OUTCOME_COUNT; i++) {
 		if (run->outcomes[i] == 0)
 			continue;

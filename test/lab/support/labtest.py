@@ -92,7 +92,8 @@ class Lab:
 
     def up(self, mode="proxy", sets=(), options=()):
         words = ["up", "single", "--mode", mode, *options]
-        for one in sets:
+        # All clients of the lab share one prefix.
+        for one in ("limits.per_prefix_flows=60000", *sets):
             words += ["--set", one]
         result = self.lab(*words)
         expect_equal(result.returncode, 0, f"lab up ({result.stderr.strip()})")

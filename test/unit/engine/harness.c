@@ -78,6 +78,7 @@ void node_init(struct node *node)
 	node->now_ns = 1000000000;
 	node->tick = HARNESS_TICK;
 	node->lend = HARNESS_LENT;
+	node->message_room = HARNESS_MESSAGES_MAX;
 	memset(node->secret, 0x5a, sizeof(node->secret));
 	memset(node->config.table_key, 0xa5, sizeof(node->config.table_key));
 }
@@ -96,26 +97,35 @@ void node_epoch(struct node *node, uint32_t epoch)
 	free(message);
 }
 
+static size_t memory_bytes(const struct node *node)
+{
+	return (engine_bytes(&node->config) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
+}
+
+void node_restart(struct node *node)
+{
+	static struct message message;
+
+	memset(node->memory, 0, memory_bytes(node));
+	node->engine = engine_init(node->memory, &node->config);
+	node->transmitted = 0;
+	message.type = MESSAGE_POLICY;
+	message.body.policy = &node->policy;
+	node_post(node, &message);
+	for (uint32_t epoch = node->tick / 2 - 1; epoch <= node->tick / 2 + 1; epoch++)
+		node_epoch(node, epoch);
+}
+
 void node_go(struct node *node)
 {
-	struct message *message = calloc(1, sizeof(*message));
-	size_t bytes = (engine_bytes(&node->config) + PAGE_BYTES - 1) & ~(size_t)(PAGE_BYTES - 1);
-
 	node->policy.classifier = (struct classifier){
 		.ops = &classifier_linear, .rows = node->rows, .row_count = node->policy.row_count};
 	CHECK(policy_adopt(&node->policy, NULL) == 0);
-	node->memory = aligned_alloc(PAGE_BYTES, bytes);
-	CHECK(node->memory != NULL && message != NULL);
-	memset(node->memory, 0, bytes);
-	node->engine = engine_init(node->memory, &node->config);
+	node->memory = aligned_alloc(PAGE_BYTES, memory_bytes(node));
+	CHECK(node->memory != NULL);
 	for (unsigned i = 0; i < HARNESS_MESSAGES_MAX; i++)
 		node->messages[i] = calloc(1, sizeof(struct message));
-	message->type = MESSAGE_POLICY;
-	message->body.policy = &node->policy;
-	node_post(node, message);
-	free(message);
-	for (uint32_t epoch = node->tick / 2 - 1; epoch <= node->tick / 2 + 1; epoch++)
-		node_epoch(node, epoch);
+	node_restart(node);
 }
 
 void node_finish(struct node *node)
@@ -158,7 +168,7 @@ static void call(struct node *node, struct batch *batch)
 	batch->out = lent;
 	batch->out_room = node->lend;
 	batch->messages_out = node->messages;
-	batch->messages_out_room = HARNESS_MESSAGES_MAX;
+	batch->messages_out_room = node->message_room;
 	engine_run(node->engine, batch);
 	for (unsigned i = 0; i < batch->frame_count; i++)
 		if (batch->verdicts[i].kind == VERDICT_FORWARD ||
@@ -218,6 +228,59 @@ void node_pass_ms(struct node *node, uint32_t ms)
 	}
 }
 
+struct node *node_make(void)
+{
+	struct node *node = malloc(sizeof(*node));
+
+	CHECK(node != NULL);
+	node_init(node);
+	return node;
+}
+
+void node_flush(struct node *node)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	CHECK(message != NULL);
+	message->type = MESSAGE_FLUSH;
+	node_post(node, message);
+	free(message);
+}
+
+bool node_end(struct node *node)
+{
+	const struct engine_stats *stats = engine_stats(node->engine);
+	bool good = node_unexplained(node) == 0 && node_gauges_good(node);
+
+	node_flush(node);
+	good = good && node_unexplained(node) == 0 && node_gauges_good(node) &&
+	       engine_flow_count(node->engine) == 0 && engine_queued_bytes(node->engine) == 0 &&
+	       counter_get(&stats->queued) == 0 &&
+	       engine_idle_ns(node->engine, node->now_ns) == UINT64_MAX;
+	node_finish(node);
+	free(node);
+	return good;
+}
+
+uint64_t node_state(const struct node *node, unsigned state)
+{
+	return counter_get(&engine_stats(node->engine)->states[state]);
+}
+
+bool node_gauges_good(const struct node *node)
+{
+	uint64_t flows = engine_flow_count(node->engine), states = 0, services = 0;
+
+	for (unsigned i = 0; i <= TCP_STATE_COUNT; i++) {
+		if (node_state(node, i) > flows)
+			return false;
+		states += node_state(node, i);
+	}
+	for (uint16_t i = 0; i < SERVICE_COUNT_MAX; i++)
+		services += counter_get(&engine_service_stats(node->engine, i)->flows);
+	return states == flows && services <= flows;
+}
+
 uint64_t node_dropped(const struct node *node, enum reason reason)
 {
 	return counter_get(&engine_stats(node->engine)->dropped[reason]);
@@ -265,4 +328,19 @@ void handshake_open(struct node *node, struct handshake *handshake, const struct
 		handshake->ack.options = (struct bytes){at, 12};
 	}
 	node_offer(node, OUTSIDE, &handshake->ack);
+}
+
+void handshake_answer(struct node *node, const struct handshake *handshake, uint32_t isn_server,
+	struct bytes options)
+{
+	struct packet synack = handshake->syn;
+
+	synack.from_server = true;
+	synack.flags = TCP_SYN | TCP_ACK;
+	synack.seq = isn_server;
+	synack.ack = node->sent[0].view.seq + 1;
+	synack.window = 65000;
+	synack.payload = (struct bytes){0};
+	synack.options = options;
+	node_offer(node, INSIDE, &synack);
 }

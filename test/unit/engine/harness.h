@@ -41,6 +41,7 @@ struct node {
 	unsigned sent_count;
 	uint64_t transmitted;				// of all calls
 	unsigned lend;					// buffers lent in each call
+	unsigned message_room;				// message slots lent in each call
 	struct message *messages[HARNESS_MESSAGES_MAX]; // what the last call sent
 	unsigned message_count;
 	struct message *in;
@@ -52,6 +53,8 @@ struct node {
 void node_init(struct node *node);
 // Makes the engine, installs the policy and the keys around HARNESS_TICK.
 void node_go(struct node *node);
+// The same again in the same memory: as if nothing had ever arrived.
+void node_restart(struct node *node);
 void node_finish(struct node *node);
 
 // Offers one packet that arrives on `port`; the verdict and what is sent are in `node` afterwards
@@ -66,6 +69,19 @@ void node_pass_ms(struct node *node, uint32_t ms);
 void node_turn(struct node *node);
 // Keys and announced profile of `epoch`.
 void node_epoch(struct node *node, uint32_t epoch);
+
+// A node on the heap, as node_init() leaves it.
+struct node *node_make(void);
+// Flushes the node and frees it. True where every packet is explained and every gauge is right,
+// before the flush and after it.
+bool node_end(struct node *node);
+// Removes all flows.
+void node_flush(struct node *node);
+// The gauges of states sum to the number of flows, none is below zero, and flows of services are
+// no more than flows.
+bool node_gauges_good(const struct node *node);
+// Flows in `state` (TCP_STATE_COUNT: not TCP).
+uint64_t node_state(const struct node *node, unsigned state);
 
 uint64_t node_dropped(const struct node *node, enum reason reason);
 uint64_t node_dropped_all(const struct node *node);
@@ -82,3 +98,7 @@ struct handshake {
 	uint32_t cookie;
 };
 void handshake_open(struct node *node, struct handshake *handshake, const struct packet *syn);
+// The server's SYN/ACK to the server SYN in node->sent[0]: afterwards what was queued is in
+// node->sent.
+void handshake_answer(struct node *node, const struct handshake *handshake, uint32_t isn_server,
+	struct bytes options);

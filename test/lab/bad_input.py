@@ -1,0 +1,175 @@
+#!/usr/bin/python3
+# What goes wrong before and around the start is told in one clear line each, and changes nothing;
+# SIGTERM drains and exits 0; a killed node leaves the interfaces as they were.
+# limit: quick 60 full 60
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
+from labtest import *  # noqa: E402,F403
+
+WEIR = os.path.join(BUILD, "weir")
+BAD = """node = "x";
+runtime = "{runtime}";
+ports = ( {{ name = "outside"; side = "outsde"; device = "af_packet:outside"; }},
+          {{ name = "inside"; side = "inside"; device = "af_packet:inside"; mttu = 9; }} );
+servces = ();
+flows = {{ capacity = "many"; }};
+"""
+NOBODY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+               "--inh-caps=-all", "--bounding-set=-all")
+
+
+def prepare(lab):
+    lab.up("bypass")
+    lab.config = os.path.join(ROOT, "conf", "single.cfg")
+    lab.other = f"{lab.folder}/other"  # a runtime folder of its own
+
+
+def refused(lab, *sets, before=(), host="pop-a", config=None):
+    """Runs a second weir that must end by itself with status 1; returns what it wrote."""
+    if os.path.isdir(lab.other):
+        shutil.rmtree(lab.other)
+    words = [WEIR, "run", "-c", config or lab.config, "--set", f"runtime={lab.other}"]
+    for one in sets:
+        words += ["--set", one]
+    result = lab.run(host, "timeout", "15", *before, *words)
+    text = result.stdout + result.stderr
+    expect_equal(result.returncode, 1, f"exit status ({text})")
+    expect(not os.path.exists(f"{lab.other}/console.sock"), "a console was opened")
+    return text
+
+
+def error_lines(text):
+    return [line for line in text.splitlines() if " error " in line or line.startswith("error")]
+
+
+def expect_one_line(text, *words):
+    lines = error_lines(text)
+    expect_equal(len(lines), 1, f"number of error lines in {text}")
+    for word in words:
+        expect(re.search(word, lines[0]), f"no {word!r} in: {lines[0]}")
+
+
+def interfaces(lab):
+    """What a user would find changed, as a set of words per interface."""
+    words = set()
+    for name in ("outside", "inside"):
+        text = lab.output("pop-a", "ip", "-d", "-o", "link", "show", name)
+        text = re.sub(r"state \w+|NO-CARRIER|LOWER_UP", "", text)
+        text += lab.output("pop-a", "ethtool", "-k", name).replace(": ", ":")
+        words |= {f"{name} {word}" for word in re.split(r"[\s,<>]+", text)}
+    return words
+
+
+@check(families=False)
+def unknown_keys(lab):
+    path = f"{lab.folder}/bad.cfg"
+    with open(path, "w") as file:
+        file.write(BAD.format(runtime=lab.other))
+    for command in ("check", "run"):
+        result = lab.run("pop-a", WEIR, command, "-c", path)
+        text = result.stdout + result.stderr
+        expect_equal(result.returncode, 1, f"status of {command}")
+        for line, what in ((3, r"ports\.outside\.side:.*did you mean `outside'"),
+                           (4, r"ports\.inside\.mttu:.*did you mean `mtu'"),
+                           (5, r"servces:.*did you mean `services'"),
+                           (6, r"flows\.capacity:")):
+            expect(re.search(f"^{re.escape(path)}:{line}: {what}", text, re.M),
+                   f"{command}: no {what!r} at line {line} in {text}")
+    expect(not os.path.exists(lab.other), "the runtime folder was made")
+
+
+@check(families=False)
+def syntax_error(lab):
+    path = f"{lab.folder}/syntax.cfg"
+    with open(path, "w") as file:
+        file.write('node = "x";\nports = ( { name = ;\n')
+    result = lab.run("pop-a", WEIR, "check", "-c", path)
+    expect_equal(result.returncode, 1, "status")
+    expect(f"{path}:2:" in result.stdout + result.stderr, result.stderr)
+
+
+@check(families=False)
+def missing_file(lab):
+    result = lab.run("pop-a", WEIR, "run", "-c", "/nonexistent.cfg")
+    expect_equal(result.returncode, 1, "status")
+    expect("/nonexistent.cfg" in result.stderr and result.stderr.count("\n") == 1, result.stderr)
+
+
+@check(families=False)
+def usage_errors(lab):
+    for words in ([], ["bogus"], ["run"], ["run", "-c"]):
+        expect_equal(lab.run("pop-a", WEIR, *words).returncode, 2, f"status of {words}")
+
+
+@check(families=False)
+def missing_interface(lab):
+    text = refused(lab, "ports.inside.device=af_packet:nothere")
+    expect_one_line(text, "nothere", "ip link")
+
+
+@check(families=False)
+def missing_privilege(lab):
+    os.chmod(lab.folder, 0o755)
+    place = f"{lab.folder}/nobody"
+    os.mkdir(place)
+    os.chown(place, 65534, 65534)
+    expect_one_line(refused(lab, f"runtime={place}/run", before=NOBODY_USER), "root|CAP_NET")
+
+
+@check(families=False)
+def missing_memory(lab):
+    text = refused(lab, "flows.capacity=100000000", before=("prlimit", "--as=1500000000"))
+    expect_one_line(text, "flows.capacity", "memory|MiB", "lower")
+
+
+@check(families=False)
+def second_instance(lab):
+    text = refused(lab, f"runtime={lab.runtime}")
+    expect_one_line(text, "runs in", str(lab.pid()))
+    expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
+
+
+@check(families=False)
+def interface_in_use(lab):
+    """Two nodes on one wire would send every frame twice."""
+    expect_one_line(refused(lab), "outside", "use")
+    expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
+
+
+@check(families=False)
+def unreachable_daemon(lab):
+    result = subprocess.run([f"{BUILD}/weirctl", "-s", "/nonexistent.sock", "show", "status"],
+                            capture_output=True, text=True)
+    expect_equal(result.returncode, 3, "status")
+    expect("/nonexistent.sock" in result.stderr, result.stderr)
+
+
+def end_by(lab, last):
+    shutil.rmtree(lab.other, ignore_errors=True)
+    process = lab.start("pop-a", WEIR, "run", "-c", lab.config, "--set", f"runtime={lab.other}")
+    until(lambda: os.path.exists(f"{lab.other}/console.sock"), 15, "the console opens")
+    process.send_signal(last)
+    wanted = -last if last == signal.SIGKILL else 0
+    expect_equal(process.wait(10), wanted, f"exit status after {last.name}")
+
+
+@check(families=False)
+def sigterm_and_kill(lab):
+    """Our own child, so that its exit status is ours to read."""
+    expect_equal(lab.lab("kill", "pop-a").returncode, 0, "lab kill")
+    before = interfaces(lab)
+    try:
+        for last in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+            end_by(lab, last)
+            changed = sorted(interfaces(lab) ^ before)
+            expect(not changed, f"after {last.name} the interfaces changed: {changed}")
+    finally:
+        started = lab.lab("start", "pop-a")
+    expect_equal(started.returncode, 0, "status of lab start")
+    until(lambda: "1 received" in lab.run("client", "ping", "-q", "-c", "1", "-W", "0.3",
+                                          SERVER[4]).stdout, 5, "it forwards again")
+
+
+main(prepare)

@@ -1,0 +1,216 @@
+#!/usr/bin/python3
+# The console from outside: every show command with the keys its interface names, exit statuses,
+# start and stop, reload, why, capture, batch files, and a session on a terminal.
+# Proves: B2.
+# limit: quick 60 full 60
+import os
+import pty
+import select
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
+from labtest import *  # noqa: E402,F403
+
+KEYS = {  # command: (path to one object, its keys)
+    "show status": ((), "state uptime_s version config_generation config_sha256 huge_pages"),
+    "show port stats all": (("ports", 0), "name side device link rx_packets rx_bytes rx_missed "
+                            "rx_errors tx_packets tx_bytes tx_refused"),
+    "show drop": ((), "received generated from_peers transmitted consumed queued to_peers dropped "
+                  "unexplained reasons"),
+    "show flow stats": ((), "total capacity memory_bytes created closed expired evicted refused "
+                        "states queue"),
+    "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
+                  "d e ts_offset worker owner copy generation half idle_ms"),
+    "show service": (("services", 0), "name mode syn synack_sent cookie_valid cookie_bad server_syn "
+                     "server_synack server_refused server_timeout profile"),
+    "show rule hits": (("rules", 0), "name action hits"),
+    "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
+    "show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside":
+        ((), "verdict reason rule service mode flow"),
+}
+REASONS = ("malformed bad_checksum bad_option bad_flags bad_address fragment rule_denied no_flow "
+           "bad_cookie out_of_window bad_ack queue_full flow_limit prefix_limit table_full "
+           "rate_limited server_timeout hold_timeout no_owner control_busy too_big tx_refused "
+           "stopped")
+
+
+def prepare(lab):
+    lab.up("proxy")
+    lab.serve_http()
+    for family in (4, 6):
+        lab.expect_downloads(family, 20)
+
+
+@check(families=False)
+def console_json(lab):
+    for command, (path, keys) in KEYS.items():
+        result = lab.weirctl("-j", *command.split())
+        expect_equal(result.returncode, 0, f"status of {command}")
+        document = json.loads(result.stdout)
+        expect_equal((document["schema"], document["node"]), (1, "pop-a"), command)
+        expect(command.startswith(document["command"].split()[0]), document["command"])
+        found = document["data"]
+        for step in path:
+            found = found[step]
+        missing = set(keys.split()) - set(found)
+        expect(not missing, f"{command} lacks {missing}")
+    drop = lab.show("drop")
+    missing = set(REASONS.split()) - set(drop["reasons"])
+    expect(not missing, f"reasons lack {missing}")
+
+
+@check(families=False)
+def console_transcript(lab):
+    """Every command answers in text, and its answer holds what JSON holds."""
+    for command in [*KEYS, "show port info all", "show port xstats all", "show config", "help"]:
+        result = lab.weirctl(*command.split())
+        expect_equal(result.returncode, 0, f"status of {command}")
+        expect(len(result.stdout.splitlines()) >= 2, f"{command}: {result.stdout!r}")
+    expect("forwarding" in lab.weirctl("show", "status").stdout, "state in text")
+
+
+@check(families=False)
+def console_statuses(lab):
+    for words, status in ((["show", "status"], 0), (["show", "bogus"], 1), (["bogus"], 1),
+                          (["--bogus"], 2)):
+        expect_equal(lab.weirctl(*words).returncode, status, f"status of {words}")
+    result = lab.weirctl("-j", "show", "bogus")
+    error = json.loads(result.stdout)["error"]
+    expect_equal((result.returncode, set(error) >= {"code", "message", "hint"}), (1, True),
+                 f"{error}")
+
+
+@check(families=False)
+def console_flows(lab):
+    flows = lab.show("flow", "tcp", "any", "any", SERVER[6], "80", "limit", "5")["flows"]
+    expect_equal(len(flows), 5, "flows shown")
+    for flow in flows:
+        expect_equal((flow["server"], flow["server_port"], flow["mode"], flow["client"]),
+                     (SERVER[6], 80, "proxy", CLIENT[6]), "flow")
+
+
+@check(families=False)
+def console_why(lab):
+    why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80", "in", "outside")
+    expect_equal((why["rule"], why["service"], why["mode"]), ("servers", "lab", "proxy"), "why")
+    why = lab.show("why", "udp", CLIENT[4], "40000", SERVER[4], "53", "in", "outside")
+    expect_equal((why["rule"], why["reason"]), ("default", "rule_denied"), "why")
+
+
+@check(families=False)
+def console_stop_start(lab):
+    before = lab.show("drop")["reasons"]["stopped"]
+    expect_equal(lab.weirctl("stop").returncode, 0, "status of stop")
+    expect_equal(lab.show("status")["state"], "stopped", "state")
+    text = lab.run("client", "ping", "-q", "-c", "5", "-i", "0.01", "-W", "0.2", SERVER[4]).stdout
+    expect(" 0 received" in text, text)
+    expect(lab.show("drop")["reasons"]["stopped"] >= before + 5, "counted as stopped")
+    expect_equal(lab.weirctl("start").returncode, 0, "status of start")
+    text = lab.output("client", "ping", "-q", "-c", "5", "-i", "0.01", SERVER[4])
+    expect("5 received" in text, text)
+
+
+def edit_config(lab, old, new):
+    path = f"{lab.state}/pop-a.cfg"
+    with open(path) as file:
+        text = file.read()
+    expect(old in text, f"no {old!r} in the configuration")
+    with open(path, "w") as file:
+        file.write(text.replace(old, new, 1))
+
+
+@check(families=False)
+def console_reload(lab):
+    """A good change applies and connections live on; a bad one changes nothing."""
+    ping = '{ name = "ping"; protocol = "icmp"; action = "allow"; },'
+    denied = ping.replace("allow", "deny")
+    generation = lab.show("status")["config_generation"]
+    listener = lab.listen(4, 9300)
+    client = lab.connect(4, 9300)
+    server = listener.accept()[0]
+    edit_config(lab, ping, denied)
+    expect_equal(lab.weirctl("reload", "check").returncode, 0, "status of reload check")
+    expect_equal(lab.show("status")["config_generation"], generation, "generation after check")
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    expect(lab.show("status")["config_generation"] > generation, "the generation grew")
+    text = lab.run("client", "ping", "-q", "-c", "3", "-i", "0.01", "-W", "0.2", SERVER[4]).stdout
+    expect(" 0 received" in text, text)
+    client.sendall(b"question")
+    expect_equal(receive_exactly(server, 8), b"question", "over the reload")
+
+    generation = lab.show("status")["config_generation"]
+    edit_config(lab, denied, '{ name = "ping"; protocl = "icmp"; action = "allow"; },')
+    result = lab.weirctl("reload")
+    expect_equal(result.returncode, 1, "status of a bad reload")
+    expect("protocl" in result.stdout + result.stderr, "the mistake is named")
+    expect_equal(lab.show("status")["config_generation"], generation, "generation, bad reload")
+    edit_config(lab, '{ name = "ping"; protocl = "icmp"; action = "allow"; },', ping)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
+    lab.output("client", "ping", "-q", "-c", "1", SERVER[4])
+    for one in (client, server, listener):
+        one.close()
+
+
+@check(families=False)
+def console_capture(lab):
+    for what, port in (("outside", 80), ("drop", 1)):
+        path = f"{lab.folder}/{what}.pcapng"
+        result = lab.weirctl("capture", "start", what, "file", path, "count", "20")
+        expect_equal(result.returncode, 0, f"capture start: {result.stdout}{result.stderr}")
+        if what == "outside":
+            lab.expect_downloads(4, 5)
+        else:
+            generator = lab.start_flood("ack", 4, 0.2, rate=1000, port=port)
+            generator.wait(5)
+        lab.weirctl("capture", "stop")
+        with open(path, "rb") as file:
+            data = file.read()
+        expect(data[:4] == b"\x0a\x0d\x0d\x0a" and len(data) > 1000, f"{what}: {len(data)} bytes")
+    expect(b"bad_cookie" in data or b"no_flow" in data, "the reason is in the capture of drops")
+
+
+@check(families=False)
+def console_batch(lab):
+    path = f"{lab.folder}/commands"
+    with open(path, "w") as file:
+        file.write("show status\n\nshow drop\nbogus\nshow worker\n")
+    result = lab.weirctl("-f", path)
+    expect_equal(result.returncode, 1, "status")
+    expect("forwarding" in result.stdout and "unexplained" in result.stdout, result.stdout)
+    expect("busy_ratio" not in result.stdout, "it went on after the error")
+
+
+@check(families=False)
+def console_terminal(lab):
+    """TAB completes, the answer comes, quit leaves with status 0."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ.update(TERM="vt100", HOME=lab.folder)
+        os.execv(f"{BUILD}/weirctl", ["weirctl", "-s", f"{lab.runtime}/console.sock"])
+    text = b""
+
+    def wait_for(word):
+        nonlocal text
+        end = time.monotonic() + 5
+        while word not in text and time.monotonic() < end:
+            if select.select([terminal], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    text += os.read(terminal, 4096)
+        expect(word in text, f"no {word!r} in {text!r}")
+
+    wait_for(b">")
+    os.write(terminal, b"show stat\t\r")
+    wait_for(b"forwarding")
+    os.write(terminal, b"quit\r")
+    end, done = time.monotonic() + 5, (0, 0)
+    while done[0] == 0 and time.monotonic() < end:
+        done = os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.02)
+    os.close(terminal)
+    if done[0] == 0:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    expect_equal(done, (pid, 0), "quit")
+
+
+main(prepare)
