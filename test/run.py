@@ -42,7 +42,8 @@ class Results:
             self.failures.append(name)
 
     def report(self):
-        print("\nslowest:")
+        if self.times:
+            print("\nslowest:")
         for seconds, name in sorted(self.times, reverse=True)[:SLOWEST]:
             print(f"  {seconds:7.1f} s  {name}")
         for name in self.failures:

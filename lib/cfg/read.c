@@ -26,9 +26,8 @@ static void report_unknown(struct document *document, const struct element *elem
 
 	if (parent != KEY_NONE)
 		path_format(element, parent, path, sizeof(path) - 1);
-	if (parent != KEY_NONE)
-		strcat(path, ".");
-	snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s", name);
+	snprintf(path + strlen(path), sizeof(path) - strlen(path), "%s%s",
+		parent != KEY_NONE ? "." : "", name);
 	if (parent == KEY_NONE && schema_is_later(name)) {
 		errors_add(document->errors, document->file, place_of(setting), path, SCHEMA_LATER);
 		return;

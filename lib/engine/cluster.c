@@ -150,8 +150,8 @@ static bool is_installed(struct engine *engine, const struct flow_record *record
 	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	const struct flow *flow = flow_table_find(engine->table, &record->key, hash);
 
-	return flow != NULL && flow->copy != COPY_OWN &&
-	       flow->incarnation == record->incarnation && flow->generation == record->generation;
+	return flow != NULL && flow->copy != COPY_OWN && flow->incarnation == record->incarnation &&
+	       flow->generation == record->generation;
 }
 
 static struct flow *place_for(struct engine *engine, const struct flow_record *record)

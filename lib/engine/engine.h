@@ -20,16 +20,16 @@
 struct engine;
 
 struct engine_port {
-	uint8_t side;      // enum side
-	uint8_t peer;      // port a packet from here is forwarded to
-	uint16_t mtu;      // bytes behind the Ethernet header and tags
+	uint8_t side; // enum side
+	uint8_t peer; // port a packet from here is forwarded to
+	uint16_t mtu; // bytes behind the Ethernet header and tags
 };
 
 struct engine_config {
-	uint32_t capacity;          // flows of this worker
+	uint32_t capacity;	    // flows of this worker
 	uint64_t queue_total_bytes; // quota of all holds of this worker
-	uint32_t openings;          // half-open contexts of this worker
-	uint16_t worker;            // own index
+	uint32_t openings;	    // half-open contexts of this worker
+	uint16_t worker;	    // own index
 	uint16_t workers;
 	uint8_t port_count;
 	struct engine_port ports[ENGINE_PORTS_MAX];
@@ -39,27 +39,27 @@ struct engine_config {
 enum verdict_kind {
 	VERDICT_DROP = 0, // verdict.reason says why
 	VERDICT_FORWARD,  // send through verdict.port
-	VERDICT_REPLY,    // the frame was turned into an answer: send through verdict.port
-	VERDICT_WORKER,   // hand over to worker verdict.worker
+	VERDICT_REPLY,	  // the frame was turned into an answer: send through verdict.port
+	VERDICT_WORKER,	  // hand over to worker verdict.worker
 	VERDICT_CONSUME,  // taken: answered elsewhere, or copied into a hold
 };
 
 struct verdict {
-	uint8_t kind;   // enum verdict_kind
+	uint8_t kind;	// enum verdict_kind
 	uint8_t reason; // enum reason
 	uint8_t port;
 	uint8_t worker;
-	uint32_t rule;  // rule that decided, RULE_NONE where none was asked
+	uint32_t rule; // rule that decided, RULE_NONE where none was asked
 };
 #define RULE_NONE (UINT32_MAX - 1)
 
 // One call. The caller owns every array; engine_run() writes verdicts[0..frame_count),
-// out[0..out_used), messages_out[0..messages_out_used), and may edit the frames (data, len, headroom,
-// tailroom) it returns FORWARD or REPLY for.
+// out[0..out_used), messages_out[0..messages_out_used), and may edit the frames (data, len,
+// headroom, tailroom) it returns FORWARD or REPLY for.
 struct batch {
 	uint64_t now_ns; // monotonic, never goes back
-	uint32_t tick;   // cluster counter (16 s); never goes back
-	bool stopped;    // forward nothing: drop frames as `stopped`
+	uint32_t tick;	 // cluster counter (16 s); never goes back
+	bool stopped;	 // forward nothing: drop frames as `stopped`
 
 	struct frame *frames;
 	struct verdict *verdicts;
@@ -85,21 +85,15 @@ struct engine_service_stats {
 };
 
 // Paths of `show worker`: the engine says which one each frame took.
-enum engine_path {
-	PATH_SYN = 0,
-	PATH_ACK_BAD,
-	PATH_ESTABLISHED,
-	PATH_OTHER,
-	PATH_COUNT
-};
+enum engine_path { PATH_SYN = 0, PATH_ACK_BAD, PATH_ESTABLISHED, PATH_OTHER, PATH_COUNT };
 
 struct engine_stats {
-	counter received;    // frames in batches that were not handed to another worker
-	counter generated;   // frames made here (replies and new ones)
+	counter received;  // frames in batches that were not handed to another worker
+	counter generated; // frames made here (replies and new ones)
 	counter consumed;
 	counter from_peers;  // frames taken from MESSAGE_FRAME
 	counter to_peers;    // frames handed to another node
-	counter queued;      // gauge: frames in holds
+	counter queued;	     // gauge: frames in holds
 	counter handed_over; // frames given to another worker
 	counter dropped[REASON_COUNT];
 	counter flows_created, flows_closed, flows_expired, flows_evicted, flows_refused;

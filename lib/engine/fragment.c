@@ -26,8 +26,8 @@ static bool evades(const struct view *view)
 	if (view_is_icmp_error(view))
 		return true;
 	// No data, thus no fragment, comes with a SYN or a RST.
-	return (view->bits & VIEW_TCP) && (tcp_flags_are_bad(view->tcp_flags) ||
-						  (view->tcp_flags & (TCP_SYN | TCP_RST)));
+	return (view->bits & VIEW_TCP) &&
+	       (tcp_flags_are_bad(view->tcp_flags) || (view->tcp_flags & (TCP_SYN | TCP_RST)));
 }
 
 // A first fragment is judged like any packet; the rest of its datagram is useless without it.

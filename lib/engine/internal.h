@@ -14,17 +14,17 @@
 #include "pkt/quote.h"
 #include "pkt/view.h"
 
-#define RULE_COUNT_MAX	 65536
-#define SYN_FRAME_BYTES	 CRAFT_BYTES_MAX(14 + 4 * VIEW_TAGS_MAX)
-#define MS_PER_S	 1000
-#define NS_PER_MS	 1000000ULL
-#define NS_PER_S	 1000000000ULL
-#define OPENING_SLICE	 64  // openings looked at for deadlines in one call
-#define AGEING_SLICE_MAX 512 // flows looked at for ageing in one call
-#define EVICTION_SCAN	 64  // entries looked at for one eviction
-#define TOUCH_MS	 64  // a flow's last use is noted at least this often
+#define RULE_COUNT_MAX	     65536
+#define SYN_FRAME_BYTES	     CRAFT_BYTES_MAX(14 + 4 * VIEW_TAGS_MAX)
+#define MS_PER_S	     1000
+#define NS_PER_MS	     1000000ULL
+#define NS_PER_S	     1000000000ULL
+#define OPENING_SLICE	     64	 // openings looked at for deadlines in one call
+#define AGEING_SLICE_MAX     512 // flows looked at for ageing in one call
+#define EVICTION_SCAN	     64	 // entries looked at for one eviction
+#define TOUCH_MS	     64	 // a flow's last use is noted at least this often
 #define POLICIES_RETIRED_MAX 16
-#define CHALLENGES_PER_S 10  // challenged segments forwarded per flow (RFC 5961 4, 5)
+#define CHALLENGES_PER_S     10 // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
 struct arrival {
@@ -57,11 +57,11 @@ struct opening {
 	bool pending;  // the flow's entry still belongs to the previous incarnation
 	bool unshared; // in WAIT_CONFIRM: no message cell was free yet
 	uint8_t announced_wscale;
-	uint8_t out_port; // port towards the server
-	uint8_t in_port;  // port towards the client
-	uint8_t resets;	  // old connections of the server reset (TCP.md 3.2)
-	uint32_t flow;	  // index of its flow
-	uint32_t next;	  // next free one
+	uint8_t out_port;     // port towards the server
+	uint8_t in_port;      // port towards the client
+	uint8_t resets;	      // old connections of the server reset (TCP.md 3.2)
+	uint32_t flow;	      // index of its flow
+	uint32_t next;	      // next free one
 	uint64_t deadline_ns; // when it is looked at again
 	uint64_t confirm_ns;  // in WAIT_CONFIRM: opens without the confirmation
 	struct hold hold;
@@ -187,8 +187,8 @@ bool ageing_evict(struct engine *engine, uint64_t hash);
 // tcp.c
 void tcp_decide(struct engine *engine, struct arrival *arrival);
 bool tcp_flags_are_bad(uint8_t flags);
-// Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done, where
-// it is a SYN that may reopen a closed connection.
+// Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
+// where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
 struct tcp_segment tcp_segment_of(
 	const struct flow *flow, const struct view *view, enum direction dir);

@@ -94,6 +94,14 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 	}
 }
 
+// A guess at a connection that is open or about to be counts as a bad ACK, so that its tuple is no
+// way round the limit. What comes late for one that ended is no guess.
+static bool is_open(const struct flow *flow)
+{
+	return (flow->bits & FLOW_OPENING) || flow->track.state == TCP_ESTABLISHED ||
+	       flow->track.state == TCP_CLOSING;
+}
+
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow)
 {
@@ -109,7 +117,7 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	if (options_parse(&options, view) != 0 || !may_try(engine, arrival))
 		return false;
 	if (!proves(engine, arrival, &options, &proof)) {
-		if (flow != NULL) // others are counted when they are refused
+		if (flow != NULL && is_open(flow))
 			count_bad(engine, arrival);
 		return false;
 	}

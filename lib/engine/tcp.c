@@ -60,27 +60,6 @@ static bool challenge_allowed(struct engine *engine, struct flow *flow)
 	return true;
 }
 
-// A SYN/ACK in TIME_WAIT: the server's own TIME-WAIT was ended by the client's RST, and it now
-// answers the SYN that had passed as a challenge (TCP.md 1.11). Tracking starts again from it. The
-// SYN's window scale is not known any more; the largest one forbids nothing.
-static bool answers_in_time_wait(const struct flow *flow, const struct tcp_segment *segment)
-{
-	return flow->mode == MODE_TRACK && flow->track.state == TCP_TIME_WAIT &&
-	       (segment->flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK);
-}
-
-static void track_again(struct flow *flow, enum direction dir, const struct tcp_segment *synack)
-{
-	const struct tcp_segment syn = {.seq = synack->ack - 1,
-		.len = 1,
-		.flags = TCP_SYN,
-		.window = UINT16_MAX,
-		.wscale = OPTIONS_WSCALE_MAX};
-
-	tcp_track_syn(&flow->track, dir == TO_CLIENT ? TO_SERVER : TO_CLIENT, &syn);
-	tcp_track_segment(&flow->track, dir, synack);
-}
-
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
@@ -101,11 +80,6 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 			verdict_drop(arrival, REASON_rate_limited);
 			return true;
 		}
-		if (answers_in_time_wait(flow, &segment)) {
-			track_again(flow, dir, &segment);
-			entry_count_state(engine, flow, before);
-			entry_touch(engine, flow);
-		}
 		tcp_forward(engine, arrival, flow, dir);
 		return true;
 	case TCP_DROP:
@@ -123,8 +97,8 @@ static void known(struct engine *engine, struct arrival *arrival, struct flow *f
 		verdict_drop(arrival, REASON_no_flow);
 }
 
-// A client's segment that does not fit, or fits only a finished connection, may be the proof of a
-// new incarnation (TCP.md 3.9), also of a flow that began before a service made it a proxied one.
+// True where a client's segment proved a new incarnation (TCP.md 3.9), also of a flow that began
+// before a service made it a proxied one.
 static bool proves_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	const struct service *service;
@@ -132,16 +106,21 @@ static bool proves_anew(struct engine *engine, struct arrival *arrival, struct f
 
 	if (flow_direction(flow, arrival->side) != TO_SERVER || view->ack - 1 == flow->cookie)
 		return false;
-	if (flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING) {
-		struct tcp_track copy = flow->track;
-		struct tcp_segment segment = tcp_segment_of(flow, view, TO_SERVER);
-
-		if (tcp_track_segment(&copy, TO_SERVER, &segment).outcome != TCP_DROP)
-			return false;
-	}
 	service = admit_service(engine, view, arrival->side);
 	return service != NULL && service->mode == MODE_PROXY &&
 	       proof_try(engine, arrival, service, flow);
+}
+
+// A finished connection gives way to a new one; what does not fit an open one may begin the next.
+static void known_or_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	bool open = flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING;
+
+	if (!open && proves_anew(engine, arrival, flow))
+		return;
+	known(engine, arrival, flow);
+	if (open && arrival->verdict->kind == VERDICT_DROP)
+		proves_anew(engine, arrival, flow);
 }
 
 static void opening_decide(struct engine *engine, struct arrival *arrival, struct flow *flow)
@@ -153,8 +132,7 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 	// While the last queued segments leave, the connection is open already: nothing is queued
 	// after the first dequeue (TCP.md 3.8), and the server may answer.
 	if (opening->wait == WAIT_DRAIN && !synack) {
-		if (!proves_anew(engine, arrival, flow))
-			known(engine, arrival, flow);
+		known_or_anew(engine, arrival, flow);
 		return;
 	}
 	if (from_client && opening_claims(opening, &arrival->view)) {
@@ -187,9 +165,7 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 			cluster_stray(engine, arrival);
 		return;
 	}
-	if (proves_anew(engine, arrival, flow))
-		return;
-	known(engine, arrival, flow);
+	known_or_anew(engine, arrival, flow);
 }
 
 // No flow: the proof of a cookie, a packet of a service without state, a stranger's SYN/ACK, or
@@ -239,8 +215,8 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 		unknown(engine, arrival);
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
-	else if ((flow->bits & FLOW_OPENING))
+	else if (flow->bits & FLOW_OPENING)
 		opening_decide(engine, arrival, flow);
-	else if (!proves_anew(engine, arrival, flow))
-		known(engine, arrival, flow);
+	else
+		known_or_anew(engine, arrival, flow);
 }

@@ -1,5 +1,5 @@
-// Ids of services: stable over reloads, so that flows, counters and profiles keep their service while
-// its place in the order of matching changes.
+// Ids of services: stable over reloads, so that flows, counters and profiles keep their service
+// while its place in the order of matching changes.
 #include "policy/policy.h"
 
 #include "base/error.h"

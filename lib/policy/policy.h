@@ -13,9 +13,9 @@ struct policy_limits {
 	uint8_t prefix4; // bits of an IPv4 prefix (0..32)
 	uint8_t prefix6; // bits of an IPv6 prefix (0..128)
 	uint64_t queue_total_bytes;
-	uint32_t bad_ack_per_s;        // in total
+	uint32_t bad_ack_per_s;	       // in total
 	uint32_t bad_ack_prefix_per_s; // per source prefix
-	uint32_t reset_per_s;          // RSTs and challenges Weir sends, in total
+	uint32_t reset_per_s;	       // RSTs and challenges Weir sends, in total
 };
 
 struct policy_timeouts {
@@ -61,13 +61,14 @@ struct policy {
 	uint8_t eviction;  // enum eviction
 	uint16_t node_id;
 	uint16_t max_id;
-	bool clustered;    // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
+	bool clustered; // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
 };
 
 // Defaults of limits and timeouts (INTERFACE section 1), no rule, no service. Deny everything.
 void policy_init(struct policy *policy);
 
-// Frees rules, rows, services and the classifier's state (heap memory of the builder), not `policy`.
+// Frees rules, rows, services and the classifier's state (heap memory of the builder), not
+// `policy`.
 void policy_finish(struct policy *policy);
 
 // The name of a rule index; "default" for RULE_DEFAULT.

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 #define RULE_NAME_BYTES 64
-#define RULE_DEFAULT    UINT32_MAX // the implied last rule, `default`: deny all
+#define RULE_DEFAULT	UINT32_MAX // the implied last rule, `default`: deny all
 
 enum rule_action {
 	RULE_ALLOW,
@@ -38,21 +38,21 @@ struct rule_row {
 	uint16_t sport_low, sport_high;
 	uint16_t dport_low, dport_high;
 	uint8_t protocol; // enum rule_protocol
-	uint8_t number;   // IP protocol number with RULE_OTHER
-	uint8_t from;     // enum rule_from
-	uint8_t action;   // enum rule_action
-	bool is_signed;   // TCP.md 2.11: tuples that carry TCP-MD5 or TCP-AO pass untouched
-	uint32_t rule;    // index of the rule it came from, for names and hits
+	uint8_t number;	  // IP protocol number with RULE_OTHER
+	uint8_t from;	  // enum rule_from
+	uint8_t action;	  // enum rule_action
+	bool is_signed;	  // TCP.md 2.11: tuples that carry TCP-MD5 or TCP-AO pass untouched
+	uint32_t rule;	  // index of the rule it came from, for names and hits
 };
 
 // What a packet that starts something is matched by.
 struct rule_query {
 	struct addr src;
 	struct addr dst;
-	uint16_t sport;   // 0 for ICMP and others
-	uint16_t dport;   // ICMP: the type
+	uint16_t sport;	  // 0 for ICMP and others
+	uint16_t dport;	  // ICMP: the type
 	uint8_t protocol; // IP protocol number
-	uint8_t side;     // 0: arrived on the outside, 1: inside (enum side)
+	uint8_t side;	  // 0: arrived on the outside, 1: inside (enum side)
 };
 
 struct rule_decision {

@@ -72,7 +72,7 @@ static int connect_socket(struct client *client)
 		errno = ENAMETOOLONG;
 		return -1;
 	}
-	strcpy(address.sun_path, client->socket);
+	memcpy(address.sun_path, client->socket, strlen(client->socket) + 1);
 	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
 		return -1;

@@ -20,7 +20,6 @@
 #include <unistd.h>
 
 #include <rte_acl.h>
-#include <rte_malloc.h>
 #include <rte_memory.h>
 
 #define CHUNK		64 // queries searched together
@@ -211,7 +210,9 @@ static uint64_t private_bytes(void)
 
 // rte_acl needs much more memory while it builds than for the result, and the more, the more rules
 // overlap; it takes it from malloc() without a bound. Nobody else in this process allocates much
-// while the control thread is here, so that the process's limit is a bound for the build.
+// while the control thread is here, so that the process's limit is a bound for the build, in time
+// as well. Without a max_size in its configuration rte_acl makes more and smaller tries, in a
+// fraction of the time and memory of the few big ones, which are not faster to search.
 static int build_bounded(struct rte_acl_ctx *context, const struct rte_acl_config *config)
 {
 	uint64_t now = private_bytes();
@@ -228,26 +229,6 @@ static int build_bounded(struct rte_acl_ctx *context, const struct rte_acl_confi
 	error = rte_acl_build(context, config);
 	setrlimit(RLIMIT_DATA, &before);
 	return error ? -ERR_MEMORY : 0;
-}
-
-static uint64_t free_bytes(void)
-{
-	struct rte_malloc_socket_stats stats;
-
-	if (rte_malloc_get_socket_stats((int)rte_socket_id(), &stats))
-		return 0;
-	return stats.greatest_free_size;
-}
-
-// Without a size rte_acl splits the rules into more and smaller tries, which is built in a fraction
-// of the time and memory and searched as fast. It knows 8 of them at most, though; given a size, it
-// starts with bigger ones.
-static int build_tries(struct rte_acl_ctx *context, struct rte_acl_config *config)
-{
-	if (build_bounded(context, config) == 0)
-		return 0;
-	config->max_size = free_bytes();
-	return config->max_size ? build_bounded(context, config) : -ERR_MEMORY;
 }
 
 static int build_family(
@@ -272,7 +253,7 @@ static int build_family(
 	// 8 searches at a time with ordinary loads: the gathers of AVX2, the default, are slower.
 	// Where there is no SSE the default stays.
 	rte_acl_set_ctx_classify(tries->context, RTE_ACL_CLASSIFY_SSE);
-	return build_tries(tries->context, &config);
+	return build_bounded(tries->context, &config);
 }
 
 static void compiled_free(struct compiled *compiled)

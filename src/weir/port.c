@@ -144,6 +144,7 @@ int ports_prepare(struct node *node)
 		return -ERR_MEMORY;
 	node->port_count = config->port_count;
 	for (unsigned i = 0; i < config->port_count; i++) {
+		node->ports[i].interface = (struct interface)INTERFACE_NONE;
 		if (port_parse(&node->ports[i], &config->ports[i])) {
 			log_error("port %s: \"%s\" is no device: pci:ADDRESS af_packet:IF "
 				  "af_xdp:IF memif:SOCKET ring:NAME pcap:FILE[,loop] null tap:IF",
@@ -266,6 +267,9 @@ int ports_start(struct node *node)
 {
 	unsigned done = 0;
 
+	for (unsigned i = 0; i < node->port_count; i++)
+		if (port_device_check(&node->ports[i]))
+			return -ERR_MISSING;
 	if (make_pool(node))
 		return -ERR_MEMORY;
 	while (done < node->port_count) {

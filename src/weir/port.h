@@ -5,6 +5,7 @@
 
 #include "cfg/config.h"
 #include "base/counter.h"
+#include "weir/interface.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,7 +41,8 @@ struct port {
 	uint32_t frame_bytes; // longest frame that may arrive
 	int ifindex;	      // kernel interface it lives on, 0: none
 	bool opened, started; // what there is to undo
-	bool promiscuous_set;
+	bool promiscuous;
+	struct interface interface; // with af_packet and af_xdp
 	// control
 	bool link;
 	bool link_forced_down;	// by follow_link

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "weir/node.h"
 #include "weir/worker.h"
+#include "weir/interface.h"
 #include "weir/xdp.h"
 
 #include <errno.h>
@@ -49,6 +50,15 @@ static int check_interface(const struct port *port)
 	return 0;
 }
 
+static int take_interface(struct port *port)
+{
+	if (interface_take(&port->interface, port->target) == 0)
+		return 0;
+	log_error("port %s: %s is in use by another weir: end that one, or name another interface",
+		port->config->name, port->target);
+	return -ERR_EXISTS;
+}
+
 static int check_xdp(const struct port *port)
 {
 	// libxdp's dispatcher wants a bpf file system, and would outlive xdp_detach() there.
@@ -87,16 +97,22 @@ static int check_pcap(const struct port *port)
 	return -ERR_MISSING;
 }
 
-static int check_device(const struct port *port)
+int port_device_check(const struct port *port)
+{
+	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
+		return check_interface(port);
+	return port->kind == PORT_PCAP ? check_pcap(port) : 0;
+}
+
+// What must be ours before the driver touches it.
+static int take_device(struct port *port)
 {
 	int error = 0;
 
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
-		error = check_interface(port);
+		error = take_interface(port);
 	if (!error && port->kind == PORT_AF_XDP)
 		error = check_xdp(port);
-	if (port->kind == PORT_PCAP)
-		error = check_pcap(port);
 	return error;
 }
 
@@ -255,15 +271,27 @@ static int set_up_queues(const struct node *node, const struct port *port)
 	return error;
 }
 
+// A wire takes every frame. Devices without the switch do so anyway.
+static void hear_all(struct port *port)
+{
+	if (port->interface.claim >= 0)
+		port->promiscuous = interface_hear_all(&port->interface, port->target) == 0;
+	else
+		port->promiscuous = rte_eth_promiscuous_get(port->id) == 0 &&
+				    rte_eth_promiscuous_enable(port->id) == 0;
+}
+
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
-	int error = check_device(port);
+	int error = take_device(port);
 
 	if (!error)
 		error = make_device(node, port);
-	if (error)
+	if (error) {
+		interface_release(&port->interface);
 		return -ERR_MISSING;
+	}
 	port->opened = true;
 	error = rte_eth_dev_info_get(port->id, &info);
 	if (!error) {
@@ -281,9 +309,7 @@ int port_device_start(struct node *node, struct port *port)
 		return -ERR_MISSING;
 	}
 	port->started = true;
-	// A wire takes every frame. Devices without the switch do so anyway.
-	if (rte_eth_promiscuous_get(port->id) == 0)
-		port->promiscuous_set = rte_eth_promiscuous_enable(port->id) == 0;
+	hear_all(port);
 	log_info("port %s is open device=%s side=%s mtu=%u rx_queues=%u tx_queues=%u",
 		port->config->name, port->config->device,
 		port->config->side == SIDE_OUTSIDE ? "outside" : "inside", port->config->mtu,
@@ -293,7 +319,7 @@ int port_device_start(struct node *node, struct port *port)
 
 void port_device_stop(struct port *port)
 {
-	if (port->promiscuous_set)
+	if (port->promiscuous && port->interface.claim < 0)
 		rte_eth_promiscuous_disable(port->id);
 	if (port->started)
 		rte_eth_dev_stop(port->id);
@@ -301,5 +327,6 @@ void port_device_stop(struct port *port)
 		rte_eth_dev_close(port->id);
 	if (port->kind == PORT_AF_XDP && port->opened)
 		xdp_detach((int)if_nametoindex(port->target));
-	port->promiscuous_set = port->started = port->opened = false;
+	interface_release(&port->interface);
+	port->promiscuous = port->started = port->opened = false;
 }

@@ -107,8 +107,8 @@ static void compare_number(
 	struct config_errors *errors, const char *path, uint64_t now, uint64_t next)
 {
 	if (now != next)
-		add_error(errors, "%s: %llu -> %llu needs a restart", path,
-			(unsigned long long)now, (unsigned long long)next);
+		add_error(errors, "%s: %llu -> %llu needs a restart", path, (unsigned long long)now,
+			(unsigned long long)next);
 }
 
 static void compare_ports(
@@ -131,7 +131,8 @@ static void compare_ports(
 }
 
 // One error for each key that was changed and can only be applied by a restart.
-static void compare(const struct node *node, const struct config *next, struct config_errors *errors)
+static void compare(
+	const struct node *node, const struct config *next, struct config_errors *errors)
 {
 	const struct config *now = node->config;
 	uint64_t made_with = node->control->install.queue_bytes;

@@ -34,7 +34,7 @@ static int read_pid(int file)
 {
 	char text[32] = "";
 
-	return pread(file, text, sizeof(text) - 1, 0) > 0 ? atoi(text) : 0;
+	return pread(file, text, sizeof(text) - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
 }
 
 static int write_pid(int file)

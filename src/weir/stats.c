@@ -67,7 +67,7 @@ void stats_port_info(const struct node *node, unsigned index, struct port_info *
 		.mtu = port->config->mtu,
 		.rx_queues = port->rx_queues,
 		.tx_queues = port->tx_queues,
-		.promiscuous = rte_eth_promiscuous_get(port->id) == 1,
+		.promiscuous = port->promiscuous,
 	};
 	if (rte_eth_macaddr_get(port->id, &mac) == 0)
 		memcpy(out->mac, mac.addr_bytes, sizeof(out->mac));

@@ -44,7 +44,8 @@ static char *join(int count, char **words)
 		// A whole command given as one argument is what it says.
 		bool quote = count > 1 && (strpbrk(words[i], " \t") || !*words[i]);
 
-		to += sprintf(to, quote ? "%s\"%s\"" : "%s%s", i ? " " : "", words[i]);
+		to += snprintf(to, len - (size_t)(to - line), quote ? "%s\"%s\"" : "%s%s",
+			i ? " " : "", words[i]);
 	}
 	return line;
 }

@@ -296,6 +296,20 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
+def measure(bench, report):
+    for phase in (bench.engine, bench.bring_up, bench.floods, bench.throughput, bench.latency,
+                  bench.capacity, bench.latency_under_flood, bench.worker_cycles, bench.rules):
+        begin = time.monotonic()
+        report.begin(phase.__name__.replace("_", " "))
+        try:
+            phase()
+        except Exception as error:
+            report.fail(phase.__name__, f"{type(error).__name__}: {error}")
+            if phase == bench.bring_up:  # figures of a lab that does not work mean nothing
+                return
+        print(f"bench: {phase.__name__} took {time.monotonic() - begin:.0f} s", file=sys.stderr)
+
+
 def run(args):
     bench = Bench(Sizes(args.quick), os.environ.get("WEIR_LAB", "weirbench"))
     report, begin, times = bench.report, time.monotonic(), cpu_times()
@@ -303,16 +317,7 @@ def run(args):
                     "quick": args.quick, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": machine()}
     try:
-        for phase in (bench.engine, bench.bring_up, bench.floods, bench.throughput, bench.latency,
-                      bench.capacity, bench.latency_under_flood, bench.worker_cycles, bench.rules):
-            phase_begin = time.monotonic()
-            report.begin(phase.__name__.replace("_", " "))
-            try:
-                phase()
-            except Exception as error:
-                report.fail(phase.__name__, f"{type(error).__name__}: {error}")
-            print(f"bench: {phase.__name__} took {time.monotonic() - phase_begin:.0f} s",
-                  file=sys.stderr)
+        measure(bench, report)
     finally:
         bench.close()
     spent = [b - a for a, b in zip(times, cpu_times())]

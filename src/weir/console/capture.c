@@ -74,9 +74,9 @@ static void take_cell(void *context, const struct capture_cell *cell)
 					     .comment = comment}));
 	record->packets++;
 	if (!*record->ended && record->count_max && record->packets >= record->count_max)
-		strcpy(record->ended, "count reached");
+		snprintf(record->ended, sizeof(record->ended), "count reached");
 	else if (!*record->ended && record->bytes >= FILE_BYTES_MAX)
-		strcpy(record->ended, "file size limit");
+		snprintf(record->ended, sizeof(record->ended), "file size limit");
 }
 
 static void close_file(struct record *record)

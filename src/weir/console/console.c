@@ -69,7 +69,7 @@ static int listen_on(struct node *node, const char *path)
 		log_error("the console's socket has too long a name socket=%s", path);
 		return -ERR_RANGE;
 	}
-	strcpy(address.sun_path, path);
+	memcpy(address.sun_path, path, strlen(path) + 1);
 	unlink(path); // an earlier run's: the runtime folder is locked
 	before = umask(0177);
 	node->console->listener = evconnlistener_new_bind(node->events, on_accept, node,

@@ -109,7 +109,7 @@ void grammar_choice_add(struct grammar_choices *choices, const char *word)
 		if (strcmp(choices->word[i], word) == 0)
 			return;
 	if (choices->count < GRAMMAR_CHOICES_MAX && strlen(word) < GRAMMAR_CHOICE_BYTES)
-		strcpy(choices->word[choices->count++], word);
+		memcpy(choices->word[choices->count++], word, strlen(word) + 1);
 }
 
 static unsigned least(unsigned a, unsigned b, unsigned c)

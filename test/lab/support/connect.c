@@ -283,6 +283,12 @@ static void expire(struct run *run)
 	}
 }
 
+static void tell_progress(const struct run *run)
+{
+	if (run->set->progress)
+		fprintf(stderr, "%u %u\n", run->outcomes[OK], run->finished - run->outcomes[OK]);
+}
+
 static void run_all(struct run *run)
 {
 	struct epoll_event events[256];
@@ -305,12 +311,12 @@ static void run_all(struct run *run)
 			expire(run);
 			expired_us = now_us();
 		}
-		if (run->set->progress && now_us() - told_us > 1000000) {
-			fprintf(stderr, "%u %u\n", run->outcomes[OK],
-				run->finished - run->outcomes[OK]);
+		if (now_us() - told_us > 1000000) {
+			tell_progress(run);
 			told_us += 1000000;
 		}
 	}
+	tell_progress(run);
 }
 
 static int compare(const void *a, const void *b)

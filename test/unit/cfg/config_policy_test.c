@@ -222,17 +222,19 @@ static void signed_connections(void **state)
 // One rule with `count` times `count` pairs of prefixes.
 static char *square_rule(unsigned count)
 {
-	char *text = calloc(1, 1 << 20);
-	char *at = text;
+	char *text = NULL;
+	size_t len = 0;
+	FILE *out = open_memstream(&text, &len);
 
-	assert_non_null(text);
-	at += sprintf(at, "%s rules = ( { name = \"r\"; action = \"deny\"; source = [ ", MINIMAL);
+	assert_non_null(out);
+	fprintf(out, "%s rules = ( { name = \"r\"; action = \"deny\"; source = [ ", MINIMAL);
 	for (unsigned i = 0; i < count; i++)
-		at += sprintf(at, "%s\"10.%u.%u.0/24\"", i ? "," : "", i >> 8, i & 255);
-	at += sprintf(at, " ]; to = [ ");
+		fprintf(out, "%s\"10.%u.%u.0/24\"", i ? "," : "", i >> 8, i & 255);
+	fprintf(out, " ]; to = [ ");
 	for (unsigned i = 0; i < count; i++)
-		at += sprintf(at, "%s\"10.%u.%u.0/24\"", i ? "," : "", i >> 8, i & 255);
-	sprintf(at, " ]; } );");
+		fprintf(out, "%s\"10.%u.%u.0/24\"", i ? "," : "", i >> 8, i & 255);
+	fprintf(out, " ]; } );");
+	fclose(out);
 	return text;
 }
 

@@ -58,8 +58,8 @@ static const struct bytes options[] = {
 
 static void check_mode(enum flow_mode mode, bool ip6)
 {
-	static const struct bytes payloads[] = {BYTES(""), BYTES("x"),
-		BYTES("GET / HTTP/1.1\r\nHost: forbidden.example\r\n\r\n")};
+	static const struct bytes payloads[] = {
+		BYTES(""), BYTES("x"), BYTES("GET / HTTP/1.1\r\nHost: forbidden.example\r\n\r\n")};
 	struct node *node = node_make();
 	struct sum sum = {0}, later = {0};
 

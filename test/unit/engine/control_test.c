@@ -315,7 +315,8 @@ static void t1_5_epochs(void **state)
 	for (unsigned peer = 0; peer < 2; peer++) {
 		assert_int_equal(prove(1000, 1000, peer), VERDICT_CONSUME);
 		assert_int_equal(prove(1000, 1001, peer), VERDICT_CONSUME);
-		assert_int_equal(prove(1000, 1002, peer), VERDICT_CONSUME); // first half of the next
+		assert_int_equal(
+			prove(1000, 1002, peer), VERDICT_CONSUME); // first half of the next
 		assert_int_equal(prove(1000, 1003, peer), VERDICT_DROP);
 		assert_int_equal(prove(1001, 1002, peer), VERDICT_CONSUME);
 		assert_int_equal(prove(1001, 1003, peer), VERDICT_DROP);
@@ -414,7 +415,8 @@ static void record_on_an_own_key(void **state)
 	node_go(node);
 	handshake_open(node, &handshake, &syn);
 	handshake_answer(node, &handshake, ISN_S, NONE);
-	message->body.record = ask(node, PROTOCOL_TCP, "192.0.2.10", "198.51.100.10", 80)->flow.record;
+	message->body.record =
+		ask(node, PROTOCOL_TCP, "192.0.2.10", "198.51.100.10", 80)->flow.record;
 	message->body.record.incarnation += 0x1000;
 	message->body.record.owner = 7;
 	node_post(node, message);

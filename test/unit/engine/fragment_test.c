@@ -33,7 +33,10 @@ static const struct {
 	// Later fragments pass, except where they could rewrite TCP flags (RFC 3128).
 	{{.fragment_offset = 64, .no_upper = true, .payload = BYTES(PAYLOAD)}, true},
 	{{.fragment_offset = 8, .no_upper = true, .payload = BYTES(PAYLOAD)}, false},
-	{{.fragment_offset = 8, .no_upper = true, .protocol = PROTOCOL_UDP, .payload = BYTES(PAYLOAD)},
+	{{.fragment_offset = 8,
+		 .no_upper = true,
+		 .protocol = PROTOCOL_UDP,
+		 .payload = BYTES(PAYLOAD)},
 		true},
 	{{.ip6 = true,
 		 .extensions = BYTES(FRAGMENT),
@@ -108,10 +111,8 @@ static void t6_1_fragment_of_udp_flow(void **state)
 static void t6_2_atomic_is_whole(void **state)
 {
 	struct node *node = new_node(FRAGMENTS_DROP);
-	struct packet syn = {.ip6 = true,
-		.extensions = BYTES(FRAGMENT),
-		.flags = TCP_SYN,
-		.window = 1000};
+	struct packet syn = {
+		.ip6 = true, .extensions = BYTES(FRAGMENT), .flags = TCP_SYN, .window = 1000};
 
 	(void)state;
 	assert_int_equal(node_offer(node, OUTSIDE, &syn), VERDICT_REPLY);

@@ -276,7 +276,7 @@ bool node_gauges_good(const struct node *node)
 			return false;
 		states += node_state(node, i);
 	}
-	for (uint16_t i = 0; i < SERVICE_COUNT_MAX; i++)
+	for (uint16_t i = 0; i < ARRAY_LEN(node->services); i++) // ids are given from 0 up
 		services += counter_get(&engine_service_stats(node->engine, i)->flows);
 	return states == flows && services <= flows;
 }

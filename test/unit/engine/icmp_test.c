@@ -15,7 +15,8 @@
 #define L2     14
 #define NODE_A 3
 
-#define SYN_OPTIONS "\x02\x04\x05\xb4\x04\x02\x08\x0a\x00\x00\x10\x00\x00\x00\x00\x00\x01\x03\x03\x07"
+#define SYN_OPTIONS                                                                                \
+	"\x02\x04\x05\xb4\x04\x02\x08\x0a\x00\x00\x10\x00\x00\x00\x00\x00\x01\x03\x03\x07"
 
 static const struct packet syn4 = {
 	.seq = 0x11112222, .window = 64240, .options = BYTES(SYN_OPTIONS)};
@@ -61,8 +62,8 @@ static struct frame keep(const struct node *node, struct sent *copy)
 }
 
 // An error that arrives on `port` and quotes the first `bytes` behind the L2 header of `frame`.
-static struct packet error_about(const struct connection *c, uint8_t port, const struct frame *frame,
-	unsigned bytes, uint8_t *room)
+static struct packet error_about(const struct connection *c, uint8_t port,
+	const struct frame *frame, unsigned bytes, uint8_t *room)
 {
 	unsigned most = frame->len - L2;
 
@@ -228,10 +229,10 @@ static void check_mtu(const struct packet *syn, uint32_t mtu, bool good)
 	error.type = syn->ip6 ? 2 : 3;
 	error.code = syn->ip6 ? 0 : 4;
 	error.rest = mtu;
-	assert_int_equal(
-		node_offer(c.node, INSIDE, &error), good ? VERDICT_FORWARD : VERDICT_DROP);
+	assert_int_equal(node_offer(c.node, INSIDE, &error), good ? VERDICT_FORWARD : VERDICT_DROP);
 	if (good)
-		assert_int_equal(be32_get(c.node->sent[0].frame.data + L2 + (c.ip6 ? 44 : 24)), mtu);
+		assert_int_equal(
+			be32_get(c.node->sent[0].frame.data + L2 + (c.ip6 ? 44 : 24)), mtu);
 	assert_true(node_end(c.node));
 }
 
@@ -337,7 +338,8 @@ static void link_local_is_the_wires(void **state)
 static void udp_error_passes_for_a_flow(void **state)
 {
 	struct connection c = {.node = node_make()};
-	struct packet query = {.from_server = true, .protocol = PROTOCOL_UDP, .payload = BYTES("q")};
+	struct packet query = {
+		.from_server = true, .protocol = PROTOCOL_UDP, .payload = BYTES("q")};
 	struct packet error;
 	uint8_t quoted[2048];
 	struct sent kept;

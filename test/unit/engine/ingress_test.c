@@ -48,7 +48,8 @@ static void t6_3_headers(void **state)
 		{{.ip6 = true, .extensions = BYTES("\x2b"), .routing_type = 2}, REASON_NONE},
 		{{.ip6 = true, .extensions = BYTES("\x00\x3c")}, REASON_NONE},
 		{{.ip6 = true, .extensions = BYTES("\x33")}, REASON_NONE},
-		{{.ip6 = true, .extensions = BYTES("\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c")},
+		{{.ip6 = true,
+			 .extensions = BYTES("\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c\x3c")},
 			REASON_malformed},
 		{{.ip_options = BYTES("\x83\x07\x04\x01\x02\x03\x04")}, REASON_bad_option}, // LSRR
 		{{.ip_options = BYTES("\x89\x07\x04\x01\x02\x03\x04")}, REASON_bad_option}, // SSRR

@@ -1,5 +1,5 @@
-// Every limit: flows by prefix, service and table, eviction, queues and their pool, bad ACKs, resets
-// (TCP.md 1.6, 3.4, 3.5; PERFORMANCE and RELIABILITY rows on floods).
+// Every limit: flows by prefix, service and table, eviction, queues and their pool, bad ACKs,
+// resets (TCP.md 1.6, 3.4, 3.5; PERFORMANCE and RELIABILITY rows on floods).
 #include "harness.h"
 
 #include <setjmp.h>

@@ -130,8 +130,8 @@ static void t2_3_wscale(void **state)
 		struct bytes options;
 		uint8_t shift;
 	} rows[] = {{BYTES(""), OPTIONS_WSCALE_NONE}, {BYTES("\x03\x03\x00"), 0},
-		{BYTES("\x03\x03\x01"), 1}, {BYTES("\x03\x03\x0e"), 14}, {BYTES("\x03\x03\x0f"), 14},
-		{BYTES("\x03\x03\xff"), 14}};
+		{BYTES("\x03\x03\x01"), 1}, {BYTES("\x03\x03\x0e"), 14},
+		{BYTES("\x03\x03\x0f"), 14}, {BYTES("\x03\x03\xff"), 14}};
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -146,7 +146,8 @@ static void t2_3_wscale(void **state)
 		assert_int_equal(node->sent[0].options.wscale, rows[i].shift);
 		// A SYN's window is not scaled: the ACK's is, by the client's shift.
 		assert_int_equal(node->sent[0].view.window,
-			offered && rows[i].shift == 14 ? 65535 : 1000u << (offered ? rows[i].shift : 0));
+			offered && rows[i].shift == 14 ? 65535
+						       : 1000u << (offered ? rows[i].shift : 0));
 		assert_true(node_end(node));
 	}
 }
@@ -292,7 +293,8 @@ static void t2_8_ecn_mismatch(void **state)
 	for (unsigned has = 0; has < 2; has++) {
 		struct node *node = new_node();
 		struct handshake handshake;
-		struct packet syn = {.flags = ECN, .window = 1000, .options = BYTES(TS MSS)}, packet;
+		struct packet syn = {.flags = ECN, .window = 1000, .options = BYTES(TS MSS)},
+			      packet;
 
 		handshake_open(node, &handshake, &syn);
 		packet = syn;
@@ -336,12 +338,11 @@ static void t2_9_t2_10_t2_12_unknown_kinds(void **state)
 // A rule marked `signed`: stateful pass-through, not a byte changed.
 static void t2_11_signed_is_tracked(void **state)
 {
-	static const char signature[] = "\x13\x12" "0123456789abcdef";
+	static const char signature[] = "\x13\x12"
+					"0123456789abcdef";
 	struct node *node = node_make();
-	struct packet packet = {.flags = TCP_SYN,
-		.seq = 1000,
-		.window = 1000,
-		.options = BYTES(signature)};
+	struct packet packet = {
+		.flags = TCP_SYN, .seq = 1000, .window = 1000, .options = BYTES(signature)};
 	uint8_t room[PACKET_ROOM_BYTES];
 	struct frame frame;
 
@@ -350,8 +351,8 @@ static void t2_11_signed_is_tracked(void **state)
 	node_go(node);
 	for (unsigned i = 0; i < 4; i++) {
 		frame = packet_build(room, &packet);
-		assert_int_equal(node_offer(node, i % 2 ? INSIDE : OUTSIDE, &packet),
-			VERDICT_FORWARD);
+		assert_int_equal(
+			node_offer(node, i % 2 ? INSIDE : OUTSIDE, &packet), VERDICT_FORWARD);
 		assert_int_equal(node->sent[0].frame.len, frame.len);
 		assert_memory_equal(node->sent[0].frame.data, frame.data, frame.len);
 		packet.from_server = !packet.from_server;

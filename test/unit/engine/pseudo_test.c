@@ -94,7 +94,8 @@ static void t9_refreshed_both_ways(void **state)
 static void check_ping(bool ip6, uint8_t request, uint8_t reply)
 {
 	struct node *node = new_node();
-	struct packet ping = {.ip6 = ip6, .protocol = PROTOCOL_ICMP, .type = request, .rest = 7 << 16};
+	struct packet ping = {
+		.ip6 = ip6, .protocol = PROTOCOL_ICMP, .type = request, .rest = 7 << 16};
 	struct packet pong = ping;
 
 	pong.from_server = true;
@@ -128,7 +129,8 @@ static void t9_icmp_query(void **state)
 static void icmp_request_against_state(void **state)
 {
 	struct node *node = node_make();
-	struct packet ping = {.from_server = true, .protocol = PROTOCOL_ICMP, .type = 8, .rest = 7 << 16};
+	struct packet ping = {
+		.from_server = true, .protocol = PROTOCOL_ICMP, .type = 8, .rest = 7 << 16};
 
 	(void)state;
 	node->rows[2].from = RULE_FROM_INSIDE;

@@ -62,12 +62,13 @@ static void of_ingress(void **state)
 	frame = packet_build(room, &packet);
 	frame.data[30] ^= 1;
 	node_offer_frame(node, frame);
-	offer_outside(node, (struct packet){.flags = TCP_SYN, .options = BYTES("\x02\x00\x00\x00")});
+	offer_outside(
+		node, (struct packet){.flags = TCP_SYN, .options = BYTES("\x02\x00\x00\x00")});
 	offer_outside(node, (struct packet){.flags = TCP_SYN | TCP_FIN});
 	offer_outside(node, (struct packet){.flags = TCP_SYN, .client = "224.0.0.1"});
-	offer_outside(node,
-		(struct packet){
-			.flags = TCP_ACK, .more_fragments = true, .payload = BYTES("0123")});
+	offer_outside(
+		node, (struct packet){
+			      .flags = TCP_ACK, .more_fragments = true, .payload = BYTES("0123")});
 	offer_outside(node, (struct packet){.flags = TCP_SYN, .server = "203.0.113.1"});
 	offer_outside(node, (struct packet){.flags = TCP_RST});
 	offer_outside(node, (struct packet){.flags = TCP_ACK});

@@ -65,6 +65,7 @@ void storm_init(struct storm *storm, struct node *node)
 {
 	memset(storm, 0, sizeof(*storm));
 	storm->node = node;
+	storm->last = (struct frame){.data = storm->last_room, .len = L2_BYTES};
 	storm->message = calloc(1, sizeof(*storm->message));
 	CHECK(storm->message != NULL);
 }
@@ -91,9 +92,11 @@ static void learn(struct storm *storm)
 		bool to_client = sent->port == OUTSIDE;
 		struct talk *talk;
 
-		storm->last = sent->frame;
-		storm->last.data = storm->last_room;
-		memcpy(storm->last_room, sent->frame.data, sent->frame.len);
+		if (sent->frame.len >= L2_BYTES) {
+			storm->last = sent->frame;
+			storm->last.data = storm->last_room;
+			memcpy(storm->last_room, sent->frame.data, sent->frame.len);
+		}
 		if (!(sent->view.bits & VIEW_TCP) || !(sent->view.tcp_flags & TCP_SYN))
 			continue;
 		talk = talk_of(storm, to_client ? sent->view.dport : sent->view.sport);
@@ -142,12 +145,13 @@ static void from_server(struct storm *storm, const struct talk *talk, struct pac
 	packet->ack = about(storm, talk->server_syn + 1 + talk->sent[TO_SERVER]);
 }
 
-static void add_options(struct storm *storm, const struct talk *talk, struct packet *packet,
-	uint8_t room[40])
+static void add_options(
+	struct storm *storm, const struct talk *talk, struct packet *packet, uint8_t room[40])
 {
-	static const uint8_t syn[] = {2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
-	static const uint8_t rest[] = {1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 0, 5, 10, 0, 0, 0, 1, 0, 0,
-		0, 9, 1, 1};
+	static const uint8_t syn[] = {
+		2, 4, 5, 0xb4, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7};
+	static const uint8_t rest[] = {
+		1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 0, 5, 10, 0, 0, 0, 1, 0, 0, 0, 9, 1, 1};
 	bool is_syn = packet->flags & TCP_SYN;
 	unsigned len = is_syn ? sizeof(syn) : one_in(storm, 4) ? sizeof(rest) : 12;
 
@@ -204,8 +208,9 @@ static uint16_t server_port(uint32_t index)
 
 static void tcp(struct storm *storm)
 {
-	static const uint8_t flags[] = {TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK, TCP_ACK | TCP_PSH,
-		TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK, TCP_SYN | TCP_ECE | TCP_CWR, TCP_FIN};
+	static const uint8_t flags[] = {TCP_SYN, TCP_SYN | TCP_ACK, TCP_ACK, TCP_ACK,
+		TCP_ACK | TCP_PSH, TCP_FIN | TCP_ACK, TCP_RST, TCP_RST | TCP_ACK,
+		TCP_SYN | TCP_ECE | TCP_CWR, TCP_FIN};
 	static const uint8_t data[600];
 	uint8_t options[40];
 	uint32_t index = choose(storm, STORM_TALKS);
@@ -240,7 +245,9 @@ static void other(struct storm *storm)
 	struct packet packet = {.ip6 = ip6,
 		.from_server = one_in(storm, 2),
 		.client_port = (uint16_t)(PORT_FIRST + choose(storm, STORM_TALKS)),
-		.protocol = one_in(storm, 3) ? PROTOCOL_UDP : one_in(storm, 8) ? 47 : PROTOCOL_ICMP,
+		.protocol = one_in(storm, 3)   ? PROTOCOL_UDP
+			    : one_in(storm, 8) ? 47
+					       : PROTOCOL_ICMP,
 		.type = (ip6 ? types6 : types4)[choose(storm, 8)],
 		.rest = choose(storm, 4) << 16,
 		.ttl = one_in(storm, 4) ? 255 : 1,
@@ -251,15 +258,17 @@ static void other(struct storm *storm)
 }
 
 // An error about the last packet that left, from where it went.
-static void error(struct storm *storm)
+static void error_about_last(struct storm *storm)
 {
 	uint8_t quoted[128];
-	bool ip6 = storm->last.len > L2_BYTES && storm->last.data[L2_BYTES] >> 4 == 6;
-	unsigned len = storm->last.len > L2_BYTES ? storm->last.len - L2_BYTES : 0;
+	bool ip6 = storm->last.data[L2_BYTES] >> 4 == 6;
+	unsigned len = storm->last.len - L2_BYTES;
 	struct packet packet = {.ip6 = ip6,
 		.from_server = storm->last.port == INSIDE,
 		.protocol = PROTOCOL_ICMP,
-		.type = (uint8_t)(ip6 ? 1 + choose(storm, 2) : one_in(storm, 4) ? 11 : 3),
+		.type = (uint8_t)(ip6		     ? 1 + choose(storm, 2)
+				  : one_in(storm, 4) ? 11
+						     : 3),
 		.code = (uint8_t)choose(storm, 5),
 		.rest = one_in(storm, 2) ? 1400 : 0};
 
@@ -268,8 +277,7 @@ static void error(struct storm *storm)
 		len = choose(storm, len + 1);
 	memcpy(quoted, storm->last.data + L2_BYTES, len);
 	packet.payload = (struct bytes){quoted, (uint16_t)len};
-	if (len > 0)
-		offer(storm, &packet);
+	offer(storm, &packet);
 }
 
 // A SYN/ACK for a SYN that another node sent: its cookie names that node.
@@ -298,7 +306,7 @@ static void stranger(struct storm *storm)
 static void message(struct storm *storm)
 {
 	static const uint8_t types[] = {MESSAGE_INSTALL, MESSAGE_DELETE, MESSAGE_CONFIRMED,
-		MESSAGE_UPDATE, MESSAGE_QUERY, MESSAGE_DUMP, MESSAGE_OPENED, 200};
+		MESSAGE_UPDATE, MESSAGE_OPENED, 200};
 	struct message *message = storm->message;
 	bool is_frame = message->type == MESSAGE_FRAME;
 	uint8_t kept = message->type;
@@ -317,6 +325,24 @@ static void message(struct storm *storm)
 		message->frame_port = (uint8_t)choose(storm, 256);
 	node_post(storm->node, message);
 	message->type = kept;
+}
+
+// The control core asks; it does not lie.
+static void question(struct storm *storm)
+{
+	struct message *message = storm->message;
+
+	memset(message, 0, sizeof(*message));
+	message->type = one_in(storm, 2) ? MESSAGE_QUERY : MESSAGE_DUMP;
+	if (message->type == MESSAGE_DUMP) {
+		message->body.flows.dump.cursor = choose(storm, 20);
+		message->body.flows.dump.scan_max = choose(storm, 20);
+	} else {
+		message->body.query.protocol = (uint8_t)choose(storm, 60);
+		message->body.query.side = (uint8_t)choose(storm, 2);
+		message->body.query.tuple.dport = (uint16_t)choose(storm, 100);
+	}
+	node_post(storm->node, message);
 }
 
 // A frame as a peer would send it: the server's SYN/ACK or refusal that came out there.
@@ -366,7 +392,9 @@ static void flush(struct storm *storm)
 	struct message *message = storm->message;
 
 	memset(message, 0, sizeof(*message));
-	message->type = one_in(storm, 2) ? MESSAGE_FLUSH : MESSAGE_POLICY;
+	// The control core posts no policy while it waits for many.
+	message->type =
+		one_in(storm, 2) || storm->node->message_room == 0 ? MESSAGE_FLUSH : MESSAGE_POLICY;
 	message->body.policy = &storm->node->policy;
 	node_post(storm->node, message);
 	memset(message, 0, sizeof(*message));
@@ -382,11 +410,13 @@ void storm_step(struct storm *storm)
 	else if (what < 46)
 		other(storm);
 	else if (what < 49)
-		error(storm);
+		error_about_last(storm);
 	else if (what < 50)
 		stranger(storm);
-	else if (what < 53)
+	else if (what < 52)
 		message(storm);
+	else if (what < 53)
+		question(storm);
 	else if (what < 56)
 		frame_of_peer(storm);
 	else if (what < 61)

@@ -129,7 +129,8 @@ static void t4_1_challenges_are_limited(void **state)
 		open_connection(node);
 		assert_in_range(forwarded_of(node, 1000, syn), 1, 20);
 		assert_dropped(node, REASON_rate_limited);
-		assert_int_equal(server(node, TCP_ACK, ISN_S + 1, ISN_C + 1, NONE), VERDICT_FORWARD);
+		assert_int_equal(
+			server(node, TCP_ACK, ISN_S + 1, ISN_C + 1, NONE), VERDICT_FORWARD);
 		node->now_ns += S;
 		assert_in_range(forwarded_of(node, 1000, syn), 1, 20);
 		assert_int_equal(node_state(node, TCP_ESTABLISHED), 1);
@@ -346,8 +347,8 @@ static void t4_5_keep_alive_refreshes(void **state)
 	node->now_ns += 7000 * S;
 	assert_int_equal(client(node, TCP_ACK, ISN_C, ISN_S + 1, NONE), VERDICT_FORWARD);
 	node->now_ns += 7000 * S;
-	assert_int_equal(client(node, TCP_ACK, ISN_C, ISN_S + 1, (struct bytes)BYTES("x")),
-		VERDICT_FORWARD);
+	assert_int_equal(
+		client(node, TCP_ACK, ISN_C, ISN_S + 1, (struct bytes)BYTES("x")), VERDICT_FORWARD);
 	node->now_ns += 7000 * S;
 	assert_int_equal(server(node, TCP_ACK, ISN_S, ISN_C + 1, NONE), VERDICT_FORWARD);
 	assert_timer(node, 7440);
@@ -385,7 +386,10 @@ static int for_ip6(void **state)
 }
 
 #define BOTH(test)                                                                                 \
-	{#test "/ip4", test, for_ip4, NULL, NULL}, {#test "/ip6", test, for_ip6, NULL, NULL}
+	{#test "/ip4", test, for_ip4, NULL, NULL},                                                 \
+	{                                                                                          \
+#test "/ip6", test, for_ip6, NULL, NULL                                            \
+	}
 
 int main(void)
 {

@@ -59,8 +59,7 @@ static struct node *offer(struct group *group, uint8_t port, const struct packet
 	for (unsigned i = 0; i < WORKERS; i++) {
 		if (i == owner)
 			continue;
-		assert_int_equal(
-			node_offer(group->nodes[i], port, packet), VERDICT_WORKER);
+		assert_int_equal(node_offer(group->nodes[i], port, packet), VERDICT_WORKER);
 		assert_int_equal(group->nodes[i]->verdict.worker, owner);
 		assert_int_equal(group->nodes[i]->sent_count, 0);
 	}
@@ -208,8 +207,8 @@ static void install_goes_to_the_owner(void **state)
 	for (unsigned i = 0; i < WORKERS; i++) {
 		node_post(group.nodes[i], message);
 		confirmed += group.nodes[i]->message_count;
-		assert_int_equal(engine_flow_count(group.nodes[i]->engine),
-			group.nodes[i]->message_count);
+		assert_int_equal(
+			engine_flow_count(group.nodes[i]->engine), group.nodes[i]->message_count);
 	}
 	assert_int_equal(confirmed, 1);
 	free(message);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,7 +61,7 @@ static void rules_have_names(void **state)
 	policy.rules = calloc(2, sizeof(*policy.rules));
 	assert_non_null(policy.rules);
 	policy.rule_count = 2;
-	strcpy(policy.rules[1].name, "ping");
+	snprintf(policy.rules[1].name, RULE_NAME_BYTES, "ping");
 	assert_string_equal(policy_rule_name(&policy, 1), "ping");
 	assert_string_equal(policy_rule_name(&policy, RULE_DEFAULT), "default");
 	assert_string_equal(policy_rule_name(&policy, 2), "unknown");
