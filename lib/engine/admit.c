@@ -42,14 +42,47 @@ void admit_count(struct engine *engine, const struct admission *admission)
 	count_hit(engine, admission->rule);
 }
 
-struct admission admit(struct engine *engine, struct arrival *arrival)
+void admit_batch(struct engine *engine, unsigned count)
 {
-	struct admission admission = {.mode = MODE_TRACK};
+	struct rule_query queries[ENGINE_BATCH_MAX];
+	struct rule_decision decisions[ENGINE_BATCH_MAX];
+	struct arrival *asking[ENGINE_BATCH_MAX];
+	unsigned asked = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (!arrival->keyed || !view_is_first_syn(&arrival->view))
+			continue;
+		admit_query(arrival, &queries[asked]);
+		asking[asked++] = arrival;
+	}
+	if (asked == 0)
+		return;
+	classifier_decide(&engine->policy->classifier, queries, decisions, asked);
+	for (unsigned i = 0; i < asked; i++) {
+		asking[i]->decision = decisions[i];
+		asking[i]->decided = true;
+	}
+}
+
+static struct rule_decision decide(const struct engine *engine, const struct arrival *arrival)
+{
 	struct rule_decision decision;
 	struct rule_query query;
 
+	if (arrival->decided)
+		return arrival->decision;
 	admit_query(arrival, &query);
 	classifier_decide(&engine->policy->classifier, &query, &decision, 1);
+	return decision;
+}
+
+struct admission admit(struct engine *engine, struct arrival *arrival)
+{
+	struct admission admission = {.mode = MODE_TRACK};
+	struct rule_decision decision = decide(engine, arrival);
+
 	arrival->rule = decision.rule;
 	admission.allow = decision.allow;
 	admission.is_signed = decision.is_signed;

@@ -31,8 +31,7 @@ static enum trust flow_trust(const struct flow *flow)
 // A connection that ended counts as closed when its entry goes, one that fell silent as expired.
 static counter *ending(struct engine *engine, const struct flow *flow)
 {
-	bool ended = flow->key.protocol == PROTOCOL_TCP &&
-		     (flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED);
+	bool ended = entry_has_ended(flow);
 
 	return ended ? &engine->stats.flows_closed : &engine->stats.flows_expired;
 }

@@ -138,12 +138,6 @@ static bool is_newer(const struct flow *flow, const struct flow_record *record)
 	return age > 0 || (age == 0 && (int16_t)(record->generation - flow->generation) > 0);
 }
 
-// An own connection that is over gives way to whatever a peer confirms.
-static bool has_ended(const struct flow *flow)
-{
-	return flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED;
-}
-
 // The very record, installed before: its confirmation may have been lost.
 static bool is_installed(struct engine *engine, const struct flow_record *record)
 {
@@ -163,7 +157,7 @@ static struct flow *place_for(struct engine *engine, const struct flow_record *r
 	enum reason reason;
 
 	if (flow != NULL) {
-		if (flow->copy == COPY_OWN ? !has_ended(flow) : !is_newer(flow, record))
+		if (flow->copy == COPY_OWN ? !entry_has_ended(flow) : !is_newer(flow, record))
 			return NULL;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);

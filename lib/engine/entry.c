@@ -86,32 +86,74 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	return flow;
 }
 
+static void give_prefix(struct engine *engine, struct flow *flow)
+{
+	if (!(flow->bits & FLOW_COUNTED))
+		return;
+	prefix_limit_give(engine->prefixes, client_addr(&flow->key, flow_client_side(flow)),
+		flow->prefix4, flow->prefix6);
+	flow->bits &= (uint8_t)~FLOW_COUNTED;
+}
+
 void entry_remove(struct engine *engine, struct flow *flow)
 {
 	if (flow->bits & FLOW_OPENING)
-		opening_abandon(engine, flow, REASON_hold_timeout);
+		opening_free(engine, flow, REASON_hold_timeout);
 	counter_sub(state_gauge(engine, flow), 1);
 	if (flow->service != SERVICE_NONE)
 		counter_sub(&engine->services[flow->service].flows, 1);
-	if (flow->bits & FLOW_COUNTED)
-		prefix_limit_give(engine->prefixes, client_addr(&flow->key, flow_client_side(flow)),
-			flow->prefix4, flow->prefix6);
+	give_prefix(engine, flow);
 	flow_table_remove(engine->table, flow, flow_key_hash(engine->table_key, &flow->key));
+}
+
+bool entry_has_ended(const struct flow *flow)
+{
+	return flow->key.protocol == PROTOCOL_TCP &&
+	       (flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED);
+}
+
+// An ended connection only waits for its timer and goes first when room is needed: it does not
+// count against its prefix, or a busy client would be refused for what it has finished.
+static void state_changed(struct engine *engine, struct flow *flow, uint8_t before)
+{
+	counter_sub(&engine->stats.states[before], 1);
+	counter_add(&engine->stats.states[flow->track.state], 1);
+	if (entry_has_ended(flow))
+		give_prefix(engine, flow);
 }
 
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state)
 {
-	counter_sub(state_gauge(engine, flow), 1);
+	uint8_t before = flow->track.state;
+
 	flow->track.state = (uint8_t)state;
-	counter_add(state_gauge(engine, flow), 1);
+	state_changed(engine, flow, before);
 }
 
-void entry_count_state(struct engine *engine, const struct flow *flow, uint8_t before)
+void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before)
 {
-	if (flow->track.state == before)
-		return;
-	counter_sub(&engine->stats.states[before], 1);
-	counter_add(&engine->stats.states[flow->track.state], 1);
+	if (flow->track.state != before)
+		state_changed(engine, flow, before);
+}
+
+bool entry_reuse(struct engine *engine, struct flow *flow)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	if (entry_has_ended(flow)) {
+		if (!prefix_limit_take(engine->prefixes,
+			    client_addr(&flow->key, flow_client_side(flow)), limits->prefix4,
+			    limits->prefix6, limits->per_prefix_flows)) {
+			counter_add(&engine->stats.flows_refused, 1);
+			return false;
+		}
+		flow->bits |= FLOW_COUNTED;
+		flow->prefix4 = limits->prefix4;
+		flow->prefix6 = limits->prefix6;
+	}
+	counter_add(&engine->stats.flows_closed, 1);
+	counter_add(&engine->stats.flows_created, 1);
+	return true;
 }
 
 void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service)

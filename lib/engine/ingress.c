@@ -26,6 +26,11 @@ static enum reason ingress_check(struct engine *engine, struct arrival *arrival)
 	return view_check_addresses(&arrival->view);
 }
 
+void ingress_hash(struct engine *engine, struct arrival *arrival)
+{
+	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
+}
+
 static void ingress_key(struct engine *engine, struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
@@ -41,8 +46,10 @@ static void ingress_key(struct engine *engine, struct arrival *arrival)
 	} else {
 		flow_key_from_view(&arrival->key, view, arrival->side);
 	}
-	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
 	arrival->keyed = true;
+	if (view_is_first_syn(view))
+		return;
+	ingress_hash(engine, arrival);
 	flow_table_prefetch(engine->table, arrival->hash);
 }
 
@@ -54,6 +61,7 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->path = PATH_OTHER;
 	arrival->rule = RULE_NONE;
 	arrival->keyed = false;
+	arrival->decided = false;
 	reason = ingress_check(engine, arrival);
 	if (reason != REASON_NONE) {
 		verdict_drop(arrival, reason);

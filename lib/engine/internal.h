@@ -37,6 +37,8 @@ struct arrival {
 	uint8_t side;	// enum side
 	uint8_t path;	// enum engine_path
 	bool keyed;	// key and hash are valid
+	bool decided;	// `decision` is what the rules say
+	struct rule_decision decision;
 	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
 };
 
@@ -143,6 +145,8 @@ bool engine_may_reset(struct engine *engine);
 // ingress.c: parses, checks and keys a frame; false where its verdict is set already.
 bool ingress_prepare(struct engine *engine, struct arrival *arrival);
 void ingress_decide(struct engine *engine, struct arrival *arrival);
+// The hash a SYN is given only where somebody needs it: most are answered without a look-up.
+void ingress_hash(struct engine *engine, struct arrival *arrival);
 // True where the arrival belongs to another worker; sets that verdict.
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
 
@@ -156,6 +160,8 @@ struct admission {
 };
 void admit_query(const struct arrival *arrival, struct rule_query *query);
 struct admission admit(struct engine *engine, struct arrival *arrival);
+// Asks the rules about all first SYNs of the call at once: the classifier is faster in batches.
+void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
@@ -171,7 +177,12 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
 // Moves the gauge after something else changed flow->track.state from `before`.
-void entry_count_state(struct engine *engine, const struct flow *flow, uint8_t before);
+void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
+// True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.
+bool entry_has_ended(const struct flow *flow);
+// A new incarnation takes the entry over: counts the old one as closed and the new one as created,
+// and an ended one against its prefix again. False, and nothing done, where the limit refuses it.
+bool entry_reuse(struct engine *engine, struct flow *flow);
 void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service);
 uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow);
 void entry_record(const struct flow *flow, struct flow_record *record);
@@ -208,18 +219,43 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	struct flow *flow);
 void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service);
 
-// opening.c
+// opening.c: the life cycle of a half-open context.
 struct opening *opening_of(struct engine *engine, const struct flow *flow);
 bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *flow,
 	const struct opening *proof);
-void opening_client(struct engine *engine, struct arrival *arrival, struct flow *flow);
-void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow);
-// True where a segment from the client belongs to the opening, not to the previous incarnation.
-bool opening_claims(const struct opening *opening, const struct view *view);
-void opening_abandon(struct engine *engine, struct flow *flow, enum reason reason);
-void opening_refused(struct engine *engine, struct flow *flow, enum reason reason);
+void opening_begin_incarnation(
+	struct engine *engine, struct flow *flow, const struct opening *opening);
 void opening_confirmed(struct engine *engine, struct flow *flow);
 void opening_run(struct engine *engine);
+// Ends the context; queued segments are dropped for `reason`. The flow stays.
+void opening_free(struct engine *engine, struct flow *flow, enum reason reason);
+// Ends the context and the flow, unless the entry still is the previous incarnation's.
+void opening_close(struct engine *engine, struct flow *flow, enum reason reason);
+void opening_set_wait(struct engine *engine, struct opening *opening, enum opening_wait wait);
+// Serves the opening in this very call.
+void opening_make_ready(struct engine *engine, struct opening *opening);
+bool opening_queue(struct engine *engine, struct opening *opening, struct arrival *arrival);
+void opening_make_syn(
+	struct engine *engine, struct opening *opening, const struct view *model, bool everything);
+// The view of the server SYN we keep, as the model of whatever else must be made.
+void opening_model(struct opening *opening, struct view *view);
+// Sends a segment of ours through `port`. False where no buffer is lent.
+bool opening_craft(struct engine *engine, const struct view *model, const struct craft *craft,
+	uint8_t port);
+
+// opening_client.c
+void opening_client(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// True where a segment from the client belongs to the opening, not to the previous incarnation.
+bool opening_claims(const struct opening *opening, const struct view *view);
+
+// opening_server.c
+void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow);
+void opening_refused(struct engine *engine, struct flow *flow, enum reason reason);
+void opening_share(struct engine *engine, struct flow *flow, struct opening *opening);
+void opening_start_drain(struct engine *engine, struct opening *opening);
+
+// opening_drain.c
+void opening_drain(struct engine *engine, struct flow *flow, struct opening *opening);
 
 // handshake.c: what the server's SYN/ACK means for the flow.
 bool handshake_learn(struct engine *engine, const struct flow *flow, struct opening *opening,

@@ -73,16 +73,33 @@ static void fill_proof(struct engine *engine, const struct arrival *arrival,
 	proof->out_port = engine->config.ports[arrival->frame->port].peer;
 }
 
+static bool is_established(const struct flow *flow)
+{
+	return flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING;
+}
+
+// The entry for a new incarnation: a fresh one, or the previous incarnation's. An established one
+// is taken over only once the server confirms.
+static struct flow *entry_for(struct engine *engine, struct arrival *arrival,
+	const struct service *service, struct flow *flow, enum reason *reason)
+{
+	if (flow == NULL)
+		return entry_create(
+			engine, &arrival->key, arrival->hash, arrival->side, service, reason);
+	*reason = REASON_prefix_limit;
+	if (!is_established(flow) && !entry_reuse(engine, flow))
+		return NULL;
+	if (flow->service != service->id)
+		entry_set_service(engine, flow, service);
+	return flow;
+}
+
 static void start(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow, const struct opening *proof)
 {
 	enum reason reason;
 
-	if (flow == NULL)
-		flow = entry_create(
-			engine, &arrival->key, arrival->hash, arrival->side, service, &reason);
-	else if (flow->service != service->id)
-		entry_set_service(engine, flow, service);
+	flow = entry_for(engine, arrival, service, flow, &reason);
 	if (flow == NULL) {
 		verdict_drop(arrival, reason);
 		return;
@@ -98,8 +115,7 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 // way round the limit. What comes late for one that ended is no guess.
 static bool is_open(const struct flow *flow)
 {
-	return (flow->bits & FLOW_OPENING) || flow->track.state == TCP_ESTABLISHED ||
-	       flow->track.state == TCP_CLOSING;
+	return (flow->bits & FLOW_OPENING) || is_established(flow);
 }
 
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,

@@ -170,8 +170,11 @@ void syn_decide(struct engine *engine, struct arrival *arrival)
 	struct options offered;
 
 	arrival->path = PATH_SYN;
-	if (!is_stateless(&admission) && ingress_hand_over(engine, arrival))
-		return;
+	if (!is_stateless(&admission)) {
+		ingress_hash(engine, arrival);
+		if (ingress_hand_over(engine, arrival))
+			return;
+	}
 	admit_count(engine, &admission);
 	if (!admission.allow) {
 		denied_syn(engine, arrival);

@@ -60,13 +60,34 @@ static bool challenge_allowed(struct engine *engine, struct flow *flow)
 	return true;
 }
 
+// Both ends may have forgotten a connection that still stands here as open. A SYN is then passed as
+// a challenge; if the server accepts that very SYN, the new connection takes the entry over.
+static void watch_resyn(struct flow *flow, const struct view *view, enum direction dir)
+{
+	if (flow->mode != MODE_TRACK)
+		return;
+	if (dir == TO_SERVER && view_is_first_syn(view)) {
+		flow->cookie = view->seq + 1;
+		flow->bits |= FLOW_RESYN;
+		return;
+	}
+	if (dir == TO_SERVER || !(flow->bits & FLOW_RESYN))
+		return;
+	if (!(view->tcp_flags & TCP_SYN) || view->ack != flow->cookie)
+		return;
+	flow->bits &= (uint8_t)~FLOW_RESYN;
+	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
+}
+
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
 	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
 	uint8_t before = flow->track.state;
-	struct tcp_result result = tcp_track_segment(&flow->track, dir, &segment);
+	struct tcp_result result;
 
+	watch_resyn(flow, &arrival->view, dir);
+	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before);
 	switch (result.outcome) {
@@ -204,7 +225,7 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 		verdict_drop(arrival, REASON_bad_flags);
 		return;
 	}
-	if ((flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+	if (view_is_first_syn(&arrival->view)) {
 		syn_decide(engine, arrival);
 		return;
 	}

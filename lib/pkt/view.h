@@ -99,6 +99,13 @@ static inline uint16_t view_payload_len(const struct view *view)
 	return (uint16_t)(view->end - view->payload);
 }
 
+// True for a SYN that opens something: SYN without ACK, and nothing that contradicts it.
+static inline bool view_is_first_syn(const struct view *view)
+{
+	return (view->bits & (VIEW_TCP | VIEW_FRAGMENT)) == VIEW_TCP &&
+	       (view->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
+}
+
 // SEG.LEN of RFC 9293: payload plus one for SYN and for FIN.
 static inline uint32_t view_seg_len(const struct view *view)
 {

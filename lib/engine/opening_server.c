@@ -1,0 +1,185 @@
+// What the server answers to our SYN: acceptance, refusal, or a segment of an older connection
+// (TCP.md 3.2, 3.3, 3.6), and what follows from it for both sides.
+#include "engine/internal.h"
+
+#define SYN_RESETS_MAX 3 // old connections of the server reset per opening (TCP.md 3.2)
+
+static void reset_client(struct engine *engine, struct opening *opening)
+{
+	struct craft craft = {.reply = true, .tcp_flags = TCP_RST | TCP_ACK};
+	struct view model;
+
+	craft.seq = opening->cookie + 1;
+	craft.ack = opening->isn_client + 1;
+	opening_model(opening, &model);
+	opening_craft(engine, &model, &craft, opening->in_port);
+}
+
+void opening_refused(struct engine *engine, struct flow *flow, enum reason reason)
+{
+	reset_client(engine, opening_of(engine, flow));
+	opening_close(engine, flow, reason);
+}
+
+static void count_refused(struct engine *engine, const struct flow *flow)
+{
+	if (flow->service != SERVICE_NONE)
+		counter_add(&engine->services[flow->service].server_refused, 1);
+}
+
+// <SEQ=SEG.ACK><RST>, as the client itself would answer what it never asked for (9293 3.5.2).
+// A segment that came by a peer arrived elsewhere: its answer leaves through our own port.
+static void reset_server(struct engine *engine, struct arrival *arrival, struct opening *opening)
+{
+	struct craft craft;
+
+	craft_reset_for(&craft, &arrival->view);
+	if (arrival->from_peer) {
+		struct view model;
+
+		craft.reply = false;
+		opening_model(opening, &model);
+		if (engine_may_reset(engine))
+			opening_craft(engine, &model, &craft, opening->out_port);
+		verdict_consume(engine, arrival);
+		return;
+	}
+	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return;
+	}
+	verdict_reply(engine, arrival);
+}
+
+// A segment of an older connection: the server still holds it (TCP.md 3.2, 3.3). It is reset and
+// the SYN goes out again at once.
+static void server_old(struct engine *engine, struct arrival *arrival, struct opening *opening)
+{
+	if (opening->wait != WAIT_SERVER || opening->resets >= SYN_RESETS_MAX) {
+		verdict_drop(arrival, REASON_out_of_window);
+		return;
+	}
+	opening->resets++;
+	reset_server(engine, arrival, opening);
+	opening_make_ready(engine, opening);
+}
+
+// Tells the node that sees the server's packets. Without a free message cell the next call tries
+// again: what the server answers to segments that left before could not be translated there.
+void opening_share(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	struct message *message = engine_message(engine, MESSAGE_OPENED, opening->sender);
+
+	opening->unshared = message == NULL;
+	opening->deadline_ns = opening->unshared ? engine->now_ns : opening->confirm_ns;
+	if (message != NULL)
+		entry_record(flow, &message->body.record);
+}
+
+static void start_share(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	opening->confirm_ns = engine->now_ns + engine->policy->timeouts.share_wait_ms * NS_PER_MS;
+	opening_set_wait(engine, opening, WAIT_CONFIRM);
+	opening_share(engine, flow, opening);
+}
+
+void opening_start_drain(struct engine *engine, struct opening *opening)
+{
+	opening_set_wait(engine, opening, WAIT_DRAIN);
+	opening_make_ready(engine, opening);
+}
+
+// A probe offered more than the client agreed to: the server must forget it and be asked again.
+static void ask_again(struct engine *engine, struct arrival *arrival, struct opening *opening)
+{
+	struct view model;
+
+	reset_server(engine, arrival, opening);
+	opening_model(opening, &model);
+	opening_make_syn(engine, opening, &model, false);
+	opening->tries = 0;
+	opening_make_ready(engine, opening);
+}
+
+static void accepted(struct engine *engine, struct arrival *arrival, struct flow *flow,
+	struct opening *opening, const struct options *options)
+{
+	uint8_t flags = arrival->view.tcp_flags;
+	bool fits = handshake_learn(engine, flow, opening, &arrival->view, options);
+
+	if (opening->probing && !handshake_fits(opening, options, flags)) {
+		ask_again(engine, arrival, opening);
+		return;
+	}
+	if (!fits) {
+		count_refused(engine, flow);
+		reset_server(engine, arrival, opening);
+		opening_refused(engine, flow, REASON_server_refused);
+		return;
+	}
+	if (opening->pending) {
+		entry_reuse(engine, flow);
+		opening_begin_incarnation(engine, flow, opening);
+	}
+	opening->pending = false;
+	entry_set_state(engine, flow, TCP_ESTABLISHED);
+	handshake_set(flow, opening, &arrival->view, options);
+	flow->bits |= FLOW_CONFIRMED;
+	flow->last_ms = engine->now_ms;
+	opening->server_window = arrival->view.window;
+	if (flow->service != SERVICE_NONE)
+		counter_add(&engine->services[flow->service].server_synack, 1);
+	verdict_consume(engine, arrival);
+	if (opening->sender != NODE_NONE)
+		start_share(engine, flow, opening);
+	else
+		opening_start_drain(engine, opening);
+}
+
+static void server_synack(
+	struct engine *engine, struct arrival *arrival, struct flow *flow, struct opening *opening)
+{
+	struct options options;
+
+	if (arrival->view.ack != opening->syn_seq + 1) {
+		server_old(engine, arrival, opening);
+		return;
+	}
+	if (opening->wait != WAIT_SERVER) {
+		verdict_consume(engine, arrival); // a repetition: one share, one dequeue (3.6)
+		return;
+	}
+	if (options_parse(&options, &arrival->view) != 0) {
+		verdict_drop(arrival, REASON_bad_option);
+		return;
+	}
+	accepted(engine, arrival, flow, opening, &options);
+}
+
+static void server_reset(
+	struct engine *engine, struct arrival *arrival, struct flow *flow, struct opening *opening)
+{
+	if (!(arrival->view.tcp_flags & TCP_ACK) || arrival->view.ack != opening->syn_seq + 1 ||
+		opening->wait != WAIT_SERVER) {
+		verdict_drop(arrival, REASON_out_of_window);
+		return;
+	}
+	verdict_consume(engine, arrival);
+	count_refused(engine, flow);
+	opening_refused(engine, flow, REASON_server_refused);
+}
+
+void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	struct opening *opening = opening_of(engine, flow);
+	uint8_t flags = arrival->view.tcp_flags;
+
+	if (flags & TCP_RST)
+		server_reset(engine, arrival, flow, opening);
+	else if ((flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+		server_synack(engine, arrival, flow, opening);
+	else if (flags & TCP_ACK)
+		server_old(engine, arrival, opening);
+	else
+		verdict_drop(arrival, REASON_no_flow);
+}
