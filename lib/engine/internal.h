@@ -33,11 +33,11 @@ struct arrival {
 	struct view view;
 	struct flow_key key;
 	uint64_t hash;
-	uint32_t rule;	// rule asked, RULE_NONE
-	uint8_t side;	// enum side
-	uint8_t path;	// enum engine_path
-	bool keyed;	// key and hash are valid
-	bool decided;	// `decision` is what the rules say
+	uint32_t rule; // rule asked, RULE_NONE
+	uint8_t side;  // enum side
+	uint8_t path;  // enum engine_path
+	bool keyed;    // key and hash are valid
+	bool decided;  // `decision` is what the rules say
 	struct rule_decision decision;
 	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
 };
@@ -240,8 +240,8 @@ void opening_make_syn(
 // The view of the server SYN we keep, as the model of whatever else must be made.
 void opening_model(struct opening *opening, struct view *view);
 // Sends a segment of ours through `port`. False where no buffer is lent.
-bool opening_craft(struct engine *engine, const struct view *model, const struct craft *craft,
-	uint8_t port);
+bool opening_craft(
+	struct engine *engine, const struct view *model, const struct craft *craft, uint8_t port);
 
 // opening_client.c
 void opening_client(struct engine *engine, struct arrival *arrival, struct flow *flow);

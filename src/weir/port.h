@@ -6,6 +6,7 @@
 #include "cfg/config.h"
 #include "base/counter.h"
 #include "weir/interface.h"
+#include "weir/wake.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,6 +44,7 @@ struct port {
 	bool opened, started; // what there is to undo
 	bool promiscuous;
 	struct interface interface; // with af_packet and af_xdp
+	struct wake wake;	    // what a worker without packets waits on; by receive queue
 	// control
 	bool link;
 	bool link_forced_down;	// by follow_link

@@ -281,6 +281,23 @@ static void hear_all(struct port *port)
 				    rte_eth_promiscuous_enable(port->id) == 0;
 }
 
+// Sockets to wait on, if there is one for each receive queue.
+static void find_wake(const struct node *node, struct port *port)
+{
+	const struct wake *known[CONFIG_PORTS_MAX];
+	unsigned before = (unsigned)(port - node->ports);
+
+	port->wake.count = 0;
+	for (unsigned i = 0; i < before; i++)
+		known[i] = &node->ports[i].wake;
+	if (port->kind == PORT_AF_PACKET)
+		wake_find_packet(&port->wake, (int)if_nametoindex(port->target));
+	else if (port->kind == PORT_AF_XDP)
+		wake_find_xdp(&port->wake, known, before);
+	if (port->wake.count != port->rx_queues)
+		port->wake.count = 0;
+}
+
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
@@ -310,6 +327,7 @@ int port_device_start(struct node *node, struct port *port)
 	}
 	port->started = true;
 	hear_all(port);
+	find_wake(node, port);
 	log_info("port %s is open device=%s side=%s mtu=%u rx_queues=%u tx_queues=%u",
 		port->config->name, port->config->device,
 		port->config->side == SIDE_OUTSIDE ? "outside" : "inside", port->config->mtu,

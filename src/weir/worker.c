@@ -13,8 +13,9 @@
 // the nap and the bell that ends somebody's nap.
 //
 // Without traffic it spins for a while and then naps, bounded by the engine's next deadline and
-// ended by a bell: mail, or a frame from another worker. Packets from a device do not ring, so the
-// nap is what the first packet after silence pays; it grows only when silence lasts.
+// ended by a bell: mail, or a frame from another worker. Where every queue of its own has a socket
+// (wake.h) a packet ends the nap too, and it may be long. Elsewhere the nap is what the first
+// packet after silence pays; it grows only when silence lasts.
 #include "weir/worker.h"
 
 #include "base/check.h"
@@ -32,6 +33,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include <rte_cycles.h>
@@ -45,6 +47,7 @@
 #define NAP_SHORT_NS	50000ULL
 #define NAP_LONG_NS	1000000ULL
 #define NAP_PATIENCE_NS 20000000ULL // silence before naps grow
+#define NAP_WAKED_NS	10000000ULL // where packets end it: ageing wants its turn
 #define OPENING_SHARE	4	    // half-open contexts: one for so many flows
 #define HUGE_BYTES	(2ULL << 20)
 #define POPULATE_BYTES	(1ULL << 30)
@@ -128,17 +131,63 @@ static bool turn(struct worker *worker, bool inward)
 	return busy;
 }
 
-static void nap(struct worker *worker)
+// What ends a nap: the bell first, then the sockets of the worker's queues. True where each of its
+// queues has one.
+static bool find_waits(struct worker *worker)
+{
+	const struct node *node = worker->node;
+	bool all = true;
+
+	worker->waits[0] = (struct pollfd){.fd = worker->bell.fd, .events = POLLIN};
+	worker->wait_count = 1;
+	for (unsigned i = 0; i < node->port_count; i++) {
+		const struct port *port = &node->ports[i];
+		unsigned queue = worker_queue(worker, port);
+
+		if (queue >= port->rx_queues)
+			continue;
+		if (queue < port->wake.count)
+			worker->waits[worker->wait_count++] =
+				(struct pollfd){.fd = port->wake.fds[queue], .events = POLLIN};
+		else
+			all = false;
+	}
+	return all;
+}
+
+// An error (the link went down) would end every nap at once until somebody reads it.
+static void clear_errors(struct worker *worker)
+{
+	for (unsigned i = 1; i < worker->wait_count; i++) {
+		int error;
+		socklen_t size = sizeof(error);
+
+		if (worker->waits[i].revents & POLLERR)
+			getsockopt(worker->waits[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
+	}
+}
+
+static uint64_t nap_length_ns(const struct worker *worker)
 {
 	uint64_t silence = worker->now_ns - worker->busy_ns;
-	uint64_t wanted = silence < NAP_PATIENCE_NS ? NAP_SHORT_NS : NAP_LONG_NS;
 	uint64_t engine_ns = engine_idle_ns(worker->engine, worker->now_ns);
-	uint64_t length = wanted < engine_ns ? wanted : engine_ns;
-	struct timespec timeout = {.tv_nsec = (long)length};
-	struct pollfd bell = {.fd = worker->bell.fd, .events = POLLIN};
+	uint64_t wanted = NAP_WAKED_NS;
 
-	if (length && ppoll(&bell, 1, &timeout, NULL) > 0)
-		bell_clear(&worker->bell);
+	if (!worker->waked)
+		wanted = silence < NAP_PATIENCE_NS ? NAP_SHORT_NS : NAP_LONG_NS;
+	return wanted < engine_ns ? wanted : engine_ns;
+}
+
+static void nap(struct worker *worker)
+{
+	uint64_t length = nap_length_ns(worker);
+	struct timespec timeout = {.tv_nsec = (long)length};
+
+	if (length && ppoll(worker->waits, worker->wait_count, &timeout, NULL) > 0) {
+		if (worker->waits[0].revents)
+			bell_clear(&worker->bell);
+		clear_errors(worker);
+	}
 	set(&worker->counters.cpu, (uint64_t)sched_getcpu());
 }
 
@@ -147,6 +196,8 @@ static int worker_main(void *argument)
 	struct worker *worker = argument;
 	unsigned empty = 0;
 	uint64_t begin = rte_rdtsc();
+
+	worker->waked = find_waits(worker);
 
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	set(&worker->counters.cpu, (uint64_t)sched_getcpu());

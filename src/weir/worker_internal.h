@@ -2,7 +2,10 @@
 #pragma once
 
 #include "weir/node.h"
+#include "weir/port.h"
 #include "weir/worker.h"
+
+#include <poll.h>
 
 #define WORKER_SEND_MAX (2 * ENGINE_BATCH_MAX) // one turn's frames and crafted ones
 
@@ -21,6 +24,9 @@ struct worker {
 	uint32_t capacity; // flows
 	unsigned index;
 	bool naps;
+	bool waked;				   // packets end its naps
+	struct pollfd waits[1 + CONFIG_PORTS_MAX]; // the bell and its queues' sockets
+	unsigned wait_count;
 	struct rte_ring *handed[NODE_WORKERS_MAX];   // from each other worker: frames to decide
 	struct rte_ring *outgoing[NODE_WORKERS_MAX]; // from each other worker: packets to send
 
@@ -47,6 +53,14 @@ struct worker {
 	atomic_bool stop;	      // written by the main thread
 	struct worker_counters counters CPU_ALIGNED;
 };
+
+// The receive queue of `port` this worker polls: one it has none of where >= port->rx_queues.
+static inline unsigned worker_queue(const struct worker *worker, const struct port *port)
+{
+	unsigned workers = worker->node->worker_count;
+
+	return (worker->index + workers - port->rx_worker) % workers;
+}
 
 // Sends what workers without a queue of their own asked this one to send.
 void worker_send_for_others(struct worker *worker);

@@ -93,8 +93,7 @@ static unsigned take_handed(struct worker *worker, unsigned count)
 // The queue of `port` this worker polls, or -1.
 static int rx_queue(const struct worker *worker, const struct port *port)
 {
-	unsigned workers = worker->node->worker_count;
-	unsigned queue = (worker->index + workers - port->rx_worker) % workers;
+	unsigned queue = worker_queue(worker, port);
 
 	return queue < port->rx_queues ? (int)queue : -1;
 }

@@ -47,10 +47,13 @@ class Report:
     def head(self):
         machine = self.facts["machine"]
         build = ", ".join(f"{key}={value}" for key, value in sorted(machine["build"].items()) if value)
-        return [f"{machine['version']}, {self.facts['command']}, {self.facts['started']}, "
+        lines = [f"{machine['version']}, {self.facts['command']}, {self.facts['started']}, "
                 f"{self.facts['seconds']:.0f} s",
                 f"{machine['cpus']} x {machine['cpu']}, Linux {machine['kernel']}, {build}",
                 f"load at start {machine['load']:.1f}, steal {self.facts['steal_percent']:.1f} %"]
+        if machine["load"] > machine["cpus"] / 2:
+            lines.append("The machine had other work: verdicts of this run may not repeat.")
+        return lines
 
     def table(self):
         lines, section = self.head(), None
