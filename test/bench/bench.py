@@ -300,9 +300,11 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-def measure(bench, report):
+def measure(bench, report, only):
     for phase in (bench.engine, bench.bring_up, bench.floods, bench.throughput, bench.latency,
                   bench.capacity, bench.latency_under_flood, bench.worker_cycles, bench.rules):
+        if only and phase.__name__ not in (only, "bring_up"):
+            continue
         begin = time.monotonic()
         report.begin(phase.__name__.replace("_", " "))
         try:
@@ -321,7 +323,7 @@ def run(args):
                     "quick": args.quick, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": machine()}
     try:
-        measure(bench, report)
+        measure(bench, report, args.only)
     finally:
         bench.close()
     spent = [b - a for a, b in zip(times, cpu_times())]
@@ -333,6 +335,8 @@ def run(args):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--quick", action="store_true", help="smaller sizes: about 3 minutes")
+    parser.add_argument("--only", metavar="PHASE", help="engine, floods, throughput, latency, "
+                        "capacity, worker_cycles or rules alone")
     parser.add_argument("--json", metavar="F", help="everything measured, as JSON")
     parser.add_argument("--html", metavar="F", help="one file to look at")
     args = parser.parse_args()

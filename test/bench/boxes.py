@@ -81,8 +81,13 @@ class Box(Lab):
     def iperf(self, seconds, reverse):
         """Bits per second that arrived, of one stream."""
         words = ["iperf3", "-J", "-c", SERVER[4], "-t", seconds] + (["-R"] if reverse else [])
-        text = self.output("client", *words, timeout=seconds + 60)
-        return json.loads(text)["end"]["sum_received"]["bits_per_second"]
+        for _ in range(3):
+            text = self.output("client", *words, timeout=seconds + 60)
+            # Under loss iperf3 sometimes ends without the other side's results, and says nothing.
+            received = json.loads(text)["end"].get("sum_received")
+            if received:
+                return received["bits_per_second"]
+        raise RuntimeError(f"iperf3 gave no results three times: {text[-500:]}")
 
     def flood(self, kind, seconds, rate="max"):
         return self.start_flood(kind, 4, seconds, rate)
