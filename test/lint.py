@@ -10,6 +10,7 @@ file_length      500 lines is the aim, 800 fails
 forbidden_calls  unbounded string functions, alloca
 forbidden_words  notes about work left to do, instead of the work
 test_seams       no mocks: no --wrap, no #include of a .c file under test/
+tcp_lines        every numbered line of the protocol rules (TCP.md) in scope has a test named after it
 own_header       a .c file with a header of its name includes it first, or the folder's private one
 format           clang-format agrees
 """
@@ -154,6 +155,19 @@ def test_seams():
     return problems
 
 
+def tcp_lines():
+    """The lines of two nodes (3.7, 5.4, section 7) and of reassembly come with their features."""
+    scope = {1: range(1, 13), 2: range(1, 14), 3: (1, 2, 3, 4, 5, 6, 8, 9), 4: range(0, 7),
+             5: (1, 2, 3, 5), 6: range(1, 6)}
+    named = set()
+    for path in sources("test/unit", endings=(".c",)):
+        for _, line in code_lines(path):
+            for test in re.findall(r"cmocka_unit_test\((\w+)\)", line):
+                named |= set(re.findall(r"t(\d+_\d+)(?!\d)", test))
+    return [f"test/unit:1: no test is named t{section}_{line}" for section, of in scope.items()
+            for line in of if f"{section}_{line}" not in named]
+
+
 def own_header():
     problems = []
     for path in sources("lib", "src"):
@@ -176,7 +190,7 @@ def format():
 
 
 RULES = (include_graph, lib_includes, function_length, file_length, forbidden_calls,
-         forbidden_words, test_seams, own_header, format)
+         forbidden_words, test_seams, tcp_lines, own_header, format)
 
 
 def main():

@@ -356,6 +356,33 @@ static void udp_error_passes_for_a_flow(void **state)
 	assert_true(node_end(c.node));
 }
 
+// What is dropped is dropped in silence: no ICMP of our own, whatever arrives.
+static void t5_5_no_icmp_is_generated(void **state)
+{
+	struct node *node = node_make();
+	static uint8_t data[1400];
+	struct packet packets[] = {
+		{.protocol = PROTOCOL_UDP, .payload = {data, sizeof(data)}},   // too big
+		{.protocol = PROTOCOL_UDP, .server = "203.0.113.9"},	       // denied
+		{.flags = TCP_ACK, .server = "203.0.113.9"},		       // nobody's
+		{.ttl = 1, .protocol = PROTOCOL_UDP, .server = "203.0.113.9"}, // at its last hop
+		{.protocol = PROTOCOL_UDP,
+			.fragment_offset = 8,
+			.no_upper = true,
+			.payload = {data, 16}},
+	};
+
+	(void)state;
+	node->config.ports[INSIDE].mtu = 1000;
+	node_go(node);
+	for (unsigned i = 0; i < sizeof(packets) / sizeof(packets[0]); i++) {
+		assert_int_equal(node_offer(node, OUTSIDE, &packets[i]), VERDICT_DROP);
+		assert_int_equal(node->sent_count, 0);
+	}
+	assert_int_equal(counter_get(&engine_stats(node->engine)->generated), 0);
+	assert_true(node_end(node));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -364,6 +391,7 @@ int main(void)
 		cmocka_unit_test(t5_2_bad_checksum),
 		cmocka_unit_test(t5_3_quoted_number_is_checked),
 		cmocka_unit_test(t5_3_absurd_mtu),
+		cmocka_unit_test(t5_5_no_icmp_is_generated),
 		cmocka_unit_test(t3_2_error_about_our_syn),
 		cmocka_unit_test(t3_2_error_from_the_wrong_side),
 		cmocka_unit_test(link_local_is_the_wires),

@@ -285,6 +285,23 @@ static void t1_7_replay_makes_one_server_syn(void **state)
 	end_node(node);
 }
 
+// A lost final ACK of a client whose server speaks first is lost for good: there is nothing to
+// resend a SYN/ACK from, which is the point of the cookie (TCP.md 1.9).
+static void t1_9_no_half_open_cache(void **state)
+{
+	struct node *node = new_node();
+	struct packet syn = full_syn;
+
+	(void)state;
+	node_go(node);
+	syn.flags = TCP_SYN;
+	assert_int_equal(node_offer(node, OUTSIDE, &syn), VERDICT_REPLY);
+	node_pass_ms(node, 10000);
+	assert_int_equal(node->sent_count, 0);
+	assert_int_equal(engine_flow_count(node->engine), 0);
+	end_node(node);
+}
+
 static void t3_1_retries_then_reset(void **state)
 {
 	struct node *node = new_node();
@@ -564,6 +581,7 @@ int main(void)
 		cmocka_unit_test(t1_3_data_is_the_proof),
 		cmocka_unit_test(t1_3_keep_alive_is_a_proof),
 		cmocka_unit_test(t1_7_replay_makes_one_server_syn),
+		cmocka_unit_test(t1_9_no_half_open_cache),
 		cmocka_unit_test(t3_1_retries_then_reset),
 		cmocka_unit_test(t3_2_refusal_reaches_the_client),
 		cmocka_unit_test(t3_2_old_connection_at_the_server),
