@@ -52,7 +52,8 @@ char *client_find_socket(const char *given, FILE *err)
 		path = strdup(found.gl_pathv[0]);
 	} else if (found.gl_pathc == 0) {
 		fprintf(err, "error: no running weir found: there is no %s\n", SOCKETS_PATTERN);
-		fprintf(err, "hint: name its socket with -s or WEIR_SOCKET\n");
+		fprintf(err, "hint: %sname its socket with -s or WEIR_SOCKET\n",
+			geteuid() == 0 ? "" : "only root may look there: try sudo; or ");
 	} else {
 		fprintf(err, "error: more than one weir is running; choose one with -s:\n");
 		for (size_t i = 0; i < found.gl_pathc; i++)

@@ -22,6 +22,7 @@
 static struct {
 	enum log_level level;
 	bool to_stderr;
+	bool quiet; // a console owns the terminal: only errors go there
 	bool to_syslog;
 	bool journal; // stderr is the journal: lines carry <N>
 	int file;     // -1: none
@@ -100,7 +101,8 @@ int log_open(const struct log_options *options)
 	sink.file = file;
 	sink.journal = getenv("JOURNAL_STREAM") != NULL;
 	sink.to_syslog = strcmp(options->to, "syslog") == 0;
-	sink.to_stderr = strcmp(options->to, "stderr") == 0 || (is_auto && !options->quiet);
+	sink.to_stderr = strcmp(options->to, "stderr") == 0 || is_auto;
+	sink.quiet = is_auto && options->quiet;
 	snprintf(sink.ident, sizeof(sink.ident), "%s", options->ident);
 	if (sink.to_syslog)
 		openlog(sink.ident, LOG_PID | LOG_NDELAY, LOG_DAEMON);
@@ -116,6 +118,7 @@ void log_close(void)
 	sink.file = -1;
 	sink.to_syslog = false;
 	sink.to_stderr = true;
+	sink.quiet = false;
 }
 
 // "2024-01-31T12:00:00.123Z" into out.
@@ -161,7 +164,7 @@ void log_write(enum log_level level, const char *format, ...)
 		write_line(sink.file, prefix, text);
 	if (sink.to_syslog)
 		syslog(priorities[level], "%s", text);
-	if (!sink.to_stderr)
+	if (!sink.to_stderr || (sink.quiet && level > LOG_LEVEL_ERROR))
 		return;
 	if (sink.journal)
 		snprintf(prefix, sizeof(prefix), "<%d>", priorities[level]);

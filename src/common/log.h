@@ -17,7 +17,7 @@ struct log_options {
 	const char *level;  // "error" "warning" "info" "debug"
 	const char *to;	    // "auto", "stderr", "syslog", or "file:PATH" / an absolute path
 	const char *folder; // with "auto": FOLDER/log is written too (NULL: no)
-	bool quiet;	    // with "auto": keep stderr clean (a console owns the terminal)
+	bool quiet;	    // with "auto": only errors on stderr (a console owns the terminal)
 };
 
 // Opens the log, replacing what was open. 0, or -ERR_MISSING where the file cannot be opened (the

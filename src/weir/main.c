@@ -40,6 +40,13 @@ static void print_usage(FILE *out)
 	fprintf(out, "  weir --version\n");
 }
 
+// --help asked for it: the usage is what was wanted, and nothing is run.
+static int print_help(void)
+{
+	print_usage(stdout);
+	exit(EXIT_SUCCESS);
+}
+
 static int usage_error(const char *why, const char *what)
 {
 	fprintf(stderr, "weir: %s%s%s\n", why, what ? ": " : "", what ? what : "");
@@ -61,6 +68,7 @@ static int parse_options(int argc, char **argv, const char *letters, struct comm
 	static const struct option names[] = {
 		{"set", required_argument, NULL, 's'},
 		{"reference", no_argument, NULL, 'r'},
+		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
 	};
 	int letter;
@@ -78,9 +86,12 @@ static int parse_options(int argc, char **argv, const char *letters, struct comm
 			options->interactive = true;
 		else if (letter == 'r')
 			options->reference = true;
+		else if (letter == 'h')
+			return print_help();
+		else if (letter == ':')
+			return usage_error("a value is missing behind", argv[optind - 1]);
 		else
-			return usage_error(
-				"unknown option, or its value is missing", argv[optind - 1]);
+			return usage_error("unknown option", argv[optind - 1]);
 	}
 	if (optind < argc)
 		return usage_error("unexpected argument", argv[optind]);
@@ -105,7 +116,7 @@ static struct node *make_node(const struct command_line *options)
 static int run_run(int argc, char **argv)
 {
 	struct command_line options;
-	int status = parse_options(argc, argv, "c:i", &options);
+	int status = parse_options(argc, argv, ":c:ih", &options);
 
 	if (status == 0 && !options.file)
 		status = usage_error("-c FILE is missing", NULL);
@@ -129,7 +140,7 @@ static int print_reference(void)
 static int run_check(int argc, char **argv)
 {
 	struct command_line options;
-	int status = parse_options(argc, argv, "c:", &options);
+	int status = parse_options(argc, argv, ":c:h", &options);
 
 	if (status == 0 && options.reference)
 		status = print_reference();

@@ -4,6 +4,7 @@
 # what the box says it sent.
 # Proves: P1; attacks 1 and 2 of the reliability page.
 # limit: quick 60 full 900
+import math
 import os
 import sys
 
@@ -21,10 +22,23 @@ def prepare(lab):
         lab.expect_downloads(family, 50)
 
 
+def guesses_expected(tried):
+    """The most flows that guessed ACKs may make: two tries each at 24 bits (TCP.md 1.6), exceeded
+    once in 10,000 runs. Floods without ACKs have no guesses and may make none."""
+    mean = 2 * tried / 2 ** 24
+    most, chance, term = 0, math.exp(-mean), math.exp(-mean)
+    while 1 - chance > 1e-4:
+        most += 1
+        term *= mean / most
+        chance += term
+    return most
+
+
 def flood(lab, kind, family):
     count, seconds = size(100, 1000), size(1, 12)
     created, resident = lab.flows_created(), lab.resident_kib()
     received = lab.show("drop")["received"]
+    bad = lab.service()["cookie_bad"]
     generator = lab.start_flood(kind, family, seconds)
     lab.expect_downloads(family, count, parallel=10, rate=int(count / seconds * 1.2))
     generator.wait(seconds + 20)
@@ -33,7 +47,10 @@ def flood(lab, kind, family):
     until(lambda: lab.show("drop")["received"] - received > report["sent"] / 10, 2,
           "the flood did not arrive: the test tested nothing")
     until(lambda: lab.flows_created() - created >= count, 2, "every download has had its flow")
-    expect_equal(lab.flows_created() - created, count, "flows created (all legitimate)")
+    guessed = lab.flows_created() - created - count
+    tried = lab.service()["cookie_bad"] - bad
+    print(f"# {kind} v{family}: {tried} guesses were looked at, {guessed} made a flow")
+    expect(0 <= guessed <= guesses_expected(tried), f"{guessed} flows are not legitimate")
     growth = lab.resident_kib() - resident
     expect(growth <= RESIDENT_GROWTH_KIB_MAX, f"resident memory grew by {growth} KiB")
     print(f"# {kind} v{family}: {report['rate']:.0f} frames/s beside {count} downloads")

@@ -16,11 +16,11 @@ void command_show_status(struct session *session)
 	struct status_stats s;
 
 	stats_status(session->node, &s);
-	session_answer(
-		session, json_pack("{s:s,s:I,s:s,s:I,s:s,s:b}", "state", s.state, "uptime_s",
-				 (json_int_t)s.uptime_s, "version", s.version, "config_generation",
-				 (json_int_t)s.config_generation, "config_sha256", s.config_sha256,
-				 "huge_pages", s.huge_pages));
+	session_answer(session,
+		json_pack("{s:s,s:I,s:s,s:s,s:I,s:s,s:b}", "state", s.state, "uptime_s",
+			(json_int_t)s.uptime_s, "version", s.version, "config_file",
+			session->node->file, "config_generation", (json_int_t)s.config_generation,
+			"config_sha256", s.config_sha256, "huge_pages", s.huge_pages));
 }
 
 // Answers with one row of `list` for each port the command names.

@@ -33,7 +33,8 @@
 		"show flow stats")                                                                 \
 	X(show_flow, "show flow [MATCH] [limit NUMBER]",                                           \
 		"Flows, with client as the source of MATCH and server as the destination; 1000 "   \
-		"unless a limit is given, 0 for all.",                                             \
+		"unless a limit is given, 0 for all. MATCH is PROTOCOL SOURCE SPORT DESTINATION "  \
+		"DPORT, each of which may be `any`.",                                              \
 		"show flow tcp 192.0.2.0/24 any 198.51.100.10 80 limit 20")                        \
 	X(clear_flow, "clear flow all", "Removes every flow of this node.", "clear flow all")      \
 	X(show_service, "show service [SERVICE]",                                                  \
@@ -46,12 +47,15 @@
 	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
 		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
-		"What would happen to a packet now: verdict, reason, rule, service, mode, flow.",  \
+		"What would happen to a packet now: verdict, reason, rule, service, mode, flow. "  \
+		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
+		"would arrive (outside unless said); of ICMP, DPORT is the type and SPORT 0.",     \
 		"show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside")                       \
 	X(show_capture, "show capture", "The running or last capture.", "show capture")            \
 	X(capture_start, "capture start PORT|drop [MATCH] file FILE [count NUMBER]",               \
 		"Copies the packets of a port (both directions), or all dropped ones with their "  \
-		"reason and rule, into a pcapng file; a relative name is in the runtime folder.",  \
+		"reason and rule, into a pcapng file; a relative name is in the runtime folder, "  \
+		"an existing file is replaced. Segments dropped from a queue are counted only.",   \
 		"capture start drop tcp any any any 80 file /tmp/drop.pcapng count 1000")          \
 	X(capture_stop, "capture stop", "Ends the capture and closes its file.", "capture stop")   \
 	X(start, "start", "Starts forwarding.", "start")                                           \

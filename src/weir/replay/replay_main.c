@@ -26,6 +26,7 @@ enum option_letter {
 	OPTION_JSON,
 	OPTION_HTML,
 	OPTION_SET,
+	OPTION_HELP,
 };
 
 static const struct option names[] = {
@@ -42,19 +43,36 @@ static const struct option names[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"html", required_argument, NULL, OPTION_HTML},
 	{"set", required_argument, NULL, OPTION_SET},
+	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
 };
+
+static void print_usage(FILE *out)
+{
+	fprintf(out,
+		"usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
+		"  --in X           a capture; the side of a packet is found by its source\n"
+		"  --inside PREFIX  sources on the inside (repeatable); else what services "
+		"protect\n"
+		"  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
+		"  --loop N         plays it N times; --fresh forgets all flows in between\n"
+		"  --pace max|wire|xK  as fast as it goes (default), as captured, or K times that\n"
+		"  --seed S         nothing is random: the same input gives the same output\n"
+		"  --raw            packets as they are (this version always does)\n"
+		"  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
+		"  --json F         the report there instead of on standard output\n"
+		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
+		"A recorded ACK cannot hold a cookie of this run: for captures of whole "
+		"connections\n"
+		"use --set services.NAME.mode=track.\n");
+}
 
 static int usage(const char *why, const char *what)
 {
 	fprintf(stderr, "weir: replay: %s%s%s\n", why, what ? ": " : "", what ? what : "");
-	fprintf(stderr, "usage: weir replay -c FILE (--in X.pcap [--inside PREFIX]... |"
-			" --in-outside X.pcap --in-inside Y.pcap)\n"
-			"       [--loop N] [--pace max|wire|xK] [--fresh] [--seed S] [--raw]"
-			" [--write OUT.pcapng] [--json OUT.json] [--set PATH=VALUE]...\n");
+	print_usage(stderr);
 	return EXIT_USAGE;
 }
-
 static bool parse_number(const char *text, uint64_t most, uint64_t *out)
 {
 	char *end;
@@ -147,6 +165,10 @@ static const char *take(struct replay_options *options, int letter)
 	case OPTION_SET:
 		options->sets[options->set_count++] = optarg;
 		return NULL;
+	case OPTION_HELP:
+	case 'h':
+		print_usage(stdout);
+		exit(EXIT_SUCCESS);
 	default:
 		return "unknown option, or its value is missing";
 	}
@@ -176,14 +198,14 @@ int replay_main(int argc, char **argv)
 	static char command[COMMAND_BYTES];
 	struct replay_options options = {.loops = 1, .command = command};
 	const char *wrong = NULL;
-	int letter, status;
+	int letter = -1, status;
 
 	join(command, argc, argv);
 	options.sets = calloc((size_t)argc, sizeof(char *));
 	if (options.sets == NULL)
 		return usage("not enough memory", NULL);
 	opterr = 0;
-	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:", names, NULL)) != -1)
+	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
 		wrong = take(&options, letter);
 	if (wrong == NULL && optind < argc)
 		wrong = "unexpected argument";
