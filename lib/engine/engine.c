@@ -18,7 +18,7 @@
 #include <string.h>
 
 struct layout {
-	size_t table, pool, prefixes, bad_acks, openings, total;
+	size_t table, pool, prefixes, claimed, bad_acks, openings, total;
 };
 
 static size_t line_up(size_t bytes)
@@ -33,7 +33,8 @@ static struct layout engine_layout(const struct engine_config *config)
 	at.table = line_up(sizeof(struct engine));
 	at.pool = at.table + line_up(flow_table_bytes(config->capacity));
 	at.prefixes = at.pool + line_up(hold_pool_bytes(config->queue_total_bytes));
-	at.bad_acks = at.prefixes + line_up(prefix_limit_bytes(config->capacity));
+	at.claimed = at.prefixes + line_up(prefix_limit_bytes(config->capacity));
+	at.bad_acks = at.claimed + line_up(prefix_limit_bytes(config->capacity));
 	at.openings = at.bad_acks + line_up(rate_limit_bytes());
 	at.total = at.openings + line_up(config->openings * sizeof(struct opening));
 	return at;
@@ -57,6 +58,7 @@ struct engine *engine_init(void *memory, const struct engine_config *config)
 	engine->pool = hold_pool_init(base + at.pool, config->queue_total_bytes);
 	engine->prefixes =
 		prefix_limit_init(base + at.prefixes, config->capacity, engine->table_key);
+	engine->claimed = prefix_limit_init(base + at.claimed, config->capacity, engine->table_key);
 	engine->bad_acks = rate_limit_init(base + at.bad_acks, engine->table_key);
 	engine->openings = (struct opening *)(void *)(base + at.openings);
 	engine->opening_free = FLOW_NONE;

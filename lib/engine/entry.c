@@ -39,15 +39,23 @@ static const struct addr *client_addr(const struct flow_key *key, enum side clie
 	return client == SIDE_OUTSIDE ? &key->outer : &key->inner;
 }
 
+// Flows whose client proved its address are counted apart: others are counted under an address
+// anybody can write into a packet, and must not use up what belongs to its owner.
+static struct prefix_limit *prefixes_of(struct engine *engine, bool proven)
+{
+	return proven ? engine->prefixes : engine->claimed;
+}
+
 static enum reason take_limits(struct engine *engine, const struct flow_key *key, enum side client,
 	const struct service *service)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
+	bool proven = service != NULL && service->mode == MODE_PROXY;
 
 	if (!service_has_room(engine, service))
 		return REASON_flow_limit;
-	if (!prefix_limit_take(engine->prefixes, client_addr(key, client), limits->prefix4,
-		    limits->prefix6, limits->per_prefix_flows))
+	if (!prefix_limit_take(prefixes_of(engine, proven), client_addr(key, client),
+		    limits->prefix4, limits->prefix6, limits->per_prefix_flows))
 		return REASON_prefix_limit;
 	return REASON_NONE;
 }
@@ -56,6 +64,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	enum side client, const struct service *service, enum reason *reason)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
+	bool proven = service != NULL && service->mode == MODE_PROXY;
 	struct flow *flow;
 
 	*reason = take_limits(engine, key, client, service);
@@ -65,8 +74,8 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	}
 	flow = insert_or_evict(engine, key, hash);
 	if (flow == NULL) {
-		prefix_limit_give(engine->prefixes, client_addr(key, client), limits->prefix4,
-			limits->prefix6);
+		prefix_limit_give(prefixes_of(engine, proven), client_addr(key, client),
+			limits->prefix4, limits->prefix6);
 		counter_add(&engine->stats.flows_refused, 1);
 		*reason = REASON_table_full;
 		return NULL;
@@ -74,7 +83,8 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	flow->last_ms = engine->now_ms;
 	flow->opening = FLOW_NONE;
 	flow->helper = FLOW_NONE;
-	flow->bits = (uint8_t)(FLOW_COUNTED | (client == SIDE_INSIDE ? FLOW_CLIENT_INSIDE : 0));
+	flow->bits = (uint8_t)(FLOW_COUNTED | (proven ? FLOW_PROVEN : 0) |
+			       (client == SIDE_INSIDE ? FLOW_CLIENT_INSIDE : 0));
 	flow->owner = engine->policy->node_id;
 	flow->service = service != NULL ? service->id : SERVICE_NONE;
 	flow->prefix4 = limits->prefix4;
@@ -90,8 +100,8 @@ static void give_prefix(struct engine *engine, struct flow *flow)
 {
 	if (!(flow->bits & FLOW_COUNTED))
 		return;
-	prefix_limit_give(engine->prefixes, client_addr(&flow->key, flow_client_side(flow)),
-		flow->prefix4, flow->prefix6);
+	prefix_limit_give(prefixes_of(engine, (flow->bits & FLOW_PROVEN) != 0),
+		client_addr(&flow->key, flow_client_side(flow)), flow->prefix4, flow->prefix6);
 	flow->bits &= (uint8_t)~FLOW_COUNTED;
 }
 
@@ -140,14 +150,14 @@ bool entry_reuse(struct engine *engine, struct flow *flow)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
 
-	if (entry_has_ended(flow)) {
+	if (entry_has_ended(flow) && !(flow->bits & FLOW_COUNTED)) {
 		if (!prefix_limit_take(engine->prefixes,
 			    client_addr(&flow->key, flow_client_side(flow)), limits->prefix4,
 			    limits->prefix6, limits->per_prefix_flows)) {
 			counter_add(&engine->stats.flows_refused, 1);
 			return false;
 		}
-		flow->bits |= FLOW_COUNTED;
+		flow->bits |= FLOW_COUNTED | FLOW_PROVEN;
 		flow->prefix4 = limits->prefix4;
 		flow->prefix6 = limits->prefix6;
 	}

@@ -68,10 +68,11 @@ static struct profile shown(
 {
 	struct profile now = {.known = PROFILE_MSS, .mss = options->mss};
 
-	if (options->mss == 0)
-		now.mss = 536; // RFC 9293 MUST-15
-	else if (synack->bits & VIEW_IP6)
+	if (synack->bits & VIEW_IP6)
 		now.mss = (uint16_t)(options->mss + 20);
+	// Absent means 536 (RFC 9293 MUST-15), and no server makes every client send crumbs.
+	if (now.mss < 536)
+		now.mss = 536;
 	now.wscale = options->bits & OPTION_WSCALE ? options->wscale : OPTIONS_WSCALE_NONE;
 	now.sack = (options->bits & OPTION_SACK_OK) != 0;
 	now.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0;

@@ -24,6 +24,7 @@
 #define EVICTION_SCAN	     64	 // entries looked at for one eviction
 #define TOUCH_MS	     64	 // a flow's last use is noted at least this often
 #define POLICIES_RETIRED_MAX 16
+#define PROBE_EPOCHS	     16 // between probes of a service whose profile lacks something
 #define CHALLENGES_PER_S     10 // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
@@ -73,6 +74,7 @@ struct opening {
 	uint32_t syn_seq;	// ISN of the server SYN: isn_client, or the m.SYN cookie
 	uint32_t tsval;		// of the segment that proved the cookie
 	uint32_t tsecr;		// the TSval of our SYN/ACK, echoed
+	uint32_t client_end;	// behind the last number queued
 	uint32_t client_ack;	// as the last queued segment acknowledged
 	uint16_t client_window; // window of the proving segment as on the wire
 	uint16_t server_window; // window of the server's SYN/ACK: what may be sent (TCP.md 3.8)
@@ -93,7 +95,8 @@ struct engine {
 	const struct policy *policy;
 	struct flow_table *table;
 	struct hold_pool *pool;
-	struct prefix_limit *prefixes;
+	struct prefix_limit *prefixes; // of flows whose client proved its address
+	struct prefix_limit *claimed;  // of the others
 	struct rate_limit *bad_acks;
 	struct opening *openings;
 	uint32_t opening_free; // head of the free list, FLOW_NONE
@@ -234,6 +237,8 @@ void opening_close(struct engine *engine, struct flow *flow, enum reason reason)
 void opening_set_wait(struct engine *engine, struct opening *opening, enum opening_wait wait);
 // Serves the opening in this very call.
 void opening_make_ready(struct engine *engine, struct opening *opening);
+// The last eighth of the pool is for proofs: what follows them must not keep others out.
+bool opening_pool_is_low(const struct engine *engine);
 bool opening_queue(struct engine *engine, struct opening *opening, struct arrival *arrival);
 void opening_make_syn(
 	struct engine *engine, struct opening *opening, const struct view *model, bool everything);

@@ -88,12 +88,24 @@ void opening_close(struct engine *engine, struct flow *flow, enum reason reason)
 	counter_add(&engine->stats.flows_closed, 1);
 }
 
+bool opening_pool_is_low(const struct engine *engine)
+{
+	uint64_t limit = hold_pool_limit_bytes(engine->pool);
+
+	return hold_pool_used_bytes(engine->pool) > limit - limit / 8;
+}
+
 bool opening_queue(struct engine *engine, struct opening *opening, struct arrival *arrival)
 {
+	uint32_t end;
+
 	if (hold_push(engine->pool, &opening->hold, arrival->frame, arrival->view.seq) != 0)
 		return false;
 	counter_add(&engine->stats.queued, 1);
 	opening->client_ack = arrival->view.ack;
+	end = arrival->view.seq + view_seg_len(&arrival->view);
+	if (opening->hold.frames == 1 || serial_after(end, opening->client_end))
+		opening->client_end = end;
 	arrival->verdict->kind = VERDICT_CONSUME;
 	arrival->verdict->reason = REASON_NONE;
 	return true;
@@ -169,13 +181,25 @@ static uint32_t server_isn(struct engine *engine, const struct flow *flow, uint3
 			    : msyn_make(keys, &tuple, isn_client, engine->tick, policy->node_id);
 }
 
-// True once per service and epoch, while the service's profile is still a guess.
+// True where something may have to be learnt: while the profile is a guess, and now and then where
+// it lacks something, for what is not announced is never offered, and so never seen again.
+static bool may_learn(const struct profile *profile, uint32_t epoch, uint16_t id)
+{
+	bool rich = profile->wscale != OPTIONS_WSCALE_NONE && profile->sack &&
+		    profile->timestamps && profile->ecn;
+
+	if (profile->known != PROFILE_ALL)
+		return true;
+	return !rich && epoch % PROBE_EPOCHS == id % PROBE_EPOCHS;
+}
+
+// Once per service and epoch.
 static bool should_probe(struct engine *engine, const struct service *service)
 {
 	uint32_t epoch = keyring_epoch(engine->tick);
 
 	if (service == NULL || !service->learn ||
-		syn_profile(engine, epoch, service)->known == PROFILE_ALL)
+		!may_learn(syn_profile(engine, epoch, service), epoch, service->id))
 		return false;
 	if (engine->probe_epoch[service->id] == epoch + 1)
 		return false;

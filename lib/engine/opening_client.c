@@ -6,10 +6,16 @@
 
 #define QUEUE_FRAMES_MIN 16 // segments queued per opening however small its room
 
+// A reset may come before or behind what is queued: the client has sent that already.
+static bool is_exact_reset(const struct opening *opening, const struct view *view)
+{
+	return view->seq == opening->isn_client + 1 || view->seq == opening->client_end;
+}
+
 bool opening_claims(const struct opening *opening, const struct view *view)
 {
 	if (view->tcp_flags & TCP_RST)
-		return view->seq == opening->isn_client + 1;
+		return is_exact_reset(opening, view);
 	return view->ack == opening->cookie + 1;
 }
 
@@ -101,7 +107,8 @@ static void queue_more(
 		verdict_drop(arrival, REASON_queue_replaced);
 		return;
 	}
-	if (last > room || !hold_has_room(&opening->hold, arrival->frame, room) ||
+	if (last > room || opening_pool_is_low(engine) ||
+		!hold_has_room(&opening->hold, arrival->frame, room) ||
 		!opening_queue(engine, opening, arrival))
 		verdict_drop(arrival, REASON_queue_full);
 }
@@ -113,7 +120,7 @@ static void client_reset(
 	struct craft craft = {.tcp_flags = TCP_RST, .seq = opening->syn_seq + 1};
 	struct view model;
 
-	if (arrival->view.seq != opening->isn_client + 1) {
+	if (!is_exact_reset(opening, &arrival->view)) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
 	}

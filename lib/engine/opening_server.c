@@ -29,7 +29,7 @@ static void count_refused(struct engine *engine, const struct flow *flow)
 
 // <SEQ=SEG.ACK><RST>, as the client itself would answer what it never asked for (9293 3.5.2).
 // A segment that came by a peer arrived elsewhere: its answer leaves through our own port.
-static void reset_server(struct engine *engine, struct arrival *arrival, struct opening *opening)
+static bool reset_server(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
 	struct craft craft;
 
@@ -39,16 +39,18 @@ static void reset_server(struct engine *engine, struct arrival *arrival, struct 
 
 		craft.reply = false;
 		opening_model(opening, &model);
-		if (engine_may_reset(engine))
-			opening_craft(engine, &model, &craft, opening->out_port);
+		bool sent = engine_may_reset(engine) &&
+			    opening_craft(engine, &model, &craft, opening->out_port);
+
 		verdict_consume(engine, arrival);
-		return;
+		return sent;
 	}
 	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
 		verdict_drop(arrival, REASON_rate_limited);
-		return;
+		return false;
 	}
 	verdict_reply(engine, arrival);
+	return true;
 }
 
 // A segment of an older connection: the server still holds it (TCP.md 3.2, 3.3). It is reset and
@@ -59,8 +61,9 @@ static void server_old(struct engine *engine, struct arrival *arrival, struct op
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
 	}
+	if (!reset_server(engine, arrival, opening))
+		return;
 	opening->resets++;
-	reset_server(engine, arrival, opening);
 	opening_make_ready(engine, opening);
 }
 
@@ -94,7 +97,9 @@ static void ask_again(struct engine *engine, struct arrival *arrival, struct ope
 {
 	struct view model;
 
-	reset_server(engine, arrival, opening);
+	// Without the reset the server would keep what it was offered: its repetition comes.
+	if (!reset_server(engine, arrival, opening))
+		return;
 	opening_model(opening, &model);
 	opening_make_syn(engine, opening, &model, false);
 	opening->tries = 0;

@@ -7,13 +7,23 @@ static const struct addr *client_of(const struct arrival *arrival)
 	return &arrival->view.src;
 }
 
-static bool may_try(struct engine *engine, const struct arrival *arrival)
+// With timestamps the MAC has four bits more, so a guess is worth a sixteenth and as many more may
+// be tried: a flood of plain ACKs then does not use up the tries of clients that have them.
+static bool may_try(struct engine *engine, const struct arrival *arrival, bool timestamps)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
+	uint32_t worth = timestamps ? 16 : 1;
 
 	return rate_limit_allows(engine->bad_acks, engine->now_ns, client_of(arrival),
-		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s,
-		limits->bad_ack_per_s);
+		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s * worth,
+		limits->bad_ack_per_s * worth);
+}
+
+static bool has_timestamps(const struct arrival *arrival)
+{
+	struct options options;
+
+	return options_parse(&options, &arrival->view) == 0 && (options.bits & OPTION_TIMESTAMPS);
 }
 
 static void count_bad(struct engine *engine, const struct arrival *arrival)
@@ -27,7 +37,7 @@ static void count_bad(struct engine *engine, const struct arrival *arrival)
 void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service)
 {
 	arrival->path = PATH_ACK_BAD;
-	if (!may_try(engine, arrival)) {
+	if (!may_try(engine, arrival, has_timestamps(arrival))) {
 		verdict_drop(arrival, REASON_rate_limited);
 		return;
 	}
@@ -105,10 +115,13 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 		return;
 	}
 	// An entry that stood for nothing but this opening, or one that it replaced, goes with it.
-	if (!opening_start(engine, arrival, flow, proof) && flow->track.state == TCP_SYN_SENT) {
+	if (opening_start(engine, arrival, flow, proof))
+		return;
+	counter_add(&engine->stats.flows_refused, 1);
+	if (flow->track.state == TCP_SYN_SENT)
 		entry_remove(engine, flow);
-		counter_add(&engine->stats.flows_refused, 1);
-	}
+	else
+		entry_set_state(engine, flow, flow->track.state); // ended: leaves its prefix again
 }
 
 // A guess at a connection that is open or about to be counts as a bad ACK, so that its tuple is no
@@ -130,7 +143,8 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 		return false;
 	if (flow != NULL && view->ack - 1 == flow->cookie)
 		return false; // its own cookie, or a replay of it: never a second time (1.7)
-	if (options_parse(&options, view) != 0 || !may_try(engine, arrival))
+	if (options_parse(&options, view) != 0 ||
+		!may_try(engine, arrival, (options.bits & OPTION_TIMESTAMPS) != 0))
 		return false;
 	if (!proves(engine, arrival, &options, &proof)) {
 		if (flow != NULL && is_open(flow))

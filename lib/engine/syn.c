@@ -15,11 +15,8 @@ const struct profile *syn_profile(
 
 uint16_t syn_queue_window(struct engine *engine, const struct service *service)
 {
-	uint64_t used = hold_pool_used_bytes(engine->pool);
-	uint64_t limit = hold_pool_limit_bytes(engine->pool);
-
 	// The window is a promise of queue room: none is made when the pool runs low (TCP.md 3.4).
-	if (used > limit - limit / 8) {
+	if (opening_pool_is_low(engine)) {
 		engine->pool_low_ns = engine->now_ns;
 		return 0;
 	}

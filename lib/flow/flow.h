@@ -34,6 +34,7 @@ enum flow_bit {
 	FLOW_HALF = 1 << 3,	     // one direction is seen elsewhere (TCP.md 4.0)
 	FLOW_COUNTED = 1 << 4,	     // counted in its source prefix's limit
 	FLOW_RESYN = 1 << 5,	     // `track`: a SYN was challenged; `cookie` acknowledges it
+	FLOW_PROVEN = 1 << 6,	     // counted among those whose client proved its address
 };
 
 struct flow {

@@ -51,11 +51,14 @@ static void announce(struct node *node)
 {
 	struct control *control = node->control;
 
-	if (control->announced || !install_done(node))
+	if (!install_done(node))
 		return;
-	control->announced = true;
+	// Also after a `start` that came while a reload was on its way.
 	if (node_get_state(node) == NODE_STARTING)
 		node_set_state(node, NODE_FORWARDING);
+	if (control->announced)
+		return;
+	control->announced = true;
 	log_info("forwarding workers=%u ports=%u capacity=%u huge_pages=%s", node->worker_count,
 		node->port_count, node->config->flow_capacity, node->huge_pages ? "yes" : "no");
 }

@@ -136,8 +136,13 @@ void keys_remap(struct node *node, const struct policy *old)
 		if (was && same_profile(service, was))
 			continue;
 		keys->seen[service->id].known = 0;
-		for (unsigned e = 0; e < CONTROL_EPOCHS; e++)
-			keys->epochs[e].profiles[service->id] = service->profile;
+		// What was announced already stays true for the handshakes under way (TCP.md 2.13).
+		for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
+			struct epoch_post *post = &keys->epochs[e];
+
+			if (!was || (int32_t)(post->epoch - epoch_now(node)) > 0)
+				post->profiles[service->id] = service->profile;
+		}
 	}
 	for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
 		if (keys->epochs[e].valid)

@@ -35,6 +35,9 @@ static bool ask_link(const struct node *node, const struct port *port)
 	struct rte_eth_link link = {0};
 	struct ifreq request;
 
+	// An interface of that name which was made anew is not the one our sockets are bound to.
+	if (interface && (int)if_nametoindex(interface) != port->ifindex)
+		return false;
 	if (interface)
 		return ask_flags(node, interface, &request) == 0 &&
 		       (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
@@ -94,6 +97,12 @@ void links_refresh(struct node *node)
 
 		if (link != port->link)
 			log_info("port %s link=%s", port->config->name, link ? "up" : "down");
+		if (link != port->link && port_interface(port) &&
+			(int)if_nametoindex(port_interface(port)) != port->ifindex)
+			log_error("port %s: interface %s is gone or was made anew: restart weir "
+				  "once it is "
+				  "there",
+				port->config->name, port_interface(port));
 		port->link = link;
 		if (link)
 			port->link_grace_ns = 0;

@@ -183,8 +183,9 @@ static void install_next(struct node *node, struct config *next)
 	ports_adopt(node);
 	if (log_level_parse(next->log_level, &level) == 0)
 		log_set_level(level);
-	post_policy(node);
+	// Profiles first: a new service's first SYN must find its own.
 	keys_remap(node, old->policy);
+	post_policy(node);
 }
 
 int control_reload(struct node *node, bool check_only, struct config_errors *errors)

@@ -178,12 +178,15 @@ static uint64_t nap_length_ns(const struct worker *worker)
 	return wanted < engine_ns ? wanted : engine_ns;
 }
 
-static void nap(struct worker *worker)
+static void nap(struct worker *worker, bool inward)
 {
 	uint64_t length = nap_length_ns(worker);
 	struct timespec timeout = {.tv_nsec = (long)length};
 
-	if (length && ppoll(worker->waits, worker->wait_count, &timeout, NULL) > 0) {
+	// While nothing is taken from devices their sockets would end every nap at once.
+	unsigned count = inward ? worker->wait_count : 1;
+
+	if (length && ppoll(worker->waits, count, &timeout, NULL) > 0) {
 		if (worker->waits[0].revents)
 			bell_clear(&worker->bell);
 		clear_errors(worker);
@@ -204,11 +207,13 @@ static int worker_main(void *argument)
 	// Acquire pairs with the release in workers_join.
 	while (!atomic_load_explicit(&worker->stop, memory_order_acquire)) {
 		// Without a policy packets would only be dropped: they wait in their devices.
-		if (turn(worker, node_get_state(worker->node) != NODE_STARTING)) {
+		bool inward = node_get_state(worker->node) != NODE_STARTING;
+
+		if (turn(worker, inward)) {
 			empty = 0;
 			worker->busy_ns = worker->now_ns;
 		} else if (worker->naps && ++empty > SPIN_TURNS) {
-			nap(worker);
+			nap(worker, inward);
 		} else {
 			rte_pause();
 		}

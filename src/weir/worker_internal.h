@@ -35,7 +35,8 @@ struct worker {
 	uint64_t busy_ns;     // now_ns of the last turn that did something
 	uint64_t tick_end_ns; // when `tick` is over
 	uint32_t tick;
-	unsigned first_port; // asked first in the next turn
+	unsigned first_port;   // asked first in the next turn
+	unsigned first_worker; // whose handed frames are taken first in the next turn
 	uint64_t path_seen[PATH_COUNT];
 	struct frame frames[ENGINE_BATCH_MAX];
 	struct rte_mbuf *arrived[ENGINE_BATCH_MAX]; // behind `frames`

@@ -78,14 +78,19 @@ static unsigned take_handed(struct worker *worker, unsigned count)
 {
 	struct rte_mbuf *burst[PORT_BURST];
 
-	for (unsigned from = 0; from < worker->node->worker_count; from++) {
-		if (from == worker->index || count + PORT_BURST > ENGINE_BATCH_MAX)
+	unsigned workers = worker->node->worker_count;
+
+	// Another one first each turn, and room is left for a burst of the worker's own ports.
+	for (unsigned i = 0; i < workers; i++) {
+		unsigned from = (worker->first_worker + i) % workers;
+
+		if (from == worker->index || count + 2 * PORT_BURST > ENGINE_BATCH_MAX)
 			continue;
 		unsigned got = rte_ring_sc_dequeue_burst(
 			worker->handed[from], (void **)burst, PORT_BURST, NULL);
 		counter_add(&worker->counters.handed_in, got);
-		for (unsigned i = 0; i < got; i++)
-			count = add_frame(worker, count, burst[i]);
+		for (unsigned j = 0; j < got; j++)
+			count = add_frame(worker, count, burst[j]);
 	}
 	return count;
 }
@@ -131,6 +136,8 @@ unsigned worker_take(struct worker *worker, bool inward)
 {
 	unsigned ports = worker->node->port_count;
 	unsigned count = take_handed(worker, 0);
+
+	worker->first_worker = (worker->first_worker + 1) % worker->node->worker_count;
 
 	for (unsigned i = 0; inward && i < ports; i++)
 		count = take_port(worker, count, (worker->first_port + i) % ports);

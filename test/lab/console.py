@@ -180,6 +180,31 @@ def console_batch(lab):
     expect("busy_ratio" not in result.stdout, "it went on after the error")
 
 
+def tell(lab, *commands):
+    """Sends commands to the console in one write and leaves without listening."""
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(f"{lab.runtime}/console.sock")
+        client.sendall(b"".join(json.dumps({"command": one}).encode() + b"\n" for one in commands))
+
+
+@check(families=False)
+def console_rude_clients(lab):
+    """They must not use up the places of those who listen."""
+    for _ in range(100):
+        try:
+            tell(lab, "show drop", "show flow limit 0")
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # told that there are too many at the moment
+    until(lambda: lab.run("pop-a", f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock", "show",
+                          "status").returncode == 0, 5, "the console answers")
+
+
+@check(families=False)
+def console_start_during_reload(lab):
+    tell(lab, "reload", "start")
+    until(lambda: lab.show("status")["state"] == "forwarding", 5, "it forwards after the reload")
+
+
 @check(families=False)
 def console_terminal(lab):
     """TAB completes, the answer comes, quit leaves with status 0."""

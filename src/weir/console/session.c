@@ -297,7 +297,9 @@ static void on_event(struct bufferevent *buffer, short what, void *argument)
 {
 	struct session *session = argument;
 
-	if (what & BEV_EVENT_EOF) {
+	// A client that only stopped sending still gets its answers; one that is gone does not, and
+	// libevent may tell both at once.
+	if ((what & BEV_EVENT_EOF) && !(what & (BEV_EVENT_ERROR | BEV_EVENT_TIMEOUT))) {
 		session->closing = true;
 		bufferevent_disable(buffer, EV_READ);
 		take_requests(session);

@@ -99,6 +99,83 @@ static void reuse_counts_as_closed_and_created(void **state)
 	assert_true(node_end(node));
 }
 
+// What a spoofed source opens is not counted against those who proved that it is theirs.
+static void claimed_addresses_do_not_count_against_proven(void **state)
+{
+	struct node *node = node_make();
+	struct handshake handshake;
+	struct packet syn = {.seq = ISN_C, .window = 60000};
+	struct packet udp = {.protocol = PROTOCOL_UDP, .payload = BYTES("spoofed")};
+
+	(void)state;
+	node->policy.limits.per_prefix_flows = 4;
+	node->rows[0].protocol = RULE_ANY;
+	node_go(node);
+	for (uint16_t port = 1; port <= 4; port++) {
+		udp.client_port = port;
+		assert_int_equal(node_offer(node, OUTSIDE, &udp), VERDICT_FORWARD);
+	}
+	udp.client_port = 5;
+	assert_int_equal(node_offer(node, OUTSIDE, &udp), VERDICT_DROP);
+	assert_int_equal(node->verdict.reason, REASON_prefix_limit);
+	handshake_open(node, &handshake, &syn);
+	assert_int_equal(node->verdict.kind, VERDICT_CONSUME);
+	assert_true(node_end(node));
+}
+
+// A proof that finds no context leaves an ended entry as it was, counted nowhere.
+static void failed_reuse_gives_back(void **state)
+{
+	struct node *node = node_make();
+	struct handshake handshake, other;
+	struct packet syn = {.seq = ISN_C, .window = 60000};
+
+	(void)state;
+	node->policy.limits.per_prefix_flows = 2;
+	node->config.openings = 1;
+	node_go(node);
+	open_proxied(node, &handshake, &syn);
+	close_proxied(node, &handshake);
+	syn.client_port = 40001; // takes the only context
+	handshake_open(node, &other, &syn);
+	syn.client_port = 0;
+	for (uint32_t i = 1; i <= 5; i++) {
+		syn.seq = ISN_C + i * 100000;
+		handshake_open(node, &handshake, &syn);
+		assert_int_equal(node->verdict.kind, VERDICT_DROP);
+		assert_int_equal(node->verdict.reason, REASON_queue_full);
+	}
+	assert_true(node_end(node));
+}
+
+// One client's segments may fill the queue's pool but for its last eighth: proofs always find room.
+static void the_last_of_the_pool_is_for_proofs(void **state)
+{
+	struct node *node = node_make();
+	struct handshake handshake;
+	struct packet syn = {.seq = ISN_C, .window = 60000}, segment;
+	static uint8_t data[400];
+	bool full = false;
+
+	(void)state;
+	node->config.queue_total_bytes = 64 * 1024;
+	node_go(node);
+	for (uint16_t port = 1; port <= 8; port++) {
+		syn.client_port = port;
+		handshake_open(node, &handshake, &syn);
+		assert_int_equal(node->verdict.kind, VERDICT_CONSUME);
+		segment = handshake.ack;
+		segment.payload = (struct bytes){data, sizeof(data)};
+		for (unsigned i = 0; i < 40; i++) {
+			full |= node_offer(node, OUTSIDE, &segment) == VERDICT_DROP;
+			segment.seq += sizeof(data);
+		}
+	}
+	assert_true(full);
+	assert_true(engine_queued_bytes(node->engine) >= 56 * 1024);
+	assert_true(node_end(node));
+}
+
 // The client restarts and uses its port again; the server has forgotten too and accepts.
 static void both_ends_forgot(void **state)
 {
@@ -130,6 +207,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ended_connections_leave_the_prefix),
 		cmocka_unit_test(reuse_counts_as_closed_and_created),
+		cmocka_unit_test(claimed_addresses_do_not_count_against_proven),
+		cmocka_unit_test(failed_reuse_gives_back),
+		cmocka_unit_test(the_last_of_the_pool_is_for_proofs),
 		cmocka_unit_test(both_ends_forgot),
 	};
 
