@@ -1,4 +1,4 @@
-// Proves: TCP.md 1.6: what a guess is worth. Quick: 10^6 forged ACKs; with WEIR_TEST_FULL=1: 10^8
+// Proves: TCP.md 1.6: what a guess is worth. Quick: 10^6 forged ACKs; full (WEIR_TEST_SIZE): 10^8
 // and every value of one MAC. The numbers drawn are the same in every run.
 #include "fixture.h"
 
