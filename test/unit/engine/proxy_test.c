@@ -23,22 +23,6 @@ static const struct packet full_syn = {
 static const struct packet full_syn6 = {
 	.ip6 = true, .seq = 0xfffffff0u, .window = 64240, .options = BYTES(MSS SACK_OK TS WSCALE7)};
 
-static struct node *new_node(void)
-{
-	struct node *node = malloc(sizeof(*node));
-
-	assert_non_null(node);
-	node_init(node);
-	return node;
-}
-
-static void end_node(struct node *node)
-{
-	assert_int_equal(node_unexplained(node), 0);
-	node_finish(node);
-	free(node);
-}
-
 static uint64_t count(const counter *c)
 {
 	return counter_get(c);
@@ -58,7 +42,7 @@ static struct packet synack_for(const struct sent *syn, bool ip6, struct bytes o
 
 static void t1_2_synack_answers(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct packet syn = full_syn;
 
 	(void)state;
@@ -76,7 +60,7 @@ static void t1_2_synack_answers(void **state)
 	assert_true(packet_good(&node->sent[0].frame));
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(engine_queued_bytes(node->engine), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // Only what was offered is answered (TCP.md 2.2, 2.3, 10), and never more bytes than came.
@@ -102,7 +86,7 @@ static void t2_2_options_only_if_offered(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct node *node = new_node();
+		struct node *node = node_make();
 		struct packet syn = plain_syn;
 		uint8_t room[PACKET_ROOM_BYTES];
 
@@ -112,13 +96,13 @@ static void t2_2_options_only_if_offered(void **state)
 		assert_int_equal(node_offer(node, OUTSIDE, &syn), VERDICT_REPLY);
 		assert_int_equal(node->sent[0].options.bits, rows[i].bits);
 		assert_true(node->sent[0].frame.len <= packet_build(room, &syn).len);
-		end_node(node);
+		assert_true(node_end(node));
 	}
 }
 
 static void p1_syn_flood_creates_nothing(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct packet syn = full_syn;
 
 	(void)state;
@@ -133,12 +117,12 @@ static void p1_syn_flood_creates_nothing(void **state)
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(count(&engine_stats(node->engine)->flows_created), 0);
 	assert_int_equal(count(&engine_service_stats(node->engine, 0)->server_syn), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void p2_p3_ack_is_queued_and_syn_sent(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	const struct sent *syn = &node->sent[0];
 
@@ -160,13 +144,13 @@ static void p2_p3_ack_is_queued_and_syn_sent(void **state)
 	assert_true(packet_good(&syn->frame));
 	assert_int_equal(count(&engine_stats(node->engine)->queued), 1);
 	assert_int_equal(engine_flow_count(node->engine), 1);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void check_both_ways(const struct packet *first)
 {
 	static const char server_ts[] = "\x01\x01\x08\x0a\x80\x00\x00\x01\x00\x00\x13\x88";
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 	uint32_t d, offset;
@@ -215,7 +199,7 @@ static void check_both_ways(const struct packet *first)
 	assert_int_equal(node->sent[0].view.window, (100u << 10) >> 7);
 	assert_true(packet_good(&node->sent[0].frame));
 	assert_int_equal(node_dropped_all(node), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void p4_translated_both_ways(void **state)
@@ -227,7 +211,7 @@ static void p4_translated_both_ways(void **state)
 
 static void t1_3_data_is_the_proof(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -248,12 +232,12 @@ static void t1_3_data_is_the_proof(void **state)
 	packet.seq = plain_syn.seq + 1;
 	assert_int_equal(node_offer(node, OUTSIDE, &packet), VERDICT_CONSUME);
 	assert_int_equal(node->sent[0].view.tcp_flags, TCP_SYN);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t1_3_keep_alive_is_a_proof(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct packet packet = plain_syn;
 
 	(void)state;
@@ -267,12 +251,12 @@ static void t1_3_keep_alive_is_a_proof(void **state)
 	packet.payload = (struct bytes)BYTES("xy");
 	packet.client_port = 40001;
 	assert_int_equal(node_offer(node, OUTSIDE, &packet), VERDICT_DROP);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t1_7_replay_makes_one_server_syn(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 
 	(void)state;
@@ -282,14 +266,14 @@ static void t1_7_replay_makes_one_server_syn(void **state)
 		node_offer(node, OUTSIDE, &handshake.ack);
 	assert_int_equal(count(&engine_service_stats(node->engine, 0)->server_syn), 1);
 	assert_int_equal(engine_flow_count(node->engine), 1);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // A lost final ACK of a client whose server speaks first is lost for good: there is nothing to
 // resend a SYN/ACK from, which is the point of the cookie (TCP.md 1.9).
 static void t1_9_no_half_open_cache(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct packet syn = full_syn;
 
 	(void)state;
@@ -299,12 +283,12 @@ static void t1_9_no_half_open_cache(void **state)
 	node_pass_ms(node, 10000);
 	assert_int_equal(node->sent_count, 0);
 	assert_int_equal(engine_flow_count(node->engine), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_1_retries_then_reset(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct sent first;
 
@@ -333,12 +317,12 @@ static void t3_1_retries_then_reset(void **state)
 	assert_int_equal(node_dropped(node, REASON_server_timeout), 1);
 	assert_int_equal(count(&engine_service_stats(node->engine, 0)->server_timeout), 1);
 	assert_int_equal(count(&engine_service_stats(node->engine, 0)->server_syn), 4);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_2_refusal_reaches_the_client(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet reset = {.from_server = true, .flags = TCP_RST | TCP_ACK};
 
@@ -356,14 +340,14 @@ static void t3_2_refusal_reaches_the_client(void **state)
 	assert_int_equal(node->sent[0].view.seq, handshake.cookie + 1);
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(count(&engine_service_stats(node->engine, 0)->server_refused), 1);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // The server still has the connection in TIME-WAIT: it answers a plain ACK. The owner resets it as
 // the client would, and asks again at once.
 static void t3_2_old_connection_at_the_server(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet old = {.from_server = true, .flags = TCP_ACK, .seq = 777, .ack = 888};
 
@@ -377,12 +361,12 @@ static void t3_2_old_connection_at_the_server(void **state)
 	assert_int_equal(node->sent[0].view.seq, 888);
 	assert_int_equal(node->sent[1].view.tcp_flags, TCP_SYN);
 	assert_int_equal(node->sent[1].view.seq, full_syn.seq);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_3_wrong_synack_is_reset(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -394,12 +378,12 @@ static void t3_3_wrong_synack_is_reset(void **state)
 	assert_int_equal(node_offer(node, INSIDE, &packet), VERDICT_REPLY);
 	assert_int_equal(node->sent[0].view.tcp_flags, TCP_RST);
 	assert_int_equal(node->sent[0].view.seq, packet.ack);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_5_queue_in_order_and_bounded(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 	static uint8_t data[1000];
@@ -434,12 +418,12 @@ static void t3_5_queue_in_order_and_bounded(void **state)
 		assert_true(packet_good(&node->sent[i].frame));
 	}
 	assert_int_equal(engine_queued_bytes(node->engine), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_5_client_reset_empties_the_queue(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet reset;
 
@@ -459,13 +443,13 @@ static void t3_5_client_reset_empties_the_queue(void **state)
 	assert_int_equal(node->sent[0].view.seq, full_syn.seq + 1);
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(node_dropped(node, REASON_client_reset), 1);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // The client sent its request, then gave up: its reset stands behind what is queued.
 static void t3_5_reset_behind_the_queue(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -483,12 +467,12 @@ static void t3_5_reset_behind_the_queue(void **state)
 	assert_int_equal(node_offer(node, OUTSIDE, &packet), VERDICT_CONSUME);
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(node_dropped(node, REASON_client_reset), 2);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_6_repeated_synack_is_reacked(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -505,12 +489,12 @@ static void t3_6_repeated_synack_is_reacked(void **state)
 	assert_int_equal(node->sent[0].view.ack, ISN_S + 1);
 	assert_true(node->sent[0].options.bits & OPTION_TIMESTAMPS);
 	assert_true(packet_good(&node->sent[0].frame));
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 static void t3_9_new_incarnation(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake first, second;
 	struct packet packet, syn = full_syn;
 
@@ -538,13 +522,13 @@ static void t3_9_new_incarnation(void **state)
 	assert_int_equal(node->sent_count, 1);
 	assert_int_equal(node->sent[0].view.ack, 4001);
 	assert_int_equal(engine_flow_count(node->engine), 1);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // Promised timestamps that the server lacks: both sides are reset (TCP.md 2.13).
 static void t2_13_timestamps_missing(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -559,14 +543,14 @@ static void t2_13_timestamps_missing(void **state)
 	assert_true(node->sent[1].view.tcp_flags & TCP_RST);
 	assert_int_equal(node->sent[1].port, OUTSIDE);
 	assert_int_equal(engine_flow_count(node->engine), 0);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // While the profile is a guess, the first server SYN asks for everything; what the client was not
 // promised is then asked away again, and the message tells what was learnt.
 static void t2_13_profile_is_learnt(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -591,7 +575,7 @@ static void t2_13_profile_is_learnt(void **state)
 		&node->sent[1], false, (struct bytes)BYTES(MSS "\x01\x01" SACK_OK WSCALE7));
 	assert_int_equal(node_offer(node, INSIDE, &packet), VERDICT_CONSUME);
 	assert_int_equal(node->sent[0].view.tcp_flags, TCP_ACK);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 // What one server lacked is not announced, so no client agrees to it: now and then the server is
@@ -602,7 +586,7 @@ static void t2_13_what_lacked_is_asked_again(void **state)
 
 	(void)state;
 	for (uint32_t epoch = 0; epoch < 32; epoch++) {
-		struct node *node = new_node();
+		struct node *node = node_make();
 		struct handshake handshake;
 
 		node->services[0].learn = true;
@@ -614,14 +598,14 @@ static void t2_13_what_lacked_is_asked_again(void **state)
 		node_go(node);
 		handshake_open(node, &handshake, &full_syn);
 		probes += (node->sent[0].options.bits & OPTION_WSCALE) != 0;
-		end_node(node);
+		assert_true(node_end(node));
 	}
 	assert_int_equal(probes, 2);
 }
 
 static void t2_13_learnt_mss_has_a_floor(void **state)
 {
-	struct node *node = new_node();
+	struct node *node = node_make();
 	struct handshake handshake;
 	struct packet packet;
 
@@ -634,7 +618,7 @@ static void t2_13_learnt_mss_has_a_floor(void **state)
 	node_offer(node, INSIDE, &packet);
 	assert_int_equal(node->messages[0]->type, MESSAGE_LEARNT);
 	assert_int_equal(node->messages[0]->body.learnt.profile.mss, 536);
-	end_node(node);
+	assert_true(node_end(node));
 }
 
 int main(void)
