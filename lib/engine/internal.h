@@ -217,10 +217,10 @@ const struct profile *syn_profile(
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
-// False where it is none; then the arrival is untouched.
+// False where it is none; then the arrival is untouched. An ACK without a flow always gets its
+// verdict.
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow);
-void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service);
 
 // opening.c: the life cycle of a half-open context.
 struct opening *opening_of(struct engine *engine, const struct flow *flow);

@@ -19,31 +19,12 @@ static bool may_try(struct engine *engine, const struct arrival *arrival, bool t
 		limits->bad_ack_per_s * worth);
 }
 
-static bool has_timestamps(const struct arrival *arrival)
-{
-	struct options options;
-
-	return options_parse(&options, &arrival->view) == 0 && (options.bits & OPTION_TIMESTAMPS);
-}
-
 static void count_bad(struct engine *engine, const struct arrival *arrival)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
 
 	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
 		limits->prefix6);
-}
-
-void proof_refuse(struct engine *engine, struct arrival *arrival, const struct service *service)
-{
-	arrival->path = PATH_ACK_BAD;
-	if (!may_try(engine, arrival, has_timestamps(arrival))) {
-		verdict_drop(arrival, REASON_rate_limited);
-		return;
-	}
-	count_bad(engine, arrival);
-	counter_add(&engine->services[service->id].cookie_bad, 1);
-	verdict_drop(arrival, REASON_bad_cookie);
 }
 
 static bool check(struct engine *engine, const struct arrival *arrival, uint32_t isn_client,
@@ -131,6 +112,23 @@ static bool is_open(const struct flow *flow)
 	return (flow->bits & FLOW_OPENING) || is_established(flow);
 }
 
+// No proof. With a flow its own state judges the segment; without one this is its end.
+static bool refuse(struct engine *engine, struct arrival *arrival, const struct service *service,
+	const struct flow *flow, enum reason reason)
+{
+	bool tried = reason == REASON_bad_cookie;
+
+	if (tried && (flow == NULL || is_open(flow)))
+		count_bad(engine, arrival);
+	if (flow != NULL)
+		return false;
+	arrival->path = PATH_ACK_BAD;
+	if (tried)
+		counter_add(&engine->services[service->id].cookie_bad, 1);
+	verdict_drop(arrival, reason);
+	return true;
+}
+
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow)
 {
@@ -138,19 +136,17 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	struct opening proof = {.flow = FLOW_NONE};
 	struct options options;
 	struct admission admission;
+	bool whole;
 
 	if ((view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK)
 		return false;
 	if (flow != NULL && view->ack - 1 == flow->cookie)
 		return false; // its own cookie, or a replay of it: never a second time (1.7)
-	if (options_parse(&options, view) != 0 ||
-		!may_try(engine, arrival, (options.bits & OPTION_TIMESTAMPS) != 0))
-		return false;
-	if (!proves(engine, arrival, &options, &proof)) {
-		if (flow != NULL && is_open(flow))
-			count_bad(engine, arrival);
-		return false;
-	}
+	whole = options_parse(&options, view) == 0;
+	if (!may_try(engine, arrival, whole && (options.bits & OPTION_TIMESTAMPS)))
+		return refuse(engine, arrival, service, flow, REASON_rate_limited);
+	if (!whole || !proves(engine, arrival, &options, &proof))
+		return refuse(engine, arrival, service, flow, REASON_bad_cookie);
 	admission = admit(engine, arrival);
 	admit_count(engine, &admission);
 	if (!admission.allow || admission.mode != MODE_PROXY) {

@@ -197,11 +197,7 @@ static void unknown(struct engine *engine, struct arrival *arrival)
 	uint8_t flags = arrival->view.tcp_flags;
 
 	if (service != NULL && service->mode == MODE_PROXY) {
-		if (proof_try(engine, arrival, service, NULL))
-			return;
-		if ((flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK)
-			proof_refuse(engine, arrival, service);
-		else
+		if (!proof_try(engine, arrival, service, NULL))
 			verdict_drop(arrival, REASON_no_flow);
 		return;
 	}
