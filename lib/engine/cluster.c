@@ -18,6 +18,7 @@ static void hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}
+	message->body.flow = (struct message_flow){.key = arrival->key};
 	message->frame_len = arrival->frame->len;
 	message->frame_port = arrival->frame->port;
 	message->frame_side = arrival->side;
@@ -181,17 +182,19 @@ void cluster_install(struct engine *engine, const struct message *message)
 	}
 	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
 	if (reply != NULL)
-		reply->body.record = *record;
+		reply->body.flow = (struct message_flow){.key = record->key,
+			.incarnation = record->incarnation,
+			.generation = record->generation};
 }
 
-void cluster_delete(struct engine *engine, const struct message *message)
+void cluster_changed(struct engine *engine, const struct message *message)
 {
-	const struct flow_record *record = &message->body.record;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
-	struct flow *flow = flow_table_find(engine->table, &record->key, hash);
+	const struct message_flow *change = &message->body.flow;
+	struct flow *flow =
+		flow_table_find_digest(engine->table, engine->table_key, change->digest);
 
 	// A tombstone kills its own incarnation only.
-	if (flow == NULL || flow->incarnation != record->incarnation || flow->copy == COPY_OWN)
+	if (flow == NULL || flow->copy == COPY_OWN || !(change->bits & CHANGE_CLOSED))
 		return;
 	entry_remove(engine, flow);
 	counter_add(&engine->stats.flows_closed, 1);

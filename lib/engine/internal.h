@@ -289,7 +289,7 @@ void fragment_decide(struct engine *engine, struct arrival *arrival);
 void cluster_stray(struct engine *engine, struct arrival *arrival);
 void cluster_frame(struct engine *engine, const struct message *message);
 void cluster_install(struct engine *engine, const struct message *message);
-void cluster_delete(struct engine *engine, const struct message *message);
+void cluster_changed(struct engine *engine, const struct message *message);
 
 // messages.c
 void messages_take(struct engine *engine);

@@ -13,25 +13,31 @@
 #define MESSAGE_FRAME_MAX 2048 // longest frame a message carries
 #define MESSAGE_FLOWS_MAX 16   // flow records in one REPLY
 #define NODE_NONE	  UINT16_MAX
+#define NODE_ALL	  (UINT16_MAX - 1) // every active node
+#define NODES_MAX	  64		   // ids are 0..NODES_MAX - 1
 
 enum message_type {
 	// to the engine
 	MESSAGE_POLICY = 1, // install body.policy; answered by MESSAGE_POLICY with the old one
 	MESSAGE_EPOCH,	    // keys and announced profiles of an epoch
 	MESSAGE_INSTALL, // install body.record as a copy of another node's flow; answered CONFIRMED
-	MESSAGE_UPDATE,	 // running part of a flow held here as a copy
-	MESSAGE_DELETE,	 // tombstone of an incarnation
+	MESSAGE_VIEW,	 // body.view: who is active, and whether cookies can be decoded
+	MESSAGE_UNSENT,	 // body.flow: what was to be said of it to `node` found no room
+	MESSAGE_RESYNC,	 // `node` is back or has room: say again what it missed
 	MESSAGE_QUERY,	 // what would happen to body.query (show why); answered REPLY
 	MESSAGE_DUMP,	 // flows from body.dump.cursor on; answered REPLY
 	MESSAGE_FLUSH,	 // remove all flows (tests, `clear flow all`)
-	// both ways
-	MESSAGE_CONFIRMED, // `node` has installed body.record's key and incarnation
-	MESSAGE_FRAME,	   // a SYN/ACK or refusal for the owner, with where it arrived
+	// both ways: to and from `node`
+	MESSAGE_CONFIRMED, // body.flow is installed there
+	MESSAGE_CHANGED,   // body.flow.bits became true of body.flow (enum flow_change)
+	MESSAGE_FRAME,	   // a packet for the owner of body.flow, with where it arrived
+	MESSAGE_NONE,	   // the FRAME about body.flow found no flow there
 	// from the engine
-	MESSAGE_OPENED, // share this flow with `node` (NODE_NONE: by policy)
-	MESSAGE_CHANGED,
-	MESSAGE_CLOSED,
+	MESSAGE_OPENED, // share body.record with `node`, which gets it as INSTALL; with a frame:
+			// that is to be sent to the client's side there
 	MESSAGE_LEARNT, // what a server's SYN/ACK showed: body.learnt
+	// from the cluster to the control core
+	MESSAGE_SECRET, // body.secret: the cluster's, from an epoch on
 	MESSAGE_REPLY,
 };
 
@@ -42,13 +48,42 @@ struct flow_record {
 	uint8_t state; // enum tcp_state
 	uint8_t bits;  // enum flow_bit, of which FLOW_CLIENT_INSIDE and FLOW_CONFIRMED travel
 	uint8_t wscale[2];
-	uint16_t service; // index; the clusters' policies agree on names (issue: two PoPs)
+	uint16_t service; // this node's id of it; nodes agree on names
 	uint16_t owner;
 	uint16_t generation;
 	uint32_t incarnation;
 	struct translation translation;
 	uint32_t cookie;
 	uint32_t isn_client;
+};
+
+enum flow_change {
+	CHANGE_FIN_CLIENT = 1 << 0,
+	CHANGE_FIN_SERVER = 1 << 1,
+	CHANGE_CLOSED = 1 << 2, // reset, expired or removed
+};
+
+// A flow that is spoken of. The engine names flows by key and incarnation; what comes from a peer
+// has a digest instead (flow_digest), made with this node's table key.
+struct message_flow {
+	struct flow_key key;
+	uint64_t digest;
+	uint32_t incarnation;
+	uint16_t generation;
+	uint8_t bits; // CHANGED: enum flow_change
+	uint8_t spare;
+};
+
+struct message_view {
+	uint64_t active; // bit i: node i is active; a node that is not is never waited for
+	bool decodes;	 // the counter is agreed: m.SYN cookies can be made and read
+};
+
+struct message_secret {
+	uint32_t generation;
+	uint32_t first_epoch;
+	uint8_t secret[KEYRING_SECRET_BYTES_MAX];
+	uint16_t secret_len;
 };
 
 // A row of `show flow`.
@@ -96,7 +131,8 @@ struct message_dump {
 struct message {
 	uint8_t type;	    // enum message_type
 	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0)
-	uint16_t node;	    // node it goes to or comes from; NODE_NONE: this node's control core
+	uint16_t node;	    // node it goes to or comes from; NODE_NONE: this node's control core,
+			    // NODE_ALL
 	uint16_t worker;    // worker it goes to, where it goes to one
 	uint16_t frame_len; // bytes at frame, 0: none
 	uint8_t frame_port;
@@ -110,6 +146,9 @@ struct message {
 			struct profile profiles[SERVICE_COUNT_MAX];
 		} epoch;
 		struct flow_record record;
+		struct message_flow flow;
+		struct message_view view;
+		struct message_secret secret;
 		struct message_query query;
 		struct message_why reply;
 		struct {

@@ -46,12 +46,10 @@ static void take_epoch(struct engine *engine, const struct message *message)
 
 static void take_confirmed(struct engine *engine, const struct message *message)
 {
-	const struct flow_record *record = &message->body.record;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
-	struct flow *flow = flow_table_find(engine->table, &record->key, hash);
+	const struct message_flow *known = &message->body.flow;
+	struct flow *flow = flow_table_find_digest(engine->table, engine->table_key, known->digest);
 
-	if (flow != NULL && flow->incarnation == record->incarnation &&
-		flow->generation == record->generation)
+	if (flow != NULL && flow->generation == known->generation)
 		opening_confirmed(engine, flow);
 }
 
@@ -182,8 +180,8 @@ static void take(struct engine *engine, const struct message *message)
 	case MESSAGE_INSTALL:
 		cluster_install(engine, message);
 		return;
-	case MESSAGE_DELETE:
-		cluster_delete(engine, message);
+	case MESSAGE_CHANGED:
+		cluster_changed(engine, message);
 		return;
 	case MESSAGE_CONFIRMED:
 		take_confirmed(engine, message);

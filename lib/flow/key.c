@@ -72,5 +72,7 @@ bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 
 uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key)
 {
-	return siphash13(hash_key, key, sizeof(*key));
+	uint64_t hash = siphash13(hash_key, key, sizeof(*key));
+
+	return (hash & 0xffffffffffffu) | (hash >> 16 & 0xffff) << 48;
 }

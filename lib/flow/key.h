@@ -39,7 +39,9 @@ void flow_key_tuple(struct tuple *out, const struct flow_key *key, enum side sid
 
 bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
 
-// Keyed hash (SipHash-1-3); low bits index tables, high bits choose the worker.
+// Keyed hash (SipHash-1-3) of 48 bits: bits 48-63 repeat bits 16-31, so that what another node
+// sends as a digest of 6 bytes is enough to look a flow up. Bits 0-31 index tables, 32-47 are the
+// tag, the top bits (31 downwards) choose the worker.
 uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key);
 
 // The worker that owns a flow: 0..workers-1. The only place where this is decided (DESIGN "Types of
@@ -47,4 +49,21 @@ uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key);
 static inline unsigned flow_worker(uint64_t hash, unsigned workers)
 {
 	return (unsigned)(((hash >> 32) * workers) >> 32);
+}
+
+#define FLOW_DIGEST_BYTES 6
+
+// Names an incarnation of a flow on the wire: the hash, its tag mixed with the incarnation (0 where
+// that is not known). 48 bits; `hash` is flow_key_hash() with the key of the node that looks it up.
+static inline uint64_t flow_digest(uint64_t hash, uint32_t incarnation)
+{
+	uint64_t folded = (incarnation * 0x9e3779b1u) >> 16;
+
+	return (hash ^ folded << 32) & 0xffffffffffffu;
+}
+
+// A hash with the low 32 bits and the worker of the flow a digest names.
+static inline uint64_t flow_digest_hash(uint64_t digest)
+{
+	return (digest & 0xffffffffu) | (digest >> 16 & 0xffff) << 48;
 }

@@ -92,9 +92,10 @@ struct flow_table *flow_table_init(void *memory, uint32_t capacity)
 
 static struct place place_of(const struct flow_table *table, uint64_t hash)
 {
-	// A multiplication spreads all bits of the hash once more: the low ones alone would have to
-	// serve as bucket, second bucket and tag at once in the largest table.
-	uint32_t offset = (uint32_t)((hash * 0x9e3779b97f4a7c15u) >> 32) & table->bucket_mask;
+	// A multiplication spreads the low half of the hash once more, so that the second bucket is
+	// not a fixed way from the first. The tag stays out of it: a digest has another one.
+	uint32_t offset =
+		(uint32_t)(((uint32_t)hash * 0x9e3779b97f4a7c15u) >> 32) & table->bucket_mask;
 	uint32_t first = (uint32_t)hash & table->bucket_mask;
 	uint16_t tag = (uint16_t)(hash >> 32);
 
@@ -260,6 +261,22 @@ static unsigned bucket_entries(
 		if (bucket->tags[slot] != 0)
 			out[count++] = &table->entries[bucket->index[slot]];
 	return count;
+}
+
+struct flow *flow_table_find_digest(
+	struct flow_table *table, struct siphash_key hash_key, uint64_t digest)
+{
+	struct flow *flows[FLOW_TABLE_CANDIDATES];
+	unsigned count = flow_table_candidates(table, flow_digest_hash(digest), flows);
+
+	// The digest's tag is mixed with the incarnation: all flows of both buckets are asked.
+	for (unsigned i = 0; i < count; i++) {
+		uint64_t hash = flow_key_hash(hash_key, &flows[i]->key);
+
+		if (flow_digest(hash, flows[i]->incarnation) == digest)
+			return flows[i];
+	}
+	return NULL;
 }
 
 unsigned flow_table_candidates(

@@ -21,6 +21,10 @@ struct flow_table *flow_table_init(void *memory, uint32_t capacity);
 // The flow with this key, or NULL. `hash` = flow_key_hash(key).
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key, uint64_t hash);
 
+// The flow a digest names (flow_digest() with this table's hash key `hash_key`), or NULL.
+struct flow *flow_table_find_digest(
+	struct flow_table *table, struct siphash_key hash_key, uint64_t digest);
+
 // Prefetches what flow_table_find() will touch first.
 void flow_table_prefetch(const struct flow_table *table, uint64_t hash);
 

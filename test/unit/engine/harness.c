@@ -197,6 +197,32 @@ enum verdict_kind node_offer(struct node *node, uint8_t port, const struct packe
 	return node_offer_frame(node, frame);
 }
 
+void node_name_flow(const struct node *to, struct message *message, const struct flow_key *key,
+	uint32_t incarnation, uint16_t generation)
+{
+	uint64_t hash = flow_key_hash(siphash_key(to->config.table_key), key);
+
+	message->body.flow = (struct message_flow){.digest = flow_digest(hash, incarnation),
+		.generation = generation,
+		.bits = message->body.flow.bits};
+}
+
+void node_carry(struct node *to, const struct message *message, uint16_t from)
+{
+	struct message *copy = malloc(sizeof(*copy));
+
+	CHECK(copy != NULL);
+	memcpy(copy, message, sizeof(*copy));
+	copy->node = from;
+	if (message->type == MESSAGE_OPENED)
+		copy->type = MESSAGE_INSTALL;
+	else
+		node_name_flow(to, copy, &message->body.flow.key, message->body.flow.incarnation,
+			message->body.flow.generation);
+	node_post(to, copy);
+	free(copy);
+}
+
 void node_post(struct node *node, const struct message *message)
 {
 	struct message *copy = malloc(sizeof(*copy));

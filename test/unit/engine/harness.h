@@ -63,6 +63,12 @@ enum verdict_kind node_offer(struct node *node, uint8_t port, const struct packe
 enum verdict_kind node_offer_frame(struct node *node, struct frame frame);
 // Posts a message.
 void node_post(struct node *node, const struct message *message);
+// Names the flow as the wire does, by the digest `to` would look up (CONFIRMED, CHANGED ...).
+void node_name_flow(const struct node *to, struct message *message, const struct flow_key *key,
+	uint32_t incarnation, uint16_t generation);
+// What a cluster does with a message of one node for another: OPENED arrives as INSTALL, flows are
+// named by digest. `from` is the sender's id.
+void node_carry(struct node *to, const struct message *message, uint16_t from);
 // Lets time pass in steps of at most 100 ms; what is sent is gathered.
 void node_pass_ms(struct node *node, uint32_t ms);
 // One call without anything.

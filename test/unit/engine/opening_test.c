@@ -213,8 +213,10 @@ static void p4_share_waits_for_a_cell(void **state)
 	assert_int_equal(node->message_count, 1);
 	assert_int_equal(node->messages[0]->type, MESSAGE_OPENED);
 	assert_int_equal(node->messages[0]->node, NODE_B);
-	memcpy(message, node->messages[0], sizeof(*message));
+	const struct flow_record *record = &node->messages[0]->body.record;
+
 	message->type = MESSAGE_CONFIRMED;
+	node_name_flow(node, message, &record->key, record->incarnation, record->generation);
 	node_post(node, message);
 	assert_int_equal(node->sent_count, 1);
 	free(message);

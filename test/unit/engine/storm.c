@@ -305,8 +305,8 @@ static void stranger(struct storm *storm)
 // What the engine told a peer comes back, as it was or lied about.
 static void message(struct storm *storm)
 {
-	static const uint8_t types[] = {MESSAGE_INSTALL, MESSAGE_DELETE, MESSAGE_CONFIRMED,
-		MESSAGE_UPDATE, MESSAGE_OPENED, 200};
+	static const uint8_t types[] = {MESSAGE_INSTALL, MESSAGE_CHANGED, MESSAGE_CONFIRMED,
+		MESSAGE_UNSENT, MESSAGE_OPENED, 200};
 	struct message *message = storm->message;
 	bool is_frame = message->type == MESSAGE_FRAME;
 	uint8_t kept = message->type;

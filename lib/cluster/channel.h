@@ -1,0 +1,74 @@
+// The secured channel to one peer: handshakes, keys, records, replay windows, rekeying
+// (WIRE.md section 1; RELIABILITY 5). Allocates only inside libcrypto and the handshake method,
+// when keys change.
+#pragma once
+
+#include "base/counter.h"
+#include "cluster/handshake.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DATAGRAM_BYTES_MAX    1472
+#define DATAGRAM_HEADER_BYTES 16
+#define RECORD_TAG_BYTES      16
+#define CLUSTER_NAME_BYTES    64
+
+struct channel_config {
+	char cluster[CLUSTER_NAME_BYTES];
+	uint16_t id;	      // own
+	uint16_t peer;	      // the lower one is the client
+	uint64_t incarnation; // own, random, of this life
+	const struct handshake_methods *methods;
+	void *context;		// of methods->start
+	uint64_t rekey_ns;	// 120 s
+	uint32_t rekey_records; // 2^22
+};
+
+// Written by the channel alone; any thread reads.
+struct channel_stats {
+	counter handshakes, rekeys;
+	counter bad_auth; // refused before or by crypto
+	counter replayed;
+	counter version;
+};
+
+enum channel_event {
+	CHANNEL_NOTHING, // consumed or refused
+	CHANNEL_RECORD,	 // a record was opened: its plaintext lies in the datagram's own bytes
+	CHANNEL_UP,	 // a handshake with a new incarnation of the peer is done
+};
+
+struct channel;
+
+size_t channel_bytes(void);
+// In `memory` (channel_bytes(), aligned to CPU_CACHE_LINE_BYTES, zeroed); the caller keeps it.
+struct channel *channel_init(void *memory, const struct channel_config *config);
+void channel_finish(struct channel *channel); // frees keys and handshakes
+
+// One datagram of the peer, decrypted in place. With CHANNEL_RECORD *plain and *plain_len are set;
+// the plaintext lies inside data.
+enum channel_event channel_feed(struct channel *channel, uint64_t now_ns, uint8_t *data, size_t len,
+	uint8_t **plain, size_t *plain_len);
+
+// Seals data[DATAGRAM_HEADER_BYTES .. + plain_len) in place: header in front, tag behind (there is
+// room). Returns the datagram's length, 0 where there are no keys.
+size_t channel_seal(struct channel *channel, uint64_t now_ns, uint8_t *data, size_t plain_len);
+
+// What the handshakes have to send: one datagram of at most DATAGRAM_BYTES_MAX into data, 0: no
+// more. Starts handshakes (the client's side), repeats, rekeys, and forgets old keys. Called until
+// it returns 0, at each turn and at least every 100 ms.
+size_t channel_poll(struct channel *channel, uint64_t now_ns, uint8_t *data);
+
+// True where records can be sealed.
+bool channel_is_up(const struct channel *channel);
+// Incarnation of the peer the keys in use belong to.
+uint64_t channel_peer_incarnation(const struct channel *channel);
+// `cluster rekey`: new keys now.
+void channel_rekey(struct channel *channel);
+// The liveness check lost the peer: starts over with handshakes (keys stay valid until new ones).
+void channel_restart(struct channel *channel, uint64_t now_ns);
+const struct channel_stats *channel_stats(const struct channel *channel);
+// Why the last handshake failed; "" where none did.
+const char *channel_error(const struct channel *channel);
