@@ -42,9 +42,12 @@ static void age_one(struct engine *engine, uint32_t index)
 
 	if (flow == NULL || (flow->bits & FLOW_OPENING))
 		return;
+	if (engine->policy->clustered)
+		share_visit(engine, flow);
 	// Its last use may be later than noted.
 	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow) + TOUCH_MS)
 		return;
+	share_ended(engine, flow);
 	counter_add(ending(engine, flow), 1);
 	entry_remove(engine, flow);
 }
@@ -66,6 +69,9 @@ void ageing_slice(struct engine *engine)
 			engine->ageing_cursor = 0;
 		age_one(engine, engine->ageing_cursor++);
 	}
+	engine->resync_left -= engine->resync_left < slice ? engine->resync_left : (uint32_t)slice;
+	if (engine->resync_left == 0)
+		engine->resync = 0;
 }
 
 static void consider(struct flow *flow, struct flow **worst, enum trust *trust)
@@ -118,6 +124,7 @@ bool ageing_evict(struct engine *engine, uint64_t hash)
 		worst = worst_in_buckets(engine, hash);
 	if (worst == NULL)
 		return false;
+	share_ended(engine, worst);
 	counter_add(&engine->stats.flows_evicted, 1);
 	entry_remove(engine, worst);
 	return true;

@@ -83,6 +83,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	flow->last_ms = engine->now_ms;
 	flow->opening = FLOW_NONE;
 	flow->helper = FLOW_NONE;
+	flow->partner = NODE_NONE;
 	flow->bits = (uint8_t)(FLOW_COUNTED | (proven ? FLOW_PROVEN : 0) |
 			       (client == SIDE_INSIDE ? FLOW_CLIENT_INSIDE : 0));
 	flow->owner = engine->policy->node_id;

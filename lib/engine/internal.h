@@ -24,7 +24,11 @@
 #define EVICTION_SCAN	     64	 // entries looked at for one eviction
 #define TOUCH_MS	     64	 // a flow's last use is noted at least this often
 #define POLICIES_RETIRED_MAX 16
-#define PROBE_EPOCHS	     16 // between probes of a service whose profile lacks something
+#define PROBE_EPOCHS	     16	  // between probes of a service whose profile lacks something
+#define HANDED_MAX	     4096 // flows remembered as handed over
+#define HANDED_NS	     (4 * NS_PER_S)
+#define ASKS_PER_S	     65536 // packets handed to other nodes
+#define ASKS_PER_FLOW_S	     32
 #define CHALLENGES_PER_S     10 // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
@@ -54,11 +58,13 @@ enum opening_wait {
 // A half-open context of `proxy` mode: from the ACK with a valid cookie until the last queued
 // segment left (P2-P4). opening.c has the life cycle.
 struct opening {
-	uint8_t wait;  // enum opening_wait
-	uint8_t tries; // server SYNs sent
-	bool probing;  // this SYN offers everything, to learn the server's profile
-	bool pending;  // the flow's entry still belongs to the previous incarnation
-	bool unshared; // in WAIT_CONFIRM: no message cell was free yet
+	uint8_t wait;	  // enum opening_wait
+	uint8_t tries;	  // server SYNs sent
+	bool probing;	  // this SYN offers everything, to learn the server's profile
+	bool pending;	  // the flow's entry still belongs to the previous incarnation
+	bool unshared;	  // in WAIT_CONFIRM: no message cell was free yet
+	uint64_t waiting; // in WAIT_CONFIRM: bits of nodes whose confirmation is awaited
+	uint64_t shared_ns;
 	uint8_t announced_wscale;
 	uint8_t out_port;     // port towards the server
 	uint8_t in_port;      // port towards the client
@@ -81,6 +87,23 @@ struct opening {
 	uint16_t sender;	// node that handed the SYN/ACK to us, NODE_NONE
 	uint16_t syn_len;
 	uint8_t syn_frame[SYN_FRAME_BYTES]; // the server SYN as sent: the same in every retry
+};
+
+// A packet that was handed to another node (finder.c).
+struct handed {
+	uint64_t hash;
+	uint64_t until_ns; // remembered so long
+	uint64_t second;   // of `count`
+	uint32_t seq, ack; // of the SYN/ACK
+	uint16_t owner;
+	uint16_t count; // in that second
+};
+
+// What was asked of other nodes in this second.
+struct asks {
+	uint64_t second;
+	uint32_t total, outside;
+	uint32_t owner[NODES_MAX];
 };
 
 struct epoch_profiles {
@@ -111,6 +134,12 @@ struct engine {
 	uint32_t probe_epoch[SERVICE_COUNT_MAX]; // epoch + 1 in which a server SYN probed last
 	struct profile told[SERVICE_COUNT_MAX];	 // what LEARNT messages of told_epoch said
 	uint32_t told_epoch[SERVICE_COUNT_MAX];	 // epoch + 1
+
+	struct message_view view;
+	struct handed handed[HANDED_MAX];
+	struct asks asks;
+	uint64_t resync;      // bits of nodes that lost what they had
+	uint32_t resync_left; // flows ageing has still to visit for them
 
 	// Replaced policies for whose return no message cell was free yet.
 	const struct policy *retired[POLICIES_RETIRED_MAX];
@@ -228,7 +257,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	const struct opening *proof);
 void opening_begin_incarnation(
 	struct engine *engine, struct flow *flow, const struct opening *opening);
-void opening_confirmed(struct engine *engine, struct flow *flow);
+void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
 void opening_run(struct engine *engine);
 // Ends the context; queued segments are dropped for `reason`. The flow stays.
 void opening_free(struct engine *engine, struct flow *flow, enum reason reason);
@@ -256,7 +285,8 @@ bool opening_claims(const struct opening *opening, const struct view *view);
 // opening_server.c
 void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow);
 void opening_refused(struct engine *engine, struct flow *flow, enum reason reason);
-void opening_share(struct engine *engine, struct flow *flow, struct opening *opening);
+// WAIT_CONFIRM ends without the confirmation, or OPENED is tried again.
+void opening_wait_over(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_start_drain(struct engine *engine, struct opening *opening);
 
 // opening_drain.c
@@ -285,11 +315,36 @@ bool icmp_is_link_local(const struct view *view);
 // fragment.c
 void fragment_decide(struct engine *engine, struct arrival *arrival);
 
-// cluster.c: strangers' SYN/ACKs and what peers send.
-void cluster_stray(struct engine *engine, struct arrival *arrival);
-void cluster_frame(struct engine *engine, const struct message *message);
-void cluster_install(struct engine *engine, const struct message *message);
-void cluster_changed(struct engine *engine, const struct message *message);
+// finder.c: packets of connections whose state another node has.
+void finder_stray(struct engine *engine, struct arrival *arrival);
+// A segment of a flow that was handed over. False, and nothing done, where it is none.
+bool finder_late(struct engine *engine, struct arrival *arrival);
+// The same for an ICMP error without a flow.
+bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
+const struct handed *finder_handed(struct engine *engine, uint64_t hash);
+void finder_forget(struct engine *engine, uint64_t digest);
+
+// owner.c: what finders hand in, and what owners send back.
+void owner_frame(struct engine *engine, const struct message *message);
+void owner_emit(struct engine *engine, const struct message *message);
+
+// share.c: state that other nodes must have.
+uint16_t share_target(const struct engine *engine, uint16_t finder);
+// Bits of the nodes whose confirmation is waited for.
+uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);
+// OPENED to the flow's partner. False where no message cell was free.
+bool share_opened(struct engine *engine, struct flow *flow);
+// Tells the partner what became true since `before`.
+void share_changed(struct engine *engine, struct flow *flow, const struct tcp_track *before);
+// The entry of a connection that has not ended goes.
+void share_ended(struct engine *engine, const struct flow *flow);
+void share_again(struct engine *engine, struct flow *flow);
+void share_visit(struct engine *engine, struct flow *flow); // by ageing
+void share_take_install(struct engine *engine, const struct message *message);
+void share_take_confirmed(struct engine *engine, const struct message *message);
+void share_take_changed(struct engine *engine, const struct message *message);
+void share_take_unsent(struct engine *engine, const struct message *message);
+void share_take_resync(struct engine *engine, const struct message *message);
 
 // messages.c
 void messages_take(struct engine *engine);

@@ -172,7 +172,7 @@ static uint32_t server_isn(struct engine *engine, const struct flow *flow, uint3
 	struct tuple tuple;
 	const struct policy *policy = engine->policy;
 
-	if (!policy->clustered)
+	if (!policy->clustered || !engine->view.decodes)
 		return isn_client;
 	flow_key_tuple(&tuple, &flow->key, flow_client_side(flow));
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
@@ -255,12 +255,25 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	return true;
 }
 
-void opening_confirmed(struct engine *engine, struct flow *flow)
+static void count_wait(struct engine *engine, const struct opening *opening)
+{
+	uint64_t us = (engine->now_ns - opening->shared_ns) / 1000;
+	unsigned bucket = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
+
+	counter_add(&engine->stats.wait_us[bucket < WAIT_BUCKETS ? bucket : WAIT_BUCKETS - 1], 1);
+}
+
+void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes)
 {
 	struct opening *opening = opening_of(engine, flow);
 
-	if (opening != NULL && opening->wait == WAIT_CONFIRM)
-		opening_start_drain(engine, opening);
+	if (opening == NULL || opening->wait != WAIT_CONFIRM)
+		return;
+	opening->waiting &= ~nodes;
+	if (opening->waiting != 0)
+		return;
+	count_wait(engine, opening);
+	opening_start_drain(engine, opening);
 }
 
 static void server_silent(struct engine *engine, struct flow *flow)
@@ -283,12 +296,7 @@ static void due(struct engine *engine, struct opening *opening)
 			send_syn(engine, opening, flow);
 		return;
 	case WAIT_CONFIRM:
-		if (opening->unshared && engine->now_ns < opening->confirm_ns) {
-			opening_share(engine, flow, opening);
-			return;
-		}
-		opening_set_wait(engine, opening, WAIT_DRAIN);
-		opening_drain(engine, flow, opening);
+		opening_wait_over(engine, flow, opening);
 		return;
 	case WAIT_DRAIN:
 		opening_drain(engine, flow, opening);
@@ -302,7 +310,10 @@ static void serve(struct engine *engine, uint32_t index)
 {
 	struct opening *opening = &engine->openings[index];
 
-	if (opening->wait != WAIT_FREE && opening->deadline_ns <= engine->now_ns)
+	// A node that is gone is not waited for (TCP.md 7.4).
+	bool alone = opening->wait == WAIT_CONFIRM && (opening->waiting & engine->view.active) == 0;
+
+	if (opening->wait != WAIT_FREE && (alone || opening->deadline_ns <= engine->now_ns))
 		due(engine, opening);
 }
 

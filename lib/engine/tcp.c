@@ -83,13 +83,15 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 {
 	enum direction dir = flow_direction(flow, arrival->side);
 	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
-	uint8_t before = flow->track.state;
+	struct tcp_track before = flow->track;
 	struct tcp_result result;
 
 	watch_resyn(flow, &arrival->view, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
-	entry_count_state(engine, flow, before);
+	entry_count_state(engine, flow, before.state);
+	if (engine->policy->clustered)
+		share_changed(engine, flow, &before);
 	switch (result.outcome) {
 	case TCP_PASS:
 		entry_touch(engine, flow);
@@ -183,7 +185,7 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
 			handshake_reack(engine, arrival, flow);
 		else
-			cluster_stray(engine, arrival);
+			finder_stray(engine, arrival);
 		return;
 	}
 	known_or_anew(engine, arrival, flow);
@@ -206,9 +208,11 @@ static void unknown(struct engine *engine, struct arrival *arrival)
 		return;
 	}
 	if ((flags & (TCP_SYN | TCP_RST)) && (flags & TCP_ACK)) {
-		cluster_stray(engine, arrival);
+		finder_stray(engine, arrival);
 		return;
 	}
+	if (finder_late(engine, arrival))
+		return;
 	verdict_drop(arrival, REASON_no_flow);
 }
 

@@ -173,12 +173,13 @@ static void of_clusters(void **state)
 
 	(void)state;
 	node->policy.clustered = true;
-	node->policy.max_id = 8190;
-	node->policy.node_id = 8191;
+	node->policy.max_id = NODES_MAX - 1;
 	node_go(node);
 	node->message_room = 0;
-	for (unsigned i = 0; i < 10; i++) {
+	// 63 of these 8192 cookies name a node.
+	for (unsigned i = 0; i < 8192; i++) {
 		packet.ack = i;
+		node->now_ns += 1000000;
 		node_offer(node, INSIDE, &packet);
 	}
 	node->message_room = 1;
