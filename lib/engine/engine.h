@@ -81,7 +81,7 @@ struct engine_service_stats {
 	counter syn; // SYNs the rules allowed
 	counter synack_sent, cookie_valid, cookie_bad;
 	counter server_syn, server_synack, server_refused, server_timeout;
-	counter flows; // gauge: flows of the service now
+	counter flows; // gauge: flows of the service that have not ended
 };
 
 // Paths of `show worker`: the engine says which one each frame took.

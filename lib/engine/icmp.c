@@ -130,7 +130,7 @@ void icmp_decide_error(struct engine *engine, struct arrival *arrival)
 	if (ingress_hand_over(engine, arrival))
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow == NULL) {
+	if (flow == NULL || entry_is_memory(flow)) {
 		if (!finder_error(engine, arrival, &quote))
 			stateless_error(engine, arrival, &quote);
 		return;

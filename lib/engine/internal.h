@@ -76,6 +76,7 @@ struct opening {
 	struct hold hold;
 	struct agreed agreed;
 	uint32_t cookie; // sequence number of our SYN/ACK
+	uint32_t past;	 // flow->past once this context is gone
 	uint32_t isn_client;
 	uint32_t syn_seq;	// ISN of the server SYN: isn_client, or the m.SYN cookie
 	uint32_t tsval;		// of the segment that proved the cookie
@@ -212,10 +213,18 @@ void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state st
 void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
 // True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.
 bool entry_has_ended(const struct flow *flow);
+// True for an entry that is only there to remember a cookie: its connection ended before the server
+// accepted it.
+bool entry_is_memory(const struct flow *flow);
+// True for a cookie that was proved on this entry: a second proof is a replay (TCP.md 1.7).
+bool entry_knows_cookie(const struct engine *engine, const struct flow *flow, uint32_t cookie);
 // A new incarnation takes the entry over: counts the old one as closed and the new one as created,
-// and an ended one against its prefix again. False, and nothing done, where the limit refuses it.
-bool entry_reuse(struct engine *engine, struct flow *flow);
+// and an ended one against its limits again. The limit that refuses it, and then nothing is done,
+// or REASON_NONE.
+enum reason entry_reuse(struct engine *engine, struct flow *flow);
 void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service);
+// The timer of an entry is up: leaves a memory behind where its cookie may still be valid.
+bool entry_remember(struct engine *engine, struct flow *flow);
 uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow);
 void entry_record(const struct flow *flow, struct flow_record *record);
 void entry_row(const struct engine *engine, const struct flow *flow, struct flow_row *row);
@@ -224,12 +233,15 @@ void entry_clear_all(struct engine *engine);
 
 // ageing.c
 void ageing_slice(struct engine *engine);
-// Frees one entry that is trusted less than a new flow would be. False where there is none.
+// Frees one entry that the policy lets go for a new flow. False where there is none.
 bool ageing_evict(struct engine *engine, uint64_t hash);
 
 // tcp.c
 void tcp_decide(struct engine *engine, struct arrival *arrival);
 bool tcp_flags_are_bad(uint8_t flags);
+// Turns the arrival into the reset its sender accepts (RFC 9293 3.5.2). False where it is dropped
+// because too many were sent.
+bool tcp_reset(struct engine *engine, struct arrival *arrival);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
@@ -255,13 +267,13 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 struct opening *opening_of(struct engine *engine, const struct flow *flow);
 bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *flow,
 	const struct opening *proof);
-void opening_begin_incarnation(
-	struct engine *engine, struct flow *flow, const struct opening *opening);
+void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
 void opening_run(struct engine *engine);
 // Ends the context; queued segments are dropped for `reason`. The flow stays.
 void opening_free(struct engine *engine, struct flow *flow, enum reason reason);
-// Ends the context and the flow, unless the entry still is the previous incarnation's.
+// Ends the context and closes the flow, unless the entry still is the previous incarnation's. The
+// entry stays as a memory of the cookie.
 void opening_close(struct engine *engine, struct flow *flow, enum reason reason);
 void opening_set_wait(struct engine *engine, struct opening *opening, enum opening_wait wait);
 // Serves the opening in this very call.

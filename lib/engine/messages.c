@@ -145,7 +145,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	flow_key_from_view(&arrival.key, &arrival.view, query->side);
 	flow = flow_table_find(
 		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
-	if (flow == NULL)
+	if (flow == NULL || entry_is_memory(flow))
 		return;
 	why->has_flow = true;
 	why->verdict = WHY_ALLOW;

@@ -31,12 +31,11 @@ static void count_refused(struct engine *engine, const struct flow *flow)
 // A segment that came by a peer arrived elsewhere: its answer leaves through our own port.
 static bool reset_server(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
-	struct craft craft;
-
-	craft_reset_for(&craft, &arrival->view);
 	if (arrival->from_peer) {
+		struct craft craft;
 		struct view model;
 
+		craft_reset_for(&craft, &arrival->view);
 		craft.reply = false;
 		opening_model(opening, &model);
 		bool sent = engine_may_reset(engine) &&
@@ -45,12 +44,7 @@ static bool reset_server(struct engine *engine, struct arrival *arrival, struct 
 		verdict_consume(engine, arrival);
 		return sent;
 	}
-	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
-		verdict_drop(arrival, REASON_rate_limited);
-		return false;
-	}
-	verdict_reply(engine, arrival);
-	return true;
+	return tcp_reset(engine, arrival);
 }
 
 // A segment of an older connection: the server still holds it (TCP.md 3.2, 3.3). It is reset and

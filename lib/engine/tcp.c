@@ -45,6 +45,19 @@ void tcp_forward(
 	verdict_forward(engine, arrival);
 }
 
+bool tcp_reset(struct engine *engine, struct arrival *arrival)
+{
+	struct craft craft;
+
+	craft_reset_for(&craft, &arrival->view);
+	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return false;
+	}
+	verdict_reply(engine, arrival);
+	return true;
+}
+
 // Challenged segments (RFC 5961) are forwarded for the endpoint to judge, a few a second.
 static bool challenge_allowed(struct engine *engine, struct flow *flow)
 {
@@ -127,11 +140,25 @@ static bool proves_anew(struct engine *engine, struct arrival *arrival, struct f
 	const struct service *service;
 	const struct view *view = &arrival->view;
 
-	if (flow_direction(flow, arrival->side) != TO_SERVER || view->ack - 1 == flow->cookie)
+	if (flow_direction(flow, arrival->side) != TO_SERVER)
 		return false;
 	service = admit_service(engine, view, arrival->side);
 	return service != NULL && service->mode == MODE_PROXY &&
 	       proof_try(engine, arrival, service, flow);
+}
+
+// True for a client's segment of a connection that is over for good, refused, reset or replaced:
+// the reset it was sent may be lost, and it must not wait for ever (or it is a replay).
+static bool is_late(
+	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
+{
+	const struct view *view = &arrival->view;
+	bool over = flow->track.state == TCP_CLOSED || view->ack - 1 != flow->cookie;
+
+	return over && flow->mode == MODE_PROXY &&
+	       flow_direction(flow, arrival->side) == TO_SERVER &&
+	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK &&
+	       entry_knows_cookie(engine, flow, view->ack - 1);
 }
 
 // A finished connection gives way to a new one; what does not fit an open one may begin the next.
@@ -142,7 +169,11 @@ static void known_or_anew(struct engine *engine, struct arrival *arrival, struct
 	if (!open && proves_anew(engine, arrival, flow))
 		return;
 	known(engine, arrival, flow);
-	if (open && arrival->verdict->kind == VERDICT_DROP)
+	if (arrival->verdict->kind != VERDICT_DROP)
+		return;
+	if (is_late(engine, arrival, flow))
+		tcp_reset(engine, arrival);
+	else if (open)
 		proves_anew(engine, arrival, flow);
 }
 
@@ -181,8 +212,10 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 		return;
 	}
 	if (from_server && (arrival->view.tcp_flags & TCP_SYN)) {
-		// Another m.SYN cookie than the entry's own names its own owner (TCP.md 3.9).
-		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
+		// Another m.SYN cookie than the entry's own names its own owner (TCP.md 3.9). What
+		// was reset is acknowledged no more.
+		if (flow->copy == COPY_OWN && flow->track.state != TCP_CLOSED &&
+			handshake_is_own(flow, &arrival->view))
 			handshake_reack(engine, arrival, flow);
 		else
 			finder_stray(engine, arrival);
@@ -191,15 +224,18 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 	known_or_anew(engine, arrival, flow);
 }
 
-// No flow: the proof of a cookie, a packet of a service without state, a stranger's SYN/ACK, or
-// nobody's.
-static void unknown(struct engine *engine, struct arrival *arrival)
+// No flow, or no more than the memory of one: the proof of a cookie, a packet of a service without
+// state, a stranger's SYN/ACK, or nobody's.
+static void unknown(struct engine *engine, struct arrival *arrival, struct flow *memory)
 {
 	const struct service *service = admit_service(engine, &arrival->view, arrival->side);
+	bool from_client = memory == NULL || flow_direction(memory, arrival->side) == TO_SERVER;
 	uint8_t flags = arrival->view.tcp_flags;
 
-	if (service != NULL && service->mode == MODE_PROXY) {
-		if (!proof_try(engine, arrival, service, NULL))
+	if (from_client && service != NULL && service->mode == MODE_PROXY) {
+		if (memory != NULL && is_late(engine, arrival, memory))
+			tcp_reset(engine, arrival);
+		else if (!proof_try(engine, arrival, service, memory))
 			verdict_drop(arrival, REASON_no_flow);
 		return;
 	}
@@ -232,8 +268,8 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	if (ingress_hand_over(engine, arrival))
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow == NULL)
-		unknown(engine, arrival);
+	if (flow == NULL || entry_is_memory(flow))
+		unknown(engine, arrival, flow);
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
 	else if (flow->bits & FLOW_OPENING)

@@ -39,9 +39,12 @@ enum flow_bit {
 };
 
 struct flow {
-	struct flow_key key;		// 40
-	uint32_t last_ms;		// last packet that refreshed it (engine's clock)
-	uint32_t opening;		// index of the half-open context with FLOW_OPENING
+	struct flow_key key; // 40
+	uint32_t last_ms;    // last packet that refreshed it (engine's clock)
+	union {
+		uint32_t opening; // with FLOW_OPENING: index of the half-open context
+		uint32_t past;	  // without: a cookie served here before `cookie`, or FLOW_NONE
+	};
 	uint32_t helper;		// index of helper or translation state, FLOW_NONE
 	uint8_t mode;			// enum flow_mode
 	uint8_t bits;			// enum flow_bit

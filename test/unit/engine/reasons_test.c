@@ -135,8 +135,10 @@ static void of_openings(void **state)
 	handshake_open(node, &handshake, &packet);
 	node_pass_ms(node, 16000);
 	packet.options = (struct bytes)BYTES(MSS TS);
+	packet.seq++; // the same number would give the same cookie, which is used up
 	handshake_open(node, &handshake, &packet);
 	handshake_answer(node, &handshake, ISN_S, NONE);
+	packet.seq++;
 	handshake_open(node, &handshake, &packet);
 	handshake.ack.flags = TCP_RST;
 	offer_outside(node, handshake.ack);
