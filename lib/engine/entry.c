@@ -5,13 +5,12 @@
 // valid, so the entry it made is what keeps a recorded one from a second server SYN: an ACK whose
 // cookie the entry knows proves nothing. An entry of `proxy` mode therefore outlives the cookie,
 // whatever became of the connection and whatever the timers say: where the server never accepted,
-// or the timer is up before the cookie's, the entry is left as CLOSED and not FLOW_CONFIRMED, a bare
-// memory, which every packet but the
-// client's own passes by as if it were not there. It counts in no limit and is the first to be
-// evicted, so that refused handshakes keep nobody out; what a full table evicts while its cookie is
-// valid may be replayed. Two cookies are known: the entry's, and the one before it or the last one
-// the server refused while an older connection held the entry. Who has recorded three of one tuple
-// may take turns.
+// or the timer is up before the cookie's, the entry is left as CLOSED and not FLOW_CONFIRMED, a
+// bare memory, which every packet but the client's own passes by as if it were not there. It counts
+// in no limit and is the first to be evicted, so that refused handshakes keep nobody out; what a
+// full table evicts while its cookie is valid may be replayed. Two cookies are known: the entry's,
+// and the one before it or the last one the server refused while an older connection held the
+// entry. Who has recorded three of one tuple may take turns.
 #include "engine/internal.h"
 
 #include <string.h>

@@ -257,6 +257,10 @@ const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 
+// msyn.c: the SYN of `msyn` mode.
+void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,
+	const struct options *offered);
+
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
 // False where it is none; then the arrival is untouched. An ACK without a flow always gets its
 // verdict.

@@ -78,14 +78,16 @@ static void decide_tcp(struct engine *engine, const struct message *message,
 	}
 }
 
-static void decide(struct engine *engine, const struct message *message, struct arrival *arrival)
+// Returns the flow it is about, or NULL.
+static struct flow *decide(
+	struct engine *engine, const struct message *message, struct arrival *arrival)
 {
 	struct flow *flow;
 
 	if (!arrival->keyed || arrival->key.protocol != PROTOCOL_TCP ||
 		flow_worker(arrival->hash, engine->config.workers) != engine->config.worker) {
 		verdict_drop(arrival, REASON_no_owner);
-		return;
+		return NULL;
 	}
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 	if (flow == NULL)
@@ -96,23 +98,46 @@ static void decide(struct engine *engine, const struct message *message, struct 
 		decide_tcp(engine, message, arrival, flow);
 	else
 		verdict_drop(arrival, REASON_no_owner);
+	return flow;
+}
+
+// The finder of a SYN/ACK of `msyn` mode gets the state with it, so that no packet waits (M7, M8).
+static bool brings_state(
+	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
+{
+	return flow != NULL && flow->mode == MODE_MSYN && flow->copy == COPY_OWN &&
+	       (arrival->view.tcp_flags & TCP_SYN) && engine->policy->share != SHARE_NONE;
+}
+
+static void fill_state(
+	struct engine *engine, struct message *reply, uint16_t finder, struct flow *flow)
+{
+	flow->partner = share_target(engine, finder);
+	entry_record(flow, &reply->body.record);
+	counter_add(&engine->stats.synack_from_finder, 1);
+	counter_add(&engine->stats.shared, 1);
 }
 
 // What was decided to leave, leaves from where it came.
-static void send_back(struct engine *engine, const struct message *message, struct arrival *arrival)
+static void send_back(
+	struct engine *engine, uint16_t finder, struct arrival *arrival, struct flow *flow)
 {
 	const struct verdict *verdict = arrival->verdict;
+	bool state = brings_state(engine, arrival, flow);
 	struct message *reply;
 
 	if (verdict->kind != VERDICT_FORWARD && verdict->kind != VERDICT_REPLY)
 		return;
-	reply = engine_message(engine, MESSAGE_EMIT, message->node);
+	reply = engine_message(engine, state ? MESSAGE_OPENED : MESSAGE_EMIT, finder);
 	if (reply == NULL) {
 		// A reply counted as consumed and generated: the generated one is dropped.
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}
-	reply->body.flow = (struct message_flow){.key = arrival->key};
+	if (state)
+		fill_state(engine, reply, finder, flow);
+	else
+		reply->body.flow = (struct message_flow){.key = arrival->key};
 	reply->frame_len = arrival->frame->len;
 	reply->frame_side = port_side(engine, verdict->port);
 	memcpy(reply->frame, arrival->frame->data, arrival->frame->len);
@@ -124,24 +149,36 @@ void owner_frame(struct engine *engine, const struct message *message)
 	struct frame frame = {0};
 	struct verdict verdict = {0};
 	struct arrival arrival = {.frame = &frame, .verdict = &verdict, .from_peer = true};
+	struct flow *flow = NULL;
 
 	if (!prepare(engine, message, &arrival))
 		return;
 	if (ingress_prepare(engine, &arrival))
-		decide(engine, message, &arrival);
-	send_back(engine, message, &arrival);
+		flow = decide(engine, message, &arrival);
+	send_back(engine, message->node, &arrival, flow);
 	if (verdict.kind == VERDICT_DROP)
 		counter_add(&engine->stats.dropped[verdict.reason], 1);
 }
 
-// The finder's end of send_back(): only for a flow that was handed over a moment ago.
+// May this frame of the owner leave here? Only for a flow that was handed over a moment ago, or
+// whose state came with it.
+static bool is_expected(
+	struct engine *engine, const struct message *message, const struct arrival *arrival)
+{
+	const struct handed *handed = finder_handed(engine, arrival->hash);
+
+	if (message->type == MESSAGE_INSTALL)
+		return flow_key_equal(&arrival->key, &message->body.record.key);
+	return handed != NULL && handed->owner == message->node;
+}
+
 void owner_emit(struct engine *engine, const struct message *message)
 {
 	struct frame frame = {0};
 	struct verdict verdict = {0};
 	struct arrival arrival = {.frame = &frame, .verdict = &verdict, .from_peer = true};
 	struct frame *out = engine_lend(engine);
-	const struct handed *handed;
+	enum reason reason = REASON_NONE;
 	uint8_t port;
 
 	if (!prepare(engine, message, &arrival))
@@ -149,17 +186,13 @@ void owner_emit(struct engine *engine, const struct message *message)
 	port = frame.port;
 	// Leaving through a side means having come from the other.
 	frame.port = engine->config.ports[port].peer;
-	if (!ingress_prepare(engine, &arrival) || !arrival.keyed) {
-		counter_add(&engine->stats.dropped[REASON_no_owner], 1);
-		return;
-	}
-	handed = finder_handed(engine, arrival.hash);
-	if (handed == NULL || handed->owner != message->node) {
-		counter_add(&engine->stats.dropped[REASON_no_owner], 1);
-		return;
-	}
-	if (out == NULL || out->tailroom < frame.len) {
-		counter_add(&engine->stats.dropped[REASON_control_busy], 1);
+	if (!ingress_prepare(engine, &arrival) || !arrival.keyed ||
+		!is_expected(engine, message, &arrival))
+		reason = REASON_no_owner;
+	else if (out == NULL || out->tailroom < frame.len)
+		reason = REASON_control_busy;
+	if (reason != REASON_NONE) {
+		counter_add(&engine->stats.dropped[reason], 1);
 		return;
 	}
 	memcpy(out->data, engine->scratch, frame.len);

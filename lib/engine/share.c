@@ -178,6 +178,8 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 	}
 	flow->last_ms = engine->now_ms;
 	tcp_track_import(&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
+	if (record->state == TCP_SYN_RECV)
+		flow->track.state = TCP_SYN_RECV;
 	counter_sub(&engine->stats.states[TCP_SYN_SENT], 1);
 	counter_add(&engine->stats.states[flow->track.state], 1);
 }
@@ -193,11 +195,17 @@ static bool record_is_sane(const struct engine *engine, const struct flow_record
 	       flow_worker(hash, engine->config.workers) == engine->config.worker;
 }
 
+// Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
+// on as long as it has the entry; between two owners the rest of the incarnation decides.
 static bool is_newer(const struct flow *flow, const struct flow_record *record)
 {
-	int32_t age = (int32_t)(record->incarnation - flow->incarnation);
+	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
 
-	return age > 0 || (age == 0 && (int16_t)(record->generation - flow->generation) > 0);
+	if (ticks != 0)
+		return ticks > 0;
+	if (record->owner != flow->owner)
+		return record->incarnation > flow->incarnation;
+	return (int16_t)(record->generation - flow->generation) > 0;
 }
 
 // The very record, installed before: its confirmation may have been lost.
@@ -223,6 +231,14 @@ static struct flow *place_for(
 	return entry_create(engine, &record->key, hash, client, service, &reason);
 }
 
+static void drop_frame(struct engine *engine, const struct message *message)
+{
+	if (message->frame_len == 0)
+		return;
+	counter_add(&engine->stats.from_peers, 1);
+	counter_add(&engine->stats.dropped[REASON_table_full], 1);
+}
+
 void share_take_install(struct engine *engine, const struct message *message)
 {
 	const struct flow_record *record = &message->body.record;
@@ -235,9 +251,15 @@ void share_take_install(struct engine *engine, const struct message *message)
 	flow = flow_table_find(engine->table, &record->key, hash);
 	if (!is_installed(flow, record)) {
 		flow = place_for(engine, record, flow, hash);
-		if (flow == NULL)
+		if (flow == NULL) {
+			drop_frame(engine, message);
 			return;
+		}
 		install(engine, flow, record);
+	}
+	if (message->frame_len > 0) {
+		owner_emit(engine, message); // the server has answered; nobody waits
+		return;
 	}
 	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
 	if (reply != NULL)
