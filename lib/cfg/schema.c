@@ -132,7 +132,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		65536, MIB * MIB,
 		.doc = "All ACK queues together."},
 	[KEY_LIMITS_BAD_ACK_PER_S] = {"limits.bad_ack_per_s", TYPE_INT, "10000", 1, 1000000000,
-		.doc = "ACKs that prove no cookie and are still examined, in total."},
+		.doc = "ACKs that prove no cookie and are still examined, in total; above, "
+		       "a quarter per prefix."},
 	[KEY_LIMITS_BAD_ACK_PREFIX_PER_S] = {"limits.bad_ack_prefix_per_s", TYPE_INT, "100",
 		1, 1000000000,
 		.doc = "The same, of one source prefix."},

@@ -12,19 +12,11 @@ static const struct addr *client_of(const struct arrival *arrival)
 static bool may_try(struct engine *engine, const struct arrival *arrival, bool timestamps)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
-	uint32_t worth = timestamps ? 16 : 1;
+	uint64_t worth = timestamps ? 16 : 1;
 
 	return rate_limit_allows(engine->bad_acks, engine->now_ns, client_of(arrival),
 		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s * worth,
 		limits->bad_ack_per_s * worth);
-}
-
-static void count_bad(struct engine *engine, const struct arrival *arrival)
-{
-	const struct policy_limits *limits = &engine->policy->limits;
-
-	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
-		limits->prefix6);
 }
 
 static bool check(struct engine *engine, const struct arrival *arrival, uint32_t isn_client,
@@ -122,7 +114,7 @@ static bool refuse(struct engine *engine, struct arrival *arrival, const struct 
 	bool tried = reason == REASON_bad_cookie;
 
 	if (tried && is_guess(flow))
-		count_bad(engine, arrival);
+		rate_limit_count(engine->bad_acks);
 	if (flow != NULL && !entry_is_memory(flow))
 		return false;
 	arrival->path = PATH_ACK_BAD;
