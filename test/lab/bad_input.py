@@ -135,8 +135,21 @@ def second_instance(lab):
 @check(families=False)
 def interface_in_use(lab):
     """Two nodes on one wire would send every frame twice."""
-    expect_one_line(refused(lab), "outside", "use")
+    expect_one_line(refused(lab), "outside", "use", f"pid {lab.pid()}, node pop-a")
     expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
+
+
+@check(families=False)
+def interface_locks_are_private(lab):
+    """Nobody else can get hold of what keeps a second node away."""
+    folder = "/run/weir/.interfaces"
+    expect_equal(os.stat(folder).st_mode & 0o7777, 0o700, "mode of the folder")
+    space = os.stat(f"/run/netns/{lab.name}-pop-a").st_ino
+    held = [name for name in os.listdir(folder) if name.startswith(f"{space}-")]
+    expect_equal(len(held), 2, f"locks of the namespace in {os.listdir(folder)}")
+    for name in held:
+        result = lab.run("pop-a", *NOBODY_USER, "flock", "-n", f"{folder}/{name}", "true")
+        expect("Permission denied" in result.stderr, f"flock by nobody: {result.stderr}")
 
 
 @check(families=False)
