@@ -13,7 +13,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.doc = "Name of this node: lower-case letters, digits and `-'."},
 	[KEY_RUNTIME] = {"runtime", TYPE_TEXT, "", .max = 90, .example = "/run/weir/pop-a",
 		.restart = true,
-		.doc = "Folder for console.sock, lock, log and DPDK's files; default /run/weir/NODE."},
+		.doc = "Folder for console.sock, lock, log and DPDK's files while the node runs; "
+		       "default /run/weir/NODE."},
 
 	[KEY_EAL] = {"eal", TYPE_GROUP, .restart = true,
 		.doc = "Processors and memory."},
@@ -165,7 +166,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.choices = "error|warning|info|debug",
 		.doc = "The least important that is written."},
 	[KEY_LOG_TO] = {"log.to", TYPE_TEXT, "auto", .max = 255, .restart = true,
-		.doc = "auto, stderr, syslog or a file name with a slash."},
+		.doc = "auto (stderr and RUNTIME/log while it runs), stderr, syslog or a file name "
+		       "with a slash."},
 };
 // clang-format on
 

@@ -39,24 +39,74 @@ void client_finish(struct client *client)
 	client->line_room = 0;
 }
 
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, saved;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+// False for the socket a killed process left: nobody listens there.
+static bool is_served(const char *path)
+{
+	int fd = connect_to(path);
+
+	if (fd < 0)
+		return errno != ECONNREFUSED;
+	close(fd);
+	return true;
+}
+
+// Keeps the paths of those that run, in their order.
+static size_t drop_dead(char **paths, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		char *path = paths[i];
+
+		if (!is_served(path))
+			continue;
+		paths[i] = paths[kept];
+		paths[kept++] = path;
+	}
+	return kept;
+}
+
 char *client_find_socket(const char *given, FILE *err)
 {
 	glob_t found = {.gl_pathc = 0};
 	char *path = NULL;
+	size_t count = 0;
 
 	if (!given)
 		given = getenv("WEIR_SOCKET");
 	if (given && *given)
 		return strdup(given);
-	if (glob(SOCKETS_PATTERN, 0, NULL, &found) == 0 && found.gl_pathc == 1) {
+	if (glob(SOCKETS_PATTERN, 0, NULL, &found) == 0)
+		count = drop_dead(found.gl_pathv, found.gl_pathc);
+	if (count == 1) {
 		path = strdup(found.gl_pathv[0]);
-	} else if (found.gl_pathc == 0) {
-		fprintf(err, "error: no running weir found: there is no %s\n", SOCKETS_PATTERN);
+	} else if (count == 0) {
+		fprintf(err, "error: no running weir found: nobody listens at %s\n",
+			SOCKETS_PATTERN);
 		fprintf(err, "hint: %sname its socket with -s or WEIR_SOCKET\n",
 			geteuid() == 0 ? "" : "only root may look there: try sudo; or ");
 	} else {
 		fprintf(err, "error: more than one weir is running; choose one with -s:\n");
-		for (size_t i = 0; i < found.gl_pathc; i++)
+		for (size_t i = 0; i < count; i++)
 			fprintf(err, "  %s\n", found.gl_pathv[i]);
 	}
 	globfree(&found);
@@ -65,22 +115,9 @@ char *client_find_socket(const char *given, FILE *err)
 
 static int connect_socket(struct client *client)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (client->fd >= 0)
-		return 0;
-	if (strlen(client->socket) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, client->socket, strlen(client->socket) + 1);
-	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
-		return -1;
-	if (connect(client->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return 0;
-	disconnect(client);
-	return -1;
+		client->fd = connect_to(client->socket);
+	return client->fd < 0 ? -1 : 0;
 }
 
 static bool interrupted(void)

@@ -132,8 +132,10 @@ int boot_run(struct node *node)
 	while (done < ARRAY_LEN(steps) && steps[done].start(node) == 0)
 		done++;
 	bool all = done == ARRAY_LEN(steps);
-	if (all)
+	if (all) {
 		control_run(node);
+		node->ended_well = true;
+	}
 	while (done-- > 0) {
 		if (steps[done].stop)
 			steps[done].stop(node);

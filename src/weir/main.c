@@ -109,7 +109,7 @@ static struct node *make_node(const struct command_line *options)
 	node.sets = options->sets;
 	node.set_count = options->set_count;
 	node.interactive = options->interactive;
-	node.lock_fd = -1;
+	node.lock = (struct lock_file)LOCK_FILE_NONE;
 	return &node;
 }
 

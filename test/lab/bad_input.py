@@ -160,13 +160,47 @@ def unreachable_daemon(lab):
     expect("/nonexistent.sock" in result.stderr, result.stderr)
 
 
+@check(families=False)
+def dead_socket(lab):
+    """The socket of a killed node does not stand in the way of those that run."""
+    folder = f"/run/weir/{lab.name}-dead"
+    os.mkdir(folder, 0o700)
+    try:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(f"{folder}/console.sock")
+        result = subprocess.run([f"{BUILD}/weirctl", "show", "status"], capture_output=True,
+                                text=True, env=dict(os.environ, WEIR_SOCKET=""))
+        # Other labs of this machine may run, too: then it lists the choice.
+        expect(folder not in result.stderr, result.stderr)
+        expect("forwarding" in result.stdout or f"  {lab.runtime}/console.sock\n" in result.stderr,
+               result.stdout + result.stderr)
+    finally:
+        shutil.rmtree(folder)
+
+
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(path)
+        return True
+
+
 def end_by(lab, last):
-    shutil.rmtree(lab.other, ignore_errors=True)
     process = lab.start("pop-a", WEIR, "run", "-c", lab.config, "--set", f"runtime={lab.other}")
-    until(lambda: os.path.exists(f"{lab.other}/console.sock"), 15, "the console opens")
+    until(lambda: answers(f"{lab.other}/console.sock"), 15, "the console opens")
     process.send_signal(last)
     wanted = -last if last == signal.SIGKILL else 0
     expect_equal(process.wait(10), wanted, f"exit status after {last.name}")
+    # What a killed node leaves is no running node: the next start removes it, and so its end.
+    expect_equal(os.path.exists(lab.other), last == signal.SIGKILL, f"{lab.other} is there")
+
+
+def squat(lab):
+    """Any user may bind the abstract name of an interface first."""
+    code = ("import socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
+            "s.bind(chr(0) + 'weir-interface-outside'); print('bound', flush=True); time.sleep(30)")
+    process = lab.start("pop-a", *NOBODY_USER, "/usr/bin/python3", "-c", code)
+    expect_equal(process.stdout.readline(), "bound\n", "the name is taken")
+    return process
 
 
 @check(families=False)
@@ -178,9 +212,12 @@ def sigterm_and_kill(lab):
                           for word in interfaces(lab)), 5, "the killed node's sockets are gone")
     before = interfaces(lab)
     try:
-        for last in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        shutil.rmtree(lab.other, ignore_errors=True)
+        squatter = squat(lab)
+        for last in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
             end_by(lab, last)
             until(lambda: interfaces(lab) == before, 5, f"the interfaces are as before {last.name}")
+        end(squatter)
     finally:
         started = lab.lab("start", "pop-a")
     expect_equal(started.returncode, 0, "status of lab start")
