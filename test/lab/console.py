@@ -21,7 +21,7 @@ KEYS = {  # command: (path to one object, its keys)
                         "states queue"),
     "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
                   "d e ts_offset worker owner copy generation half idle_ms"),
-    "show service": (("services", 0), "name mode syn synack_sent cookie_valid cookie_bad server_syn "
+    "show service": (("services", 0), "name mode from protocol to ports syn synack_sent cookie_valid cookie_bad server_syn "
                      "server_synack server_refused server_timeout profile"),
     "show rule hits": (("rules", 0), "name action hits"),
     "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
@@ -149,6 +149,22 @@ def console_reload(lab):
     lab.output("client", "ping", "-q", "-c", "1", SERVER[4])
     for one in (client, server, listener):
         one.close()
+
+
+@check(families=False)
+def console_service_ports(lab):
+    """One service of several port ranges: matched by each, shown as one."""
+    before, after = 'ports = "1-65535";\n\t\tfrom', 'ports = "80,443,8000-8080";\n\t\tfrom'
+    edit_config(lab, before, after)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    expect_equal(lab.service()["ports"], ["80", "443", "8000-8080"], "ports")
+    for port, service in ((80, "lab"), (443, "lab"), (8000, "lab"), (8080, "lab"), (81, None),
+                          (8081, None)):
+        why = lab.show("why", "tcp", CLIENT[6], "40000", SERVER[6], str(port))
+        expect_equal(why["service"], service, f"service of port {port}")
+    lab.expect_downloads(4, 5)
+    edit_config(lab, after, before)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
 
 
 @check(families=False)
