@@ -55,6 +55,7 @@ struct config {
 
 struct config_error {
 	char text[512]; // "FILE:LINE: PATH: reason (did you mean `x'?)"
+	uint64_t order; // private
 };
 
 struct config_errors {
@@ -65,7 +66,8 @@ struct config_errors {
 // Checks `text`, the content of `file` (used in messages, and relative file names are relative to
 // its folder), with `sets` ("PATH=VALUE", list elements by name: services.lab.mode=msyn) applied.
 // Returns a configuration (config_free) or NULL with at least one error (none only where there is
-// no memory to tell). The caller frees the errors (config_errors_free). No I/O, no privilege.
+// no memory to tell), in the order of the file's lines and then of the sets. The caller frees the
+// errors (config_errors_free). No I/O, no privilege.
 struct config *config_parse(const char *file, const char *text, const char *const *sets,
 	unsigned set_count, struct config_errors *errors);
 void config_free(struct config *config);

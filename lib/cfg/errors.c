@@ -31,8 +31,10 @@ void errors_add(struct config_errors *errors, const char *file, struct place pla
 
 	if (errors->count == ERRORS_MAX)
 		return;
+	error->order = (uint64_t)place.set << 48 | (uint64_t)place.line << 16 | errors->count;
 	errors->count++;
 	if (errors->count == ERRORS_MAX) {
+		error->order = UINT64_MAX;
 		path = NULL;
 		format = "there are more errors than these";
 	}
@@ -44,6 +46,18 @@ void errors_add(struct config_errors *errors, const char *file, struct place pla
 		va_end(arguments);
 	}
 	make_printable(error->text);
+}
+
+static int compare_order(const void *a, const void *b)
+{
+	const struct config_error *one = a, *two = b;
+
+	return one->order < two->order ? -1 : one->order > two->order;
+}
+
+void errors_sort(struct config_errors *errors)
+{
+	qsort(errors->list, errors->count, sizeof(*errors->list), compare_order);
 }
 
 const char *hint_format(const char *hint, char *out, size_t size)

@@ -17,5 +17,8 @@ bool errors_start(struct config_errors *errors);
 __attribute__((format(printf, 5, 6))) void errors_add(struct config_errors *errors,
 	const char *file, struct place place, const char *path, const char *format, ...);
 
+// Sorts by line, then by number of the --set; of one line, what was added first comes first.
+void errors_sort(struct config_errors *errors);
+
 // Writes " (did you mean `x'?)" for a hint, "" for NULL.
 const char *hint_format(const char *hint, char *out, size_t size);
