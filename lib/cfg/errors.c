@@ -13,12 +13,36 @@ bool errors_start(struct config_errors *errors)
 	return errors->list != NULL;
 }
 
-// What an operator typed is shown to a terminal: nothing in it may be a command to that.
+// Bytes of the UTF-8 character at p; 0 where there is none.
+static unsigned character_len(const unsigned char *p)
+{
+	unsigned len = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+	if (len == 1)
+		return 1;
+	// Longer forms than needed, surrogates, and what is behind the last character.
+	if (*p < 0xc2 || *p > 0xf4 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+		(*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	for (unsigned i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+// What an operator typed is shown to a terminal, where nothing in it may be a command, and goes
+// into JSON, which is UTF-8.
 static void make_printable(char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	unsigned char *p = (unsigned char *)text;
+
+	while (*p != '\0') {
+		unsigned len = character_len(p);
+
+		if (len == 0 || *p < 0x20 || *p == 0x7f)
+			*p = '?';
+		p += len ? len : 1;
+	}
 }
 
 void errors_add(struct config_errors *errors, const char *file, struct place place,

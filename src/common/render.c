@@ -416,6 +416,26 @@ void render_document(const json_t *document, FILE *out)
 	render_blocks(data, json_object_size(data) > 1, out);
 }
 
+// One line for each thing that is wrong: the details where there are any, else the message.
+static void render_messages(const json_t *error, FILE *out)
+{
+	const json_t *details = json_object_get(error, "details");
+	const json_t *one;
+	size_t index;
+
+	json_array_foreach(details, index, one)
+	{
+		fputs("error: ", out);
+		render_text(json_is_string(one) ? json_string_value(one) : "", "", out);
+		fputc('\n', out);
+	}
+	if (json_array_size(details))
+		return;
+	fputs("error: ", out);
+	render_text(string_of(error, "message"), "\n", out);
+	fputc('\n', out);
+}
+
 void render_error(const json_t *document, const char *command, FILE *out)
 {
 	const json_t *error = json_object_get(document, "error");
@@ -423,9 +443,7 @@ void render_error(const json_t *document, const char *command, FILE *out)
 	json_int_t at = json_integer_value(column);
 	json_int_t length = json_integer_value(json_object_get(error, "length"));
 
-	fputs("error: ", out);
-	render_text(string_of(error, "message"), "\n", out);
-	fputc('\n', out);
+	render_messages(error, out);
 	if (json_is_integer(column) && at >= 0 && at <= (json_int_t)strlen(command)) {
 		fputs("  ", out);
 		render_text(command, "", out);

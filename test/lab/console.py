@@ -139,12 +139,20 @@ def console_reload(lab):
     expect_equal(receive_exactly(server, 8), b"question", "over the reload")
 
     generation = lab.show("status")["config_generation"]
-    edit_config(lab, denied, '{ name = "ping"; protocl = "icmp"; action = "allow"; },')
+    wrong = '{ name = "ping"; protocl = "icmp"; action = "alow"; },'
+    edit_config(lab, denied, wrong)
     result = lab.weirctl("reload")
     expect_equal(result.returncode, 1, "status of a bad reload")
-    expect("protocl" in result.stdout + result.stderr, "the mistake is named")
+    told = [f"{lab.state}/pop-a.cfg:\\d+: rules.ping.{what}" for what in ("protocl", "action")]
+    lines = result.stderr.splitlines()
+    expect_equal(len(lines), 3, f"lines of {lines}")
+    for line, pattern in zip(lines, told):
+        expect(re.match(f"error: {pattern}: ", line), line)
+    error = json.loads(lab.weirctl("-j", "reload").stdout)["error"]
+    expect_equal(["error: " + one for one in error["details"]], lines[:2], "details")
+    expect_equal(error["message"], "\n".join(error["details"]), "message")
     expect_equal(lab.show("status")["config_generation"], generation, "generation, bad reload")
-    edit_config(lab, '{ name = "ping"; protocl = "icmp"; action = "allow"; },', ping)
+    edit_config(lab, wrong, ping)
     expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
     lab.output("client", "ping", "-q", "-c", "1", SERVER[4])
     for one in (client, server, listener):

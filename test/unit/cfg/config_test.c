@@ -202,6 +202,15 @@ static void errors_are_bounded_and_printable(void **state)
 	(void)state;
 }
 
+// In JSON they must be UTF-8, whatever the file is.
+static void errors_are_utf8(void **state)
+{
+	text_refuse(MINIMAL "log = { to = \"\xe9t\xc3\xa9\xed\xa0\x80\"; };", NULL, 0,
+		"t.cfg:4: log.to: `?t\xc3\xa9?\?\?' is none of auto, stderr, syslog, nor a file name "
+		"with a slash");
+	(void)state;
+}
+
 // A check must not open what the text names.
 static void includes_are_refused(void **state)
 {
@@ -328,6 +337,7 @@ int main(void)
 		cmocka_unit_test(all_errors_at_once),
 		cmocka_unit_test(errors_come_in_the_order_of_lines),
 		cmocka_unit_test(errors_are_bounded_and_printable),
+		cmocka_unit_test(errors_are_utf8),
 		cmocka_unit_test(includes_are_refused),
 		cmocka_unit_test(a_dump_reads_back_as_the_same),
 		cmocka_unit_test(a_dump_shows_what_is_in_force),

@@ -114,6 +114,23 @@ static void errors_mark_the_word(void **state)
 	json_decref(document);
 }
 
+static void details_are_lines(void **state)
+{
+	json_t *document = json_loads("{\"error\":{\"code\":\"c\",\"message\":\"f:1: a\\nf:2: b\","
+				      "\"details\":[\"f:1: a\",\"f:2: b\\u001b\"],\"hint\":\"h\"}}",
+		0, NULL);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	render_error(document, "reload", out);
+	fclose(out);
+	assert_string_equal(text, "error: f:1: a\nerror: f:2: b\\x1b\nhint: h\n");
+	free(text);
+	json_decref(document);
+}
+
 static void wide_tables_are_turned(void **state)
 {
 	char json[2048], cell[161];
@@ -153,6 +170,7 @@ int main(void)
 		cmocka_unit_test(control_characters_are_escaped),
 		cmocka_unit_test(columns_count_characters),
 		cmocka_unit_test(errors_mark_the_word),
+		cmocka_unit_test(details_are_lines),
 		cmocka_unit_test(wide_tables_are_turned),
 		cmocka_unit_test(help_is_a_manual),
 	};
