@@ -73,6 +73,15 @@ struct config *config_parse(const char *file, const char *text, const char *cons
 void config_free(struct config *config);
 void config_errors_free(struct config_errors *errors);
 
+// Adds what is accepted and hardly meant, as "FILE:LINE: PATH: warning: what": rules and services
+// that nothing can reach. The policy must not have been taken. `warnings` starts as {0}; the caller
+// frees it (config_errors_free).
+void config_warn(const struct config *config, struct config_errors *warnings);
+
+// Adds "FILE:LINE: PATH: note: ..." with the value in force for each line of the file that a --set
+// replaced by something else.
+void config_overrides(const struct config *config, struct config_errors *notes);
+
 // Takes the policy out of the configuration; the caller frees it (policy_finish, free).
 struct policy *config_take_policy(struct config *config);
 

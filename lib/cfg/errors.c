@@ -55,7 +55,8 @@ void errors_add(struct config_errors *errors, const char *file, struct place pla
 
 	if (errors->count == ERRORS_MAX)
 		return;
-	error->order = (uint64_t)place.set << 48 | (uint64_t)place.line << 16 | errors->count;
+	error->order = (uint64_t)place.set << 48 | (uint64_t)(place.set ? 0 : place.line) << 16 |
+		       errors->count;
 	errors->count++;
 	if (errors->count == ERRORS_MAX) {
 		error->order = UINT64_MAX;

@@ -5,8 +5,8 @@
 
 // Where a value came from: a line of the file, or the n-th --set.
 struct place {
-	unsigned line;
-	unsigned set; // 1..n; 0: the file
+	unsigned line; // with a set: the line that it overrides, 0 for none
+	unsigned set;  // 1..n; 0: the file
 };
 
 // Allocates the list whole, so that adding to it cannot fail. False where memory is short.

@@ -153,6 +153,20 @@ static bool is_verbatim(const json_t *value)
 	return json_is_string(value) && strchr(json_string_value(value), '\n');
 }
 
+// A list of sentences, not of words.
+static bool is_sentences(const json_t *value)
+{
+	const char *first = json_string_value(json_array_get(value, 0));
+
+	return first && strchr(first, ' ');
+}
+
+// What follows the plain values.
+static bool is_block(const json_t *value)
+{
+	return is_table(value) || is_verbatim(value) || is_sentences(value);
+}
+
 // Plain values of an object in their order, nested objects flattened, as lists of names and texts.
 struct cells {
 	char *name[COLUMNS_MAX];
@@ -178,7 +192,7 @@ static void cells_add(struct cells *cells, const char *prefix, const json_t *obj
 			free(name.data);
 			continue;
 		}
-		if (is_table(member) || is_verbatim(member) || cells->count == COLUMNS_MAX) {
+		if (is_block(member) || cells->count == COLUMNS_MAX) {
 			free(name.data);
 			continue;
 		}
@@ -383,6 +397,19 @@ static void render_manual(const json_t *commands, FILE *out)
 	}
 }
 
+static void render_lines(const char *prefix, const json_t *list, FILE *out)
+{
+	const json_t *one;
+	size_t index;
+
+	json_array_foreach(list, index, one)
+	{
+		fputs(prefix, out);
+		render_text(json_is_string(one) ? json_string_value(one) : "", "", out);
+		fputc('\n', out);
+	}
+}
+
 // What follows the plain values of `object`: its tables and texts, each behind an empty line and,
 // where there is more than one thing to tell apart, its name.
 static void render_blocks(const json_t *object, bool titled, FILE *out)
@@ -392,7 +419,7 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 
 	json_object_foreach((json_t *)object, key, member)
 	{
-		if (!is_table(member) && !is_verbatim(member))
+		if (!is_block(member))
 			continue;
 		if (titled) {
 			fputc('\n', out);
@@ -403,6 +430,8 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 			render_manual(member, out);
 		else if (is_table(member))
 			render_table(member, out);
+		else if (is_sentences(member))
+			render_lines("", member, out);
 		else
 			render_text(json_string_value(member), "\n\t", out);
 	}
@@ -420,15 +449,8 @@ void render_document(const json_t *document, FILE *out)
 static void render_messages(const json_t *error, FILE *out)
 {
 	const json_t *details = json_object_get(error, "details");
-	const json_t *one;
-	size_t index;
 
-	json_array_foreach(details, index, one)
-	{
-		fputs("error: ", out);
-		render_text(json_is_string(one) ? json_string_value(one) : "", "", out);
-		fputc('\n', out);
-	}
+	render_lines("error: ", details, out);
 	if (json_array_size(details))
 		return;
 	fputs("error: ", out);

@@ -16,6 +16,13 @@ ports = ( {{ name = "outside"; side = "outsde"; device = "af_packet:outside"; }}
 servces = ();
 flows = {{ capacity = "many"; }};
 """
+WARN = """node = "x";
+ports = ( { name = "outside"; side = "outside"; device = "null"; },
+          { name = "inside"; side = "inside"; device = "null"; } );
+services = ( { name = "web"; to = "192.0.2.0/24"; ports = "80"; } );
+rules = ( { name = "all"; to = "192.0.2.0/24"; action = "deny"; },
+          { name = "web"; to = "192.0.2.1"; protocol = "tcp"; ports = "80"; action = "allow"; } );
+"""
 NOBODY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                "--inh-caps=-all", "--bounding-set=-all")
 
@@ -88,6 +95,22 @@ def syntax_error(lab):
     result = lab.run("pop-a", WEIR, "check", "-c", path)
     expect_equal(result.returncode, 1, "status")
     expect(f"{path}:2:" in result.stdout + result.stderr, result.stderr)
+
+
+@check(families=False)
+def warnings(lab):
+    """What can never be reached is told, and is no error."""
+    path = f"{lab.folder}/warn.cfg"
+    with open(path, "w") as file:
+        file.write(WARN)
+    result = lab.run("pop-a", WEIR, "check", "-c", path)
+    expect_equal(result.returncode, 0, f"status ({result.stderr})")
+    expect_equal([line.rsplit(":", 1)[0] for line in result.stderr.splitlines()],
+                 [f"{path}:4: services.web: warning", f"{path}:6: rules.web: warning: shadowed"],
+                 "warnings")
+    log = refused(lab, "ports.inside.device=af_packet:nothere", config=path)
+    for what in ("4: services.web: warning: no rule", "6: rules.web: warning: shadowed"):
+        expect(re.search(f" warning {re.escape(path)}:{what}", log), log)
 
 
 @check(families=False)

@@ -124,10 +124,19 @@ def console_reload(lab):
     """A good change applies and connections live on; a bad one changes nothing."""
     ping = '{ name = "ping"; protocol = "icmp"; action = "allow"; },'
     denied = ping.replace("allow", "deny")
-    generation = lab.show("status")["config_generation"]
     listener = lab.listen(4, 9300)
     client = lab.connect(4, 9300)
     server = listener.accept()[0]
+    edit_config(lab, ping, denied)
+    for one in (["reload", "check"], ["reload"]):
+        notes = json.loads(lab.weirctl("-j", *one).stdout)["data"]["notes"]
+        # What the lab gives with --set replaces a line of the file.
+        expect(any(re.match(f"{lab.state}/pop-a.cfg:\\d+: limits.per_prefix_flows: note: "
+                            "overridden by --set: 60000 is in force", one) for one in notes),
+               f"{notes}")
+    edit_config(lab, denied, ping)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    generation = lab.show("status")["config_generation"]
     edit_config(lab, ping, denied)
     expect_equal(lab.weirctl("reload", "check").returncode, 0, "status of reload check")
     expect_equal(lab.show("status")["config_generation"], generation, "generation after check")

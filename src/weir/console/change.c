@@ -52,32 +52,28 @@ void command_clear_flow(struct session *session)
 	session_answer(session, json_object());
 }
 
-// The list as an array of strings, and as one text of lines.
-static json_t *reply_errors(const struct config_errors *errors, char *text, size_t room)
+static json_t *reply_errors(const struct config_errors *errors)
 {
 	json_t *list = json_array();
-	size_t used = 0;
 
-	*text = '\0';
-	for (unsigned i = 0; i < errors->count; i++) {
+	for (unsigned i = 0; i < errors->count; i++)
 		json_array_append_new(list, json_string(errors->list[i].text));
-		if (used < room)
-			used += (size_t)snprintf(text + used, room - used, "%s%s", i ? "\n" : "",
-				errors->list[i].text);
-	}
 	return list;
 }
 
 static void fail_reload(struct session *session, int rc, const struct config_errors *errors)
 {
-	char text[ERRORS_BYTES];
-	json_t *details = reply_errors(errors, text, sizeof(text));
+	char text[ERRORS_BYTES] = "";
+	size_t used = 0;
 
+	for (unsigned i = 0; i < errors->count && used < sizeof(text); i++)
+		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? "\n" : "",
+			errors->list[i].text);
 	session_fail_details(session, rc == -ERR_FULL ? "busy" : "failed",
 		rc == -ERR_FULL	   ? "try again"
 		: rc == -ERR_RANGE ? "these changes need a restart; nothing was changed"
 				   : "nothing was changed",
-		*text ? text : "the configuration was not taken", details);
+		*text ? text : "the configuration was not taken", reply_errors(errors));
 }
 
 static void do_reload(struct session *session, bool check_only)
@@ -89,9 +85,10 @@ static void do_reload(struct session *session, bool check_only)
 	if (rc)
 		fail_reload(session, rc, &errors);
 	else
-		session_answer(session, json_pack("{s:b,s:I,s:s}", "applied", !check_only,
-						"config_generation", (json_int_t)node->generation,
-						"config_sha256", node->config->sha256));
+		session_answer(session,
+			json_pack("{s:b,s:I,s:s,s:o}", "applied", !check_only, "config_generation",
+				(json_int_t)node->generation, "config_sha256", node->config->sha256,
+				"notes", reply_errors(&errors)));
 	config_errors_free(&errors);
 }
 

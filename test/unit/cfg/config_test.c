@@ -206,7 +206,8 @@ static void errors_are_bounded_and_printable(void **state)
 static void errors_are_utf8(void **state)
 {
 	text_refuse(MINIMAL "log = { to = \"\xe9t\xc3\xa9\xed\xa0\x80\"; };", NULL, 0,
-		"t.cfg:4: log.to: `?t\xc3\xa9?\?\?' is none of auto, stderr, syslog, nor a file name "
+		"t.cfg:4: log.to: `?t\xc3\xa9?\?\?' is none of auto, stderr, syslog, nor a file "
+		"name "
 		"with a slash");
 	(void)state;
 }

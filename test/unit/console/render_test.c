@@ -79,6 +79,14 @@ static void long_text_is_verbatim(void **state)
 	renders("{\"data\":{\"text\":\"node = \\\"a\\\";\\n\\tx\\n\"}}", "node = \"a\";\n\tx\n");
 }
 
+static void sentences_are_lines(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"applied\":true,\"notes\":[\"f:1: a b\",\"f:2: c\"]}}",
+		"applied  yes\n\nnotes\nf:1: a b\nf:2: c\n");
+	renders("{\"data\":{\"applied\":true,\"notes\":[]}}", "applied  yes\nnotes    -\n");
+}
+
 static void control_characters_are_escaped(void **state)
 {
 	(void)state;
@@ -167,6 +175,7 @@ int main(void)
 		cmocka_unit_test(lists_of_values_are_joined),
 		cmocka_unit_test(two_things_get_titles),
 		cmocka_unit_test(long_text_is_verbatim),
+		cmocka_unit_test(sentences_are_lines),
 		cmocka_unit_test(control_characters_are_escaped),
 		cmocka_unit_test(columns_count_characters),
 		cmocka_unit_test(errors_mark_the_word),
