@@ -127,6 +127,17 @@ def usage_errors(lab):
 
 
 @check(families=False)
+def list_for_a_short_reader(lab):
+    """scripts/test --list | head: whoever has read enough gets no traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as closed:
+        result = subprocess.run([f"{ROOT}/test/run.py", "--only", "lint", "--list"], stdout=closed,
+                                stderr=subprocess.PIPE, text=True)
+    expect_equal(result.stderr, "", "errors")
+
+
+@check(families=False)
 def missing_interface(lab):
     text = refused(lab, "ports.inside.device=af_packet:nothere")
     expect_one_line(text, "nothere", "ip link")
