@@ -268,7 +268,7 @@ static enum client_status print_document(struct client *client, const char *comm
 		return CLIENT_UNREACHABLE;
 	if (json_object_get(document, "error")) {
 		fflush(client->out);
-		render_error(document, command, client->err);
+		render_error(document, client->place, command, client->err);
 		status = CLIENT_FAILED;
 	} else {
 		render_document(document, client->out);
@@ -291,11 +291,11 @@ enum client_status client_command(struct client *client, const char *command)
 		return status;
 	disconnect(client);
 	if (client_cancelled) {
-		fprintf(client->err, "cancelled\n");
+		fprintf(client->err, "%scancelled\n", client->place);
 		return CLIENT_FAILED;
 	}
-	fprintf(client->err, "error: %s weir at %s: %s\n", reused ? "lost" : "cannot reach",
-		client->socket, strerror(errno));
+	fprintf(client->err, "%serror: %s weir at %s: %s\n", client->place,
+		reused ? "lost" : "cannot reach", client->socket, strerror(errno));
 	return status;
 }
 
@@ -327,24 +327,38 @@ bool client_is_quit(const char *command)
 	return len == 4 && (memcmp(command, "quit", 4) == 0 || memcmp(command, "exit", 4) == 0);
 }
 
-enum client_status client_batch(struct client *client, FILE *file)
+static enum client_status run_line(
+	struct client *client, const char *command, const char *name, unsigned number)
+{
+	snprintf(client->place, sizeof(client->place), "%.100s:%u: ", name, number);
+	enum client_status status = client_command(client, command);
+	// A document does not say what it answers to.
+	if (status == CLIENT_FAILED && client->json)
+		fprintf(client->err, "%serror: %s\n", client->place, command);
+	client->place[0] = '\0';
+	return status;
+}
+
+enum client_status client_batch(struct client *client, FILE *file, const char *name)
 {
 	enum client_status status = CLIENT_OK;
+	unsigned number = 0;
 	char *line = NULL;
 	size_t room = 0;
 
 	while (status == CLIENT_OK && getline(&line, &room, file) >= 0) {
 		char *start = line + strspn(line, " \t\r\n");
 
+		number++;
 		line[strcspn(line, "\r\n")] = '\0';
 		if (*start == '\0' || *start == '#')
 			continue;
 		if (client_is_quit(start))
 			break;
-		status = client_command(client, start);
+		status = run_line(client, start, name, number);
 	}
 	if (status == CLIENT_OK && ferror(file) && !client_closing) {
-		fprintf(client->err, "error: cannot read the commands: %s\n", strerror(errno));
+		fprintf(client->err, "error: %s cannot be read: %s\n", name, strerror(errno));
 		status = CLIENT_FAILED;
 	}
 	free(line);

@@ -397,13 +397,14 @@ static void render_manual(const json_t *commands, FILE *out)
 	}
 }
 
-static void render_lines(const char *prefix, const json_t *list, FILE *out)
+static void render_lines(const char *place, const char *prefix, const json_t *list, FILE *out)
 {
 	const json_t *one;
 	size_t index;
 
 	json_array_foreach(list, index, one)
 	{
+		render_text(place, "", out);
 		fputs(prefix, out);
 		render_text(json_is_string(one) ? json_string_value(one) : "", "", out);
 		fputc('\n', out);
@@ -431,7 +432,7 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 		else if (is_table(member))
 			render_table(member, out);
 		else if (is_sentences(member))
-			render_lines("", member, out);
+			render_lines("", "", member, out);
 		else
 			render_text(json_string_value(member), "\n\t", out);
 	}
@@ -446,26 +447,27 @@ void render_document(const json_t *document, FILE *out)
 }
 
 // One line for each thing that is wrong: the details where there are any, else the message.
-static void render_messages(const json_t *error, FILE *out)
+static void render_messages(const json_t *error, const char *place, FILE *out)
 {
 	const json_t *details = json_object_get(error, "details");
 
-	render_lines("error: ", details, out);
+	render_lines(place, "error: ", details, out);
 	if (json_array_size(details))
 		return;
+	render_text(place, "", out);
 	fputs("error: ", out);
 	render_text(string_of(error, "message"), "\n", out);
 	fputc('\n', out);
 }
 
-void render_error(const json_t *document, const char *command, FILE *out)
+void render_error(const json_t *document, const char *place, const char *command, FILE *out)
 {
 	const json_t *error = json_object_get(document, "error");
 	const json_t *column = json_object_get(error, "column");
 	json_int_t at = json_integer_value(column);
 	json_int_t length = json_integer_value(json_object_get(error, "length"));
 
-	render_messages(error, out);
+	render_messages(error, place, out);
 	if (json_is_integer(column) && at >= 0 && at <= (json_int_t)strlen(command)) {
 		fputs("  ", out);
 		render_text(command, "", out);

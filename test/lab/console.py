@@ -211,6 +211,10 @@ def console_batch(lab):
     expect_equal(result.returncode, 1, "status")
     expect("forwarding" in result.stdout and "unexplained" in result.stdout, result.stdout)
     expect("busy_ratio" not in result.stdout, "it went on after the error")
+    expect_equal(result.stderr.splitlines()[:2],
+                 [f"{path}:4: error: unknown word `bogus'", "  bogus"], "the error's place")
+    result = lab.weirctl("-j", "-f", path)
+    expect_equal((result.returncode, result.stderr), (1, f"{path}:4: error: bogus\n"), "with -j")
 
 
 def tell(lab, *commands):

@@ -115,7 +115,7 @@ static void errors_mark_the_word(void **state)
 	FILE *out = open_memstream(&text, &len);
 
 	(void)state;
-	render_error(document, "show drp", out);
+	render_error(document, "", "show drp", out);
 	fclose(out);
 	assert_string_equal(text, "error: unknown word\n  show drp\n       ^^^\nhint: did you\n");
 	free(text);
@@ -132,9 +132,9 @@ static void details_are_lines(void **state)
 	FILE *out = open_memstream(&text, &len);
 
 	(void)state;
-	render_error(document, "reload", out);
+	render_error(document, "b:7: ", "reload", out);
 	fclose(out);
-	assert_string_equal(text, "error: f:1: a\nerror: f:2: b\\x1b\nhint: h\n");
+	assert_string_equal(text, "b:7: error: f:1: a\nb:7: error: f:2: b\\x1b\nhint: h\n");
 	free(text);
 	json_decref(document);
 }
