@@ -1,5 +1,7 @@
 #include "common/render.h"
 
+#include "common/flow_text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -355,6 +357,14 @@ static void render_table(const json_t *rows, FILE *out)
 		free(columns[c].name);
 }
 
+static void render_flows(const json_t *flows, FILE *out)
+{
+	json_t *rows = flow_rows(flows);
+
+	render_table(rows, out);
+	json_decref(rows);
+}
+
 // Words of a sentence, indented, in lines of MANUAL_WIDTH.
 static void render_wrapped(const char *text, FILE *out)
 {
@@ -429,6 +439,8 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 		}
 		if (is_table(member) && strcmp(key, "commands") == 0)
 			render_manual(member, out);
+		else if (is_table(member) && strcmp(key, "flows") == 0)
+			render_flows(member, out);
 		else if (is_table(member))
 			render_table(member, out);
 		else if (is_sentences(member))

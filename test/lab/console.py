@@ -90,6 +90,16 @@ def console_flows(lab):
 
 
 @check(families=False)
+def console_flows_in_text(lab):
+    """A table that fits a terminal, one line a flow."""
+    lines = lab.weirctl("show", "flow", "tcp", "any", "any", SERVER[4], "80").stdout.splitlines()
+    table = [line for line in lines if line.startswith(("proto ", "tcp "))]
+    expect(len(table) > 10, f"{lines}")
+    expect(max(map(len, table)) <= 120, f"{max(map(len, table))} columns: {table[:2]}")
+    expect(all(f"  {SERVER[4]}:80  " in line for line in table[1:]), f"{table[1]}")
+
+
+@check(families=False)
 def console_why(lab):
     why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80", "in", "outside")
     expect_equal((why["rule"], why["service"], why["mode"]), ("servers", "lab", "proxy"), "why")
