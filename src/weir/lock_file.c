@@ -92,7 +92,8 @@ void lock_file_release(struct lock_file *lock)
 {
 	if (lock->fd < 0)
 		return;
-	unlink(lock->path);
+	if (is_named(lock->fd, lock->path))
+		unlink(lock->path);
 	close(lock->fd);
 	lock->fd = -1;
 }
