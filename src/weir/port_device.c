@@ -50,13 +50,19 @@ static int check_interface(const struct port *port)
 	return 0;
 }
 
-static int take_interface(struct port *port)
+static int take_interface(const struct node *node, struct port *port)
 {
-	if (interface_take(&port->interface, port->target) == 0)
-		return 0;
-	log_error("port %s: %s is in use by another weir: end that one, or name another interface",
-		port->config->name, port->target);
-	return -ERR_EXISTS;
+	char holder[LOCK_FILE_HOLDER_BYTES];
+	int error = interface_take(&port->interface, port->target, node->config->node, holder);
+
+	if (error == -ERR_EXISTS)
+		log_error("port %s: %s is in use by another weir (%s): end that one, or name "
+			  "another interface",
+			port->config->name, port->target, holder);
+	else if (error)
+		log_error("port %s: %s cannot be locked in %s: %s: run as the user who owns it",
+			port->config->name, port->target, INTERFACE_LOCKS, strerror(errno));
+	return error;
 }
 
 static int check_xdp(const struct port *port)
@@ -105,12 +111,12 @@ int port_device_check(const struct port *port)
 }
 
 // What must be ours before the driver touches it.
-static int take_device(struct port *port)
+static int take_device(const struct node *node, struct port *port)
 {
 	int error = 0;
 
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
-		error = take_interface(port);
+		error = take_interface(node, port);
 	if (!error && port->kind == PORT_AF_XDP)
 		error = check_xdp(port);
 	return error;
@@ -274,7 +280,7 @@ static int set_up_queues(const struct node *node, const struct port *port)
 // A wire takes every frame. Devices without the switch do so anyway.
 static void hear_all(struct port *port)
 {
-	if (port->interface.claim >= 0)
+	if (port->interface.claim.fd >= 0)
 		port->promiscuous = interface_hear_all(&port->interface, port->target) == 0;
 	else
 		port->promiscuous = rte_eth_promiscuous_get(port->id) == 0 &&
@@ -301,7 +307,7 @@ static void find_wake(const struct node *node, struct port *port)
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
-	int error = take_device(port);
+	int error = take_device(node, port);
 
 	if (!error)
 		error = make_device(node, port);
@@ -337,7 +343,7 @@ int port_device_start(struct node *node, struct port *port)
 
 void port_device_stop(struct port *port)
 {
-	if (port->promiscuous && port->interface.claim < 0)
+	if (port->promiscuous && port->interface.claim.fd < 0)
 		rte_eth_promiscuous_disable(port->id);
 	if (port->started)
 		rte_eth_dev_stop(port->id);

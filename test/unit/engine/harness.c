@@ -47,8 +47,8 @@ static void add_service(struct node *node)
 	service->protocol = RULE_TCP;
 	service->from = RULE_FROM_OUTSIDE;
 	service->mode = MODE_PROXY;
-	service->port_low = 1;
-	service->port_high = UINT16_MAX;
+	service->ports[0] = (struct port_range){1, UINT16_MAX};
+	service->port_count = 1;
 	service->queue_bytes = 16384;
 	service->profile = (struct profile){
 		.mss = 1460, .wscale = 7, .sack = true, .timestamps = true, .ecn = true};
