@@ -109,7 +109,7 @@ def check_reloads(lab, family, count):
 
 @check
 def reload_under_load(lab, family):
-    check_reloads(lab, family, size(1200, 6000))
+    check_reloads(lab, family, size(800, 6000))
 
 
 @check
@@ -121,8 +121,8 @@ def mistake_under_load(lab, family):
     rules = [rule["name"] for rule in lab.show("rule", "hits")["rules"]]
     lasting = Open(lab, family, 9600)
     flows = identity(lab, family)
-    count = size(300, 2000)
-    load = Background(lab.download_many, family, count, 20, size(400, 1000))
+    count = size(200, 2000)
+    load = Background(lab.download_many, family, count, 20, size(600, 1000))
     for turn in range(RELOADS):
         good, bad = (('"servers"', '"other3"'), ('action = "allow"', 'action = "alow"'),
                      ("198.51.100.0/24", "198.51.100.1/24"), ("ports = (", "ports = ((")
