@@ -103,29 +103,21 @@ def check_traffic(lab, *nodes):
 
 @check(families=False)
 def memif(lab):
-    """The first to open the socket listens, the second connects."""
+    """The first to open the socket listens, the second connects. The second may die and come again;
+    and the socket that the first left when it died is no obstacle."""
     path = f"{lab.folder}/memif.sock"
-    with Node(lab, "left", OUTSIDE, ("inside", f"memif:{path}")) as left, \
-            Node(lab, "right", ("outside", f"memif:{path}"), INSIDE) as right:
-        check_traffic(lab, left, right)
-
-
-@check(families=False)
-def memif_after_a_kill(lab):
-    """Either end may die and come again; a socket that was left is no obstacle."""
-    path = f"{lab.folder}/killed.sock"
-    ends = {"left": (OUTSIDE, ("inside", f"memif:{path}")),
-            "right": (("outside", f"memif:{path}"), INSIDE)}
-    with Node(lab, "left", *ends["left"]) as left:
-        with Node(lab, "right", *ends["right"]) as right:
+    left_ports = (OUTSIDE, ("inside", f"memif:{path}"))
+    right_ports = (("outside", f"memif:{path}"), INSIDE)
+    with Node(lab, "left", *left_ports) as left:
+        with Node(lab, "right", *right_ports) as right:
             check_traffic(lab, left, right)
             right.kill()
-        with Node(lab, "right", *ends["right"]) as right:
+        with Node(lab, "right", *right_ports) as right:
             check_traffic(lab, left, right)
-            left.kill()
-            expect(os.path.exists(path), "a killed node left no socket: the test tests nothing")
-            with Node(lab, "left", *ends["left"]) as left:
-                check_traffic(lab, left, right)
+        left.kill()
+    expect(os.path.exists(path), "the killed node left no socket: the test tests nothing")
+    with Node(lab, "left", *left_ports) as left, Node(lab, "right", *right_ports) as right:
+        check_traffic(lab, left, right)
 
 
 @check(families=False)
@@ -137,9 +129,21 @@ def ring(lab):
 
 
 @check(families=False)
-def pcap(lab):
-    """A capture's frames come out at the other side, all of them, in order, as they were."""
-    path = f"{lab.folder}/in.pcap"
+def tap(lab):
+    """Interfaces that the appliance makes itself."""
+    with Node(lab, "taps", ("outside", "tap:tapo"), ("inside", "tap:tapi")):
+        for name in ("tapo", "tapi"):
+            lab.output("pop-a", "ip", "link", "set", name, "up")
+        with Wire(lab, "pop-a", "tapo") as there, Wire(lab, "pop-a", "tapi") as back:
+            for packet in others():
+                frame = bytes(packet)
+                there.send(frame)
+                back.expect(lambda f, frame=frame: f == frame, packet.summary())
+                back.send(frame)
+                there.expect(lambda f, frame=frame: f == frame, packet.summary())
+
+
+def write_capture(path):
     frames = [bytes(packet) for packet in others()] + [
         bytes(Ether(src=CLIENT_MAC, dst=SERVER_MAC) / network(family, HERE[family], THERE[family]) /
               UDP(sport=1000 + i, dport=53) / (b"%d" % i * 30))
@@ -149,6 +153,14 @@ def pcap(lab):
     for frame in frames:
         writer.write_packet(frame)
     writer.close()
+    return frames
+
+
+@check(families=False)
+def pcap(lab):
+    """A capture's frames come out at the other side, all of them, in order, as they were."""
+    path = f"{lab.folder}/in.pcap"
+    frames = write_capture(path)
     with Wire(lab, "core", "pop-a") as behind:
         with Node(lab, "reader", ("outside", f"pcap:{path}"), INSIDE) as node:
             until(lambda: node.port(1)["tx_packets"] >= len(frames), 5, "the frames have left")
@@ -156,6 +168,14 @@ def pcap(lab):
             known = set(frames)
             seen = [frame for frame in behind.frames(0.2) if frame in known]
             expect(seen == frames, f"{len(seen)} of {len(frames)} frames, or another order")
+
+
+@check(families=False)
+def pcap_again_and_again(lab):
+    path = f"{lab.folder}/loop.pcap"
+    count = len(write_capture(path))
+    with Node(lab, "looper", ("outside", f"pcap:{path},loop"), ("inside", "null")) as node:
+        until(lambda: node.port(1)["tx_packets"] > 10 * count, 5, "the frames, over and over")
 
 
 @check(families=False)
