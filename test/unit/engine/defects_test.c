@@ -17,17 +17,18 @@
 
 #include <cmocka.h>
 
-#define MSS	   "\x02\x04\x05\xb4"
-#define SACK_OK	   "\x04\x02"
-#define TS	   "\x08\x0a\x00\x00\x10\x00\x00\x00\x00\x00"
-#define WSCALE7	   "\x01\x03\x03\x07"
-#define ISN_C	   1000u
-#define ISN_S	   5000u
-#define HOP_BY_HOP "\x00"
-#define FRAGMENT   "\x2c"
-#define VLAN	   0x8100
-#define QINQ	   0x88a8
-#define TICK_NS	   16000000000ULL
+#define MSS	     "\x02\x04\x05\xb4"
+#define SACK_OK	     "\x04\x02"
+#define TS	     "\x08\x0a\x00\x00\x10\x00\x00\x00\x00\x00"
+#define WSCALE7	     "\x01\x03\x03\x07"
+#define ISN_C	     1000u
+#define ISN_S	     5000u
+#define HOP_BY_HOP   "\x00"
+#define FRAGMENT     "\x2c"
+#define VLAN	     0x8100
+#define QINQ	     0x88a8
+#define SECRET_BYTES 16 // 128 bits
+#define TICK_NS	     16000000000ULL
 #define NONE                                                                                       \
 	(struct bytes)                                                                             \
 	{                                                                                          \
@@ -80,7 +81,7 @@ static void next_tick(struct node *node)
 // The keys do not depend on one word of the secret, and each epoch has its own.
 static void t10_1_keys(void **state)
 {
-	uint8_t secret[KEYRING_SECRET_BYTES_MIN] = {0};
+	uint8_t secret[SECRET_BYTES] = {0};
 	struct epoch_keys first, other;
 
 	(void)state;
