@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
@@ -103,6 +105,27 @@ static int check_pcap(const struct port *port)
 	return -ERR_MISSING;
 }
 
+// Whether somebody listens on a memif's socket: then we connect, else we listen. A socket that an
+// earlier run left is removed, because the driver cannot bind to it.
+static bool memif_has_server(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct stat status;
+
+	if (strlen(path) >= sizeof(address.sun_path) || stat(path, &status) ||
+		!S_ISSOCK(status.st_mode))
+		return false;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	int file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (file < 0)
+		return false;
+	int rc = connect(file, (struct sockaddr *)&address, sizeof(address));
+	if (rc && errno == ECONNREFUSED)
+		unlink(path);
+	close(file);
+	return rc == 0;
+}
+
 int port_device_check(const struct port *port)
 {
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
@@ -142,8 +165,8 @@ static void vdev_arguments(const struct node *node, const struct port *port, cha
 	case PORT_MEMIF:
 		// The driver knows rings of up to 2^14 slots; 2^10 matches PORT_DESCRIPTORS.
 		snprintf(out, ARGUMENT_BYTES,
-			"role=server,socket=%s,socket-abstract=no,rsize=10,bsize=%u", port->target,
-			room);
+			"role=%s,socket=%s,socket-abstract=no,rsize=10,bsize=%u",
+			memif_has_server(port->target) ? "client" : "server", port->target, room);
 		break;
 	case PORT_PCAP:
 		snprintf(out, ARGUMENT_BYTES, "infinite_rx=%d,rx_pcap=%s",
