@@ -151,20 +151,11 @@ static bool remember(struct engine *engine, const struct arrival *arrival, uint1
 	return true;
 }
 
-void finder_stray(struct engine *engine, struct arrival *arrival)
+static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t owner)
 {
 	const struct view *view = &arrival->view;
 	struct handed *handed;
-	uint16_t owner;
 
-	if (!engine->policy->clustered) {
-		verdict_drop(arrival, REASON_no_flow);
-		return;
-	}
-	if (!owner_of(engine, arrival, view->ack - 1, side_other(arrival->side), &owner)) {
-		verdict_drop(arrival, REASON_no_owner);
-		return;
-	}
 	if (!is_active(engine, owner)) {
 		refuse_for(engine, arrival);
 		return;
@@ -178,6 +169,25 @@ void finder_stray(struct engine *engine, struct arrival *arrival)
 	handed->ack = view->ack;
 	if (hand_over(engine, arrival, owner) && (view->tcp_flags & TCP_SYN))
 		counter_add(&engine->stats.synack_to_owner, 1);
+}
+
+bool finder_claims(struct engine *engine, struct arrival *arrival)
+{
+	uint32_t cookie = arrival->view.ack - 1;
+	uint16_t owner;
+
+	if (!owner_of(engine, arrival, cookie, side_other(arrival->side), &owner))
+		return false;
+	to_owner(engine, arrival, owner);
+	return true;
+}
+
+void finder_stray(struct engine *engine, struct arrival *arrival)
+{
+	bool clustered = engine->policy->clustered;
+
+	if (!finder_claims(engine, arrival))
+		verdict_drop(arrival, clustered ? REASON_no_owner : REASON_no_flow);
 }
 
 bool finder_late(struct engine *engine, struct arrival *arrival)

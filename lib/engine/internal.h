@@ -261,6 +261,9 @@ uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,
 	const struct options *offered);
 
+// True for an answer to a SYN that is not the one this flow stands for.
+bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival);
+
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
 // False where it is none; then the arrival is untouched. An ACK without a flow always gets its
 // verdict.
@@ -333,6 +336,8 @@ void fragment_decide(struct engine *engine, struct arrival *arrival);
 
 // finder.c: packets of connections whose state another node has.
 void finder_stray(struct engine *engine, struct arrival *arrival);
+// The same where its cookie names another node; false, and nothing done, where it does not.
+bool finder_claims(struct engine *engine, struct arrival *arrival);
 // A segment of a flow that was handed over. False, and nothing done, where it is none.
 bool finder_late(struct engine *engine, struct arrival *arrival);
 // The same for an ICMP error without a flow.

@@ -123,3 +123,12 @@ void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admis
 	}
 	start(engine, arrival, admission, generation);
 }
+
+bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival)
+{
+	uint8_t flags = arrival->view.tcp_flags;
+	bool answers = (flags & TCP_SYN) || ((flags & TCP_RST) && entry_has_ended(flow));
+
+	return answers && (flags & TCP_ACK) && flow_direction(flow, arrival->side) == TO_CLIENT &&
+	       arrival->view.ack != flow->isn_client + flow->translation.e + 1;
+}

@@ -19,7 +19,8 @@ struct tcp_segment tcp_segment_of(
 	struct tcp_segment segment = {.flags = view->tcp_flags,
 		.window = view->window,
 		.len = view_seg_len(view),
-		.wscale = OPTIONS_WSCALE_NONE};
+		.wscale = OPTIONS_WSCALE_NONE,
+		.elsewhere = flow->copy != COPY_OWN || flow->partner != NODE_NONE};
 
 	segment.seq = translation_client_seq(&flow->translation, dir, view->seq);
 	segment.ack = translation_client_ack(&flow->translation, dir, view->ack);
@@ -109,6 +110,10 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	case TCP_PASS:
 		entry_touch(engine, flow);
 		flow->bits |= dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
+		tcp_forward(engine, arrival, flow, dir);
+		return true;
+	case TCP_PASS_STALE:
+		entry_touch(engine, flow);
 		tcp_forward(engine, arrival, flow, dir);
 		return true;
 	case TCP_PASS_IDLE:
@@ -270,6 +275,9 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 	if (flow == NULL || entry_is_memory(flow))
 		unknown(engine, arrival, flow);
+	else if (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
+		 finder_claims(engine, arrival))
+		return;
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
 	else if (flow->bits & FLOW_OPENING)
