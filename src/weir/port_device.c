@@ -105,12 +105,15 @@ static int check_pcap(const struct port *port)
 	return -ERR_MISSING;
 }
 
-// Whether somebody listens on a memif's socket: then we connect, else we listen. A socket that an
-// earlier run left is removed, because the driver cannot bind to it.
+// Whether somebody listens on a memif's socket: then we connect, else we listen. The greeting is
+// awaited, because a driver that cannot deliver it does not survive that. A socket that an earlier
+// run left is removed, because ours cannot bind to it.
 static bool memif_has_server(const char *path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = 1};
 	struct stat status;
+	char greeting[256];
 
 	if (strlen(path) >= sizeof(address.sun_path) || stat(path, &status) ||
 		!S_ISSOCK(status.st_mode))
@@ -122,6 +125,9 @@ static bool memif_has_server(const char *path)
 	int rc = connect(file, (struct sockaddr *)&address, sizeof(address));
 	if (rc && errno == ECONNREFUSED)
 		unlink(path);
+	setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (rc == 0 && recv(file, greeting, sizeof(greeting), 0) < 0)
+		log_warning("port on %s: its listener does not answer", path);
 	close(file);
 	return rc == 0;
 }

@@ -89,7 +89,8 @@ def dump_is_complete(lab):
         rounds = 0
         while not stop.is_set():
             lab.expect_downloads(4 + rounds % 2 * 2, 50, rate=500)
-            text = lab.output("client", "ping", "-q", "-c", "20", "-i", "0.002", SERVER[4])
+            text = lab.output("client", "ping", "-q", "-c", "20", "-i", "0.002", "-w", "5",
+                              SERVER[4])
             expect("20 received" in text, text)
             rounds += 1
         return rounds

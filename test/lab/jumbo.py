@@ -45,7 +45,7 @@ def check_jumbo(lab, family, mtu):
                 expect(mtu - 60 < longest <= mtu + 14, f"frames of {longest} bytes at most")
     for one in (client, server, listener):
         one.close()
-    text = lab.output("client", "ping", "-q", "-c", "3", "-i", "0.01", "-M", "do", "-s",
+    text = lab.output("client", "ping", "-q", "-c", "3", "-i", "0.01", "-w", "5", "-M", "do", "-s",
                       mtu - 8 - IP_BYTES[family], SERVER[family])
     expect("3 received" in text, text)
 
@@ -82,8 +82,8 @@ def longer_than_the_port(lab):
         named = {name: count - before["reasons"][name] for name, count in after["reasons"].items()
                  if count != before["reasons"][name]}
         expect_equal(named, {"too_big": 2}, f"reasons for {bytes_} bytes")
-    text = lab.output("client", "ping", "-q", "-c", "2", "-i", "0.01", "-M", "do", "-s", 4000 - 28,
-                      SERVER[4])
+    text = lab.output("client", "ping", "-q", "-c", "2", "-i", "0.01", "-w", "5", "-M", "do", "-s",
+                      4000 - 28, SERVER[4])
     expect("2 received" in text, text)
 
 

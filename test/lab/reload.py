@@ -41,7 +41,7 @@ def resets(lab):
 
 
 def write(lab, unrelated, text=None):
-    rules = "".join(f'{{ name = "other{i}"; to = [ "203.0.113.{i}/32", "2001:db8:dead::{i:x}/128" ];'
+    rules = "".join(f'{{ name = "other{i}"; to = [ "203.0.113.{i}/32", "2001:db8:de::{i:x}/128" ];'
                     f' protocol = "{"tcp" if i % 2 else "udp"}"; ports = "{i + 1}";'
                     f' action = "deny"; }},\n' for i in range(unrelated))
     with open(lab.path, "w") as file:

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Frames through `weir replay`: replayed.py WEIR CONFIG. What comes out is compared with frames that
-are built here: tagged connections, what is not IP, fragments. Needs no privilege.
+"""Frames through `weir replay`: replayed.py WEIR CONFIG. What comes out is compared with frames
+built here: tagged connections, what is not IP, fragments. Needs no privilege.
 
 A cookie is not known beforehand, but a seed makes it the same in every run: the SYN alone is played
 first, then the whole connection with the number that its SYN/ACK had.
@@ -13,7 +13,7 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "lab", "support"))
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "../lab/support"))
 from samples import *  # noqa: E402,F403
 from scapy.utils import PcapWriter  # noqa: E402
 
@@ -42,7 +42,7 @@ def read_pcapng(path):
 
 
 def play(frames, *sets):
-    """Plays [(side, frame)], a millisecond apart; what left and what was dropped, and the report."""
+    """Plays [(side, frame)], a millisecond apart; what left and was dropped, and the report."""
     with tempfile.TemporaryDirectory() as folder:
         sides = [PcapWriter(f"{folder}/{name}", linktype=1, sync=True) for name in "oi"]
         for writer in sides:

@@ -1,4 +1,4 @@
-"""Frames to send through a box: connections of hosts that no kernel is, what is not IP, fragments."""
+"""Frames to send through a box: connections of nobody's hosts, what is not IP, fragments."""
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (ICMPv6ND_NA, ICMPv6ND_NS, IPv6, IPv6ExtHdrFragment,
                                 IPv6ExtHdrHopByHop, PadN)
