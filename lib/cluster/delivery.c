@@ -158,8 +158,10 @@ static uint64_t find_lost(struct delivery *delivery, uint64_t now_ns)
 {
 	if (now_ns < delivery->timer_ns && !delivery->passed)
 		return 0;
-	if (delivery->scan < delivery->first)
+	if (delivery->scan <= delivery->first) {
 		delivery->scan = delivery->first;
+		delivery->scan_earliest_ns = UINT64_MAX;
+	}
 	for (; delivery->scan < delivery->unsent; delivery->scan++) {
 		struct sent_record *record = sent_at(delivery, delivery->scan);
 		uint64_t deadline = deadline_ns(delivery, record);
@@ -171,7 +173,6 @@ static uint64_t find_lost(struct delivery *delivery, uint64_t now_ns)
 		delivery->scan_earliest_ns = earlier(delivery->scan_earliest_ns, deadline);
 	}
 	delivery->timer_ns = delivery->scan_earliest_ns;
-	delivery->scan_earliest_ns = UINT64_MAX;
 	delivery->scan = delivery->first;
 	delivery->passed = false;
 	return 0;
@@ -225,7 +226,8 @@ size_t delivery_next(struct delivery *delivery, uint64_t now_ns, uint8_t *out, b
 	record->sent_ns = now_ns;
 	record->order = ++delivery->order;
 	record->passed = 0;
-	record->sends += record->sends < UINT8_MAX;
+	if (record->sends < UINT8_MAX)
+		record->sends++;
 	delivery->timer_ns = earlier(delivery->timer_ns, deadline_ns(delivery, record));
 	delivery->scan_earliest_ns =
 		earlier(delivery->scan_earliest_ns, deadline_ns(delivery, record));
