@@ -45,6 +45,13 @@ struct policy_rule {
 	uint8_t action; // enum rule_action
 };
 
+// Which nodes something concerns (cluster.share, cluster.wait).
+enum scope {
+	SCOPE_FINDER,
+	SCOPE_ALL,
+	SCOPE_NONE,
+};
+
 struct policy {
 	uint32_t generation;
 	struct policy_rule *rules;
@@ -61,7 +68,10 @@ struct policy {
 	uint8_t eviction;  // enum eviction
 	uint16_t node_id;
 	uint16_t max_id;
-	bool clustered; // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
+	uint8_t share;	      // enum scope: who gets a new connection
+	uint8_t wait;	      // enum scope: whose confirmation its first segments wait for
+	bool drop_on_timeout; // what becomes of them after timeouts.share_wait_ms
+	bool clustered;	      // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
 };
 
 // Defaults of limits and timeouts (INTERFACE section 1), no rule, no service. Deny everything.
