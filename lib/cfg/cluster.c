@@ -13,8 +13,8 @@
 #include <string.h>
 
 _Static_assert(TRANSPORT_PORT == 0 && TRANSPORT_SOCKET == 1, "order of \"port|socket\"");
-_Static_assert(SCOPE_FINDER == 0 && SCOPE_ALL == 1 && SCOPE_NONE == 2,
-	"order of \"finder|all|none\"");
+_Static_assert(
+	SCOPE_FINDER == 0 && SCOPE_ALL == 1 && SCOPE_NONE == 2, "order of \"finder|all|none\"");
 
 // Own address and what it says about those of the peers.
 struct site {
@@ -68,8 +68,8 @@ static int site_parse(struct site *site, const char *text)
 	}
 	if (bits == 0 || bits > most)
 		return -ERR_RANGE;
-	site->network = (struct prefix){.bits = (uint8_t)(128 - most + bits),
-		.family = most == 32 ? 4 : 6};
+	site->network =
+		(struct prefix){.bits = (uint8_t)(128 - most + bits), .family = most == 32 ? 4 : 6};
 	site->network.addr = addr_mask(&site->address, site->network.bits);
 	return 0;
 }

@@ -165,6 +165,17 @@ uint64_t stats_rule_hits(const struct node *node, uint32_t rule)
 	return hits;
 }
 
+void stats_opening(const struct node *node, struct opening_stats *out)
+{
+	memset(out, 0, sizeof(*out));
+	for (unsigned w = 0; w < node->worker_count; w++) {
+		const struct engine_stats *stats = engine_stats(worker_engine(node->workers[w]));
+
+		out->synack_to_owner += counter_get(&stats->to_peers);
+		out->synack_from_finder += counter_get(&stats->from_peers);
+	}
+}
+
 void stats_worker(const struct node *node, unsigned index, struct worker_stats *out)
 {
 	const struct engine_stats *engine = engine_stats(worker_engine(node->workers[index]));

@@ -94,8 +94,7 @@ static void sharing_goes_to_the_policy(void **state)
 	assert_int_equal(config->policy->wait, SCOPE_NONE);
 	assert_int_equal(config->policy->timeouts.share_wait_ms, 7);
 	assert_true(config->policy->drop_on_timeout);
-	assert_string_equal(
-		addr_format(&config->cluster.peers[0].address, text), "203.0.113.230");
+	assert_string_equal(addr_format(&config->cluster.peers[0].address, text), "203.0.113.230");
 	config_free(config);
 	(void)state;
 }

@@ -119,8 +119,9 @@ static void sets_are_checked_like_the_file(void **state)
 		{"node.x=1", "--set:2: node.x: the path goes on behind a value"},
 		{"ports=1", "--set:2: ports: is a list: name an element and a key, such as "
 			    "services.lab.mode"},
-		{"ports.o.side=insid", "--set:2: ports.o.side: `insid' is none of outside|inside|sync "
-				       "(did you mean `inside'?)"},
+		{"ports.o.side=insid",
+			"--set:2: ports.o.side: `insid' is none of outside|inside|sync "
+			"(did you mean `inside'?)"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
