@@ -24,7 +24,7 @@ enum cluster_state {
 
 enum peer_state {
 	PEER_DOWN,	 // no keys, or not heard for detect_ms
-	PEER_CONNECTING, // keys, no HELLO yet
+	PEER_CONNECTING, // keys, but no HELLO yet, or it does not hear this node
 	PEER_JOINING,	 // alive, and joining itself
 	PEER_ACTIVE,
 	PEER_DRAINING,
@@ -101,8 +101,9 @@ struct cluster_stats {
 	counter state; // enum cluster_state
 	counter view;  // bit i: node i is active (own included)
 	counter tick;  // the counter, 16 s
-	counter secret_generation;
+	counter secret_generation; // 1: the founder's, and one more with each rotation
 	counter counter_refused; // a peer's counter was too far ahead
+	counter misdirected;	 // messages to nodes that are not configured
 };
 
 struct cluster;
@@ -114,12 +115,17 @@ void cluster_finish(struct cluster *cluster);
 
 // One turn: bounded work. Messages it makes for workers: INSTALL, CONFIRMED, CHANGED, FRAME, NONE,
 // UNSENT, RESYNC, VIEW; for the control core (.worker = WORKER_ALL, .node = NODE_NONE): SECRET.
+// All of messages_in are taken. UNSENT goes to the .worker of the message it is about. A SECRET
+// replaces what was said before from its first epoch on: where one counts that is about to be
+// replaced, it comes first and its successor behind it. A RESYNC with .why = 1 follows the VIEW in
+// which its node has become active: it may lack anything; with .why = 0, what UNSENT named.
 void cluster_run(struct cluster *cluster, struct cluster_batch *batch);
 
 // Nanoseconds until it must run again though nothing arrives: at most a quarter of detect_ms.
 uint64_t cluster_idle_ns(const struct cluster *cluster, uint64_t now_ns);
 
 // The services' row table follows the policy (which stays readable until the next call of this).
+// Before the first of these the node knows no service.
 void cluster_set_policy(struct cluster *cluster, const struct policy *policy);
 
 // The cluster counter in ns, and its tick; valid once active. Never goes back.

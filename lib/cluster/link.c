@@ -387,8 +387,8 @@ static enum link_verdict take_icmp6(struct visit *visit, uint8_t *ip, uint8_t *i
 		return count(&link->stats.bad_checksum);
 	if (icmp[0] == ND_SOLICITATION || icmp[0] == ND_ADVERTISEMENT)
 		return take_nd(visit, ip, icmp, len);
-	if (icmp[0] != ECHO6_REQUEST || icmp[1] != 0 || !unicast || ip[8] == 0xff ||
-		!may_echo(visit))
+	if (icmp[0] != ECHO6_REQUEST || icmp[1] != 0 || !unicast || (visit->io->data[0] & 1) ||
+		ip[8] == 0xff || !may_echo(visit))
 		return count(&link->stats.ignored);
 	icmp[0] = ECHO6_REPLY;
 	be16_put(icmp + 2,

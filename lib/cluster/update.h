@@ -13,6 +13,8 @@
 struct update_codec {
 	const struct rows *rows; // the sender's table
 	uint16_t sender;	 // node id of the sender
+	bool whole;		 // put: a CREATE has the cookie and the client's ISN, too. Who only
+				 // finds flows for others needs neither; who may become owner does
 	uint32_t tick;		 // of the record
 	struct siphash_key key;	 // table key of the node that looks the digest up: the receiver's
 };
@@ -31,8 +33,9 @@ enum update_type {
 	UPDATE_CHANGE = 0x80, // and bits
 };
 
-// Appends OPENED (as CREATE), CHANGED, CONFIRMED, FRAME or NONE. False, and nothing written, where
-// it does not fit into the cursor.
+// Appends OPENED (as CREATE), CHANGED, CONFIRMED, FRAME or NONE; the last four name their flow by
+// body.flow.key. False, and nothing written, where it does not fit into the cursor, or where the
+// wire cannot say it at all: what fails in an empty record fails for good.
 bool update_put(
 	struct cursor *out, const struct update_codec *codec, const struct message *message);
 
@@ -44,14 +47,16 @@ struct update_head {
 struct update_head update_peek(const struct cursor *in);
 
 // Reads one message. Those update_put() writes end in *message (OPENED as INSTALL, .node = sender,
-// digests in body.flow), and true is returned. Others (HELLO ..., unknown) give *body and
-// *body_len, message->type 0, and true. False where the rest of the record is malformed.
+// digests in body.flow, .worker and .frame_port 0: the receiver's business), and true is returned.
+// Others (HELLO ..., unknown) give *body and *body_len, message->type 0, and true. False where the
+// rest of the record is malformed; *message is then undefined.
 bool update_get(struct cursor *in, const struct update_codec *codec, struct message *message,
 	const uint8_t **body, size_t *body_len);
 
-// ROWS (WIRE.md section 4). put: writes as many rows from *next on as fit, as one message, and
-// moves *next; false where not even one fits or none is left. get: into a table; a new generation
-// clears it first. `policy` gives the receiver's ids of the names.
+// ROWS (WIRE.md section 4). put: writes as many rows from *next (0 at first) on as fit, as one
+// message, and moves *next; false where not even one fits or none is left (*next is ROWS_MAX then).
+// A table without rows is one message, too. get: into a table; a new generation clears it first.
+// `policy` gives the receiver's ids of the names. False: malformed, the table is as it was.
 bool update_put_rows(struct cursor *out, const struct rows *rows, unsigned *next);
 bool update_get_rows(
 	struct rows *rows, const struct policy *policy, const uint8_t *body, size_t body_len);

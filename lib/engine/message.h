@@ -23,7 +23,7 @@ enum message_type {
 	MESSAGE_INSTALL, // install body.record as a copy of another node's flow; answered CONFIRMED
 	MESSAGE_VIEW,	 // body.view: who is active, and whether cookies can be decoded
 	MESSAGE_UNSENT,	 // body.flow: what was to be said of it to `node` found no room
-	MESSAGE_RESYNC,	 // `node` is back or has room: say again what it missed
+	MESSAGE_RESYNC,	 // `node` is back or has room: say again what it missed (`why`)
 	MESSAGE_QUERY,	 // what would happen to body.query (show why); answered REPLY
 	MESSAGE_DUMP,	 // flows from body.dump.cursor on; answered REPLY
 	MESSAGE_FLUSH,	 // remove all flows (tests, `clear flow all`)
@@ -130,7 +130,8 @@ struct message_dump {
 
 struct message {
 	uint8_t type;	    // enum message_type
-	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0)
+	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0); RESYNC: it may lack anything
+			    // (1), or what UNSENT named (0)
 	uint16_t node;	    // node it goes to or comes from; NODE_NONE: this node's control core,
 			    // NODE_ALL
 	uint16_t worker;    // worker it goes to, where it goes to one

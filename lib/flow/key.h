@@ -45,10 +45,10 @@ bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
 uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key);
 
 // The worker that owns a flow: 0..workers-1. The only place where this is decided (DESIGN "Types of
-// the seam").
+// the seam"). Of bits 48-63 alone, because a digest keeps no others of the upper half.
 static inline unsigned flow_worker(uint64_t hash, unsigned workers)
 {
-	return (unsigned)(((hash >> 32) * workers) >> 32);
+	return (unsigned)(((hash >> 48) * workers) >> 16);
 }
 
 #define FLOW_DIGEST_BYTES 6

@@ -215,6 +215,47 @@ static void workers_share_evenly(void **state)
 	assert_int_equal(flow_worker(UINT64_MAX, 3), 2);
 }
 
+// What a digest keeps is enough to find the worker and the buckets, whatever the incarnation and
+// however many workers.
+static void digest_leads_to_the_flow(void **state)
+{
+	struct view view = tcp_view("192.0.2.10", 0, "198.51.100.10", 80);
+
+	(void)state;
+	for (unsigned port = 0; port < 65536; port++) {
+		struct flow_key key;
+		uint64_t hash, found;
+
+		view.sport = (uint16_t)port;
+		flow_key_from_view(&key, &view, SIDE_OUTSIDE);
+		hash = flow_key_hash(hash_key, &key);
+		found = flow_digest_hash(flow_digest(hash, port * 0x01000193u));
+		assert_int_equal((uint32_t)found, (uint32_t)hash);
+		assert_int_equal(found >> 48, hash >> 48);
+		for (unsigned workers = 1; workers <= 16; workers++)
+			assert_int_equal(flow_worker(found, workers), flow_worker(hash, workers));
+	}
+	// The worst hashes: a share ends between them.
+	assert_int_equal(flow_worker(0x5555ffff00000000, 3), flow_worker(0x5555000000000000, 3));
+}
+
+static void digest_tells_incarnations_apart(void **state)
+{
+	uint64_t hash = 0x89abcdef0123456f;
+	uint64_t seen[64];
+
+	(void)state;
+	assert_true(flow_digest(hash, 0) == 0xcdef0123456f);
+	for (uint32_t i = 0; i < ARRAY_LEN(seen); i++) {
+		// Neighbouring ticks and ISNs, as a port that is used again has them.
+		seen[i] = flow_digest(hash, (1000 + i / 8) << 12 | (i % 8) << 4);
+		assert_true(seen[i] >> 48 == 0);
+		assert_int_equal((uint32_t)seen[i], (uint32_t)hash);
+		for (uint32_t j = 0; j < i; j++)
+			assert_true(seen[i] != seen[j]);
+	}
+}
+
 static void directions_and_mode_names(void **state)
 {
 	struct flow flow = {.bits = 0};
@@ -244,6 +285,8 @@ int main(void)
 		cmocka_unit_test(quoted_query_has_its_identifier),
 		cmocka_unit_test(tuple_is_the_senders),
 		cmocka_unit_test(workers_share_evenly),
+		cmocka_unit_test(digest_leads_to_the_flow),
+		cmocka_unit_test(digest_tells_incarnations_apart),
 		cmocka_unit_test(directions_and_mode_names),
 	};
 

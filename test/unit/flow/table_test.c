@@ -264,6 +264,35 @@ static void both_buckets_full(void **state)
 	free(f.memory);
 }
 
+// Each flow of a full table by its digest; not with another incarnation or another key, nor once it
+// is gone.
+static void found_by_digest(void **state)
+{
+	static const struct siphash_key other = {{1, 2}};
+	enum { CAPACITY = 4096 };
+	struct fixture f = table_new(CAPACITY);
+
+	(void)state;
+	for (uint32_t i = 0; i < CAPACITY; i++) {
+		struct flow_key key = key_of(i);
+
+		flow_table_insert(f.table, &key, hash_of(&key))->incarnation = i << 12 | 7;
+	}
+	for (uint32_t i = 0; i < CAPACITY; i++) {
+		struct flow_key key = key_of(i);
+		uint64_t hash = hash_of(&key), digest = flow_digest(hash, i << 12 | 7);
+		struct flow *flow = flow_table_find(f.table, &key, hash);
+
+		assert_ptr_equal(flow_table_find_digest(f.table, hash_key, digest), flow);
+		assert_null(flow_table_find_digest(f.table, other, digest));
+		assert_null(flow_table_find_digest(
+			f.table, hash_key, flow_digest(hash, (i + 1) << 12 | 7)));
+		flow_table_remove(f.table, flow, hash);
+		assert_null(flow_table_find_digest(f.table, hash_key, digest));
+	}
+	free(f.memory);
+}
+
 // Hashes whose second bucket and tag computations hit their special cases.
 static void extreme_hashes(void **state)
 {
@@ -306,6 +335,7 @@ int main(void)
 		cmocka_unit_test(stays_full_under_churn),
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(both_buckets_full),
+		cmocka_unit_test(found_by_digest),
 		cmocka_unit_test(extreme_hashes),
 		cmocka_unit_test(memory_is_what_was_said),
 	};

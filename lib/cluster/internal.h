@@ -1,0 +1,140 @@
+// What the files of cluster_run() share; nobody else includes it.
+#pragma once
+
+#include "base/cpu.h"
+#include "cluster/cluster.h"
+#include "cluster/counter.h"
+#include "cluster/delivery.h"
+#include "cluster/hello.h"
+#include "cluster/secret.h"
+#include "cluster/update.h"
+
+_Static_assert(COUNTER_PEERS_MAX == CLUSTER_PEERS_MAX, "one lead for each peer");
+
+#define PEER_NONE	  UINT8_MAX
+#define PEER_ERROR_BYTES  192
+#define POST_UNSENT_MAX	  256
+#define FORMAT_VERSION	  1
+#define RECORDS_TURN_MAX  (2 * CLUSTER_BATCH_MAX) // records handled in one call
+
+// One peer. An association is the time in which neither side restarts: numbers, HELLO and rows
+// belong to it.
+struct peer {
+	CPU_ALIGNED struct cluster_peer_stats stats;
+	struct channel *channel;
+	uint8_t index; // in config.peers
+	uint16_t id;
+
+	// The association.
+	bool associated;
+	bool hello; // has said it
+	bool bye;
+	bool refused;
+	bool has_beat;
+	struct siphash_key table_key; // its
+	struct heartbeat beat;	      // its latest
+	uint64_t beat_ns;	      // when that came
+	uint64_t heard_ns;	      // the latest record of any kind
+	struct rows rows[2];	      // its table in use, and one that arrives
+	uint8_t rows_used;
+	uint32_t secret_told; // generation this node sent it
+	uint64_t secret_told_ns;
+
+	// What it is sent.
+	uint64_t beat_sent_ns;
+	uint64_t beat_due_ns;
+	unsigned rows_next; // of the own table: where to go on
+	uint8_t rows_sent;  // generation of which it was sent all, 0: none
+	bool dirty;	    // something was not sent that a worker can say again
+	bool lost;	    // and a worker was not told of it
+	bool resync;	    // to be posted
+
+	enum peer_state state;
+	char error[PEER_ERROR_BYTES];
+	struct delivery delivery;
+};
+
+// To workers and to the control core, as far as there was no cell for it yet.
+struct unsent {
+	uint16_t node, worker;
+	struct message_flow flow;
+};
+
+struct post {
+	struct unsent unsent[POST_UNSENT_MAX]; // a ring
+	unsigned unsent_first, unsent_count;
+	struct message_view view; // as told
+	bool view_told;
+	uint8_t secrets_due; // 2: previous and newest, 1: newest
+};
+
+struct cluster {
+	CPU_ALIGNED struct cluster_stats stats;
+	CPU_ALIGNED struct cluster_config config;
+	struct siphash_key table_key; // own
+	uint64_t now_ns;
+	enum cluster_state state;
+	bool started;
+	bool was_active; // the counter counts
+	bool alone;	 // never in one cluster with another active node
+	bool bye_due;
+	uint64_t active_ns;    // since when
+	uint64_t unreached_ns; // since when nobody is reached
+	uint64_t gathered_ns;  // since when the same nodes gather
+	uint64_t gathered;     // bit i: node i is reached
+	struct cluster_counter clock;
+	struct secrets secrets;
+	const struct policy *policy;
+	struct rows rows; // own
+	struct post post;
+	uint8_t by_id[NODES_MAX]; // index of the peer, PEER_NONE
+	unsigned first_peer;	  // whose turn to send it is first
+	struct cluster_batch *batch;
+	unsigned budget; // records that may be handled yet
+	bool work_left;
+	struct message scratch; // for what is decoded and kept nowhere
+	struct peer peers[];
+};
+
+static inline uint32_t cluster_tick(const struct cluster *cluster)
+{
+	return (uint32_t)(counter_value_ns(&cluster->clock, cluster->now_ns) / KEYRING_TICK_NS);
+}
+
+static inline uint32_t cluster_epoch(const struct cluster *cluster)
+{
+	return keyring_epoch(cluster_tick(cluster));
+}
+
+// peer.c: what arrives from a peer, and what it is sent.
+void peer_feed(struct cluster *cluster, struct peer *peer, struct datagram *datagram);
+// Goes on with records that are kept.
+void peer_handle(struct cluster *cluster, struct peer *peer);
+void peer_send(struct cluster *cluster, struct peer *peer);
+uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer);
+bool peer_is_silent(const struct cluster *cluster, const struct peer *peer);
+void peer_refuse(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+// A heartbeat as soon as possible.
+void peer_beat_soon(struct cluster *cluster, struct peer *peer);
+
+// update_out.c: workers' messages to peers.
+void update_route(struct cluster *cluster, struct message *message);
+// Appends a message `put` writes; false where the window is full.
+bool update_append(struct cluster *cluster, struct peer *peer,
+	bool (*put)(struct cursor *out, const void *what), const void *what);
+// As much of the own row table as the peer lacks.
+void update_send_rows(struct cluster *cluster, struct peer *peer);
+
+// post.c: messages to workers and the control core.
+struct message *post_cell(struct cluster *cluster); // NULL: none is lent; taken by post_done()
+void post_done(struct cluster *cluster);
+void post_unsent(struct cluster *cluster, struct peer *peer, const struct message *message);
+void post_secrets(struct cluster *cluster);
+void post_flush(struct cluster *cluster);
+
+// member.c: who belongs to the cluster, since when, and under which counter and secret.
+void member_run(struct cluster *cluster);
+void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct heartbeat *beat);
+void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret);
+void member_tell_all(struct cluster *cluster); // heartbeats at once
+uint64_t member_due_ns(const struct cluster *cluster);

@@ -1,0 +1,448 @@
+// One peer: its datagrams, the messages in its records, and what is sent to it.
+//
+// Life of an association: the channel comes up with an incarnation of the peer that is new, numbers
+// start, HELLO and the row table are queued. Nothing of the peer but heartbeats counts before its
+// HELLO was handled, and nothing at all once it was refused. A peer that falls silent keeps its
+// association: what was sent and not acknowledged is sent again when it is back, so numbers go on
+// without a gap. A new incarnation ends it.
+#include "cluster/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BEATS_PER_DETECT       4
+#define BEATS_PER_DETECT_FAST  16 // those that answer something
+#define CHANNEL_TURN_DATAGRAMS 8
+#define NS_PER_MS	       1000000ULL
+
+static uint64_t detect_ns(const struct cluster *cluster)
+{
+	return cluster->config.detect_ms * NS_PER_MS;
+}
+
+bool peer_is_silent(const struct cluster *cluster, const struct peer *peer)
+{
+	return !peer->associated || cluster->now_ns - peer->heard_ns >= detect_ns(cluster);
+}
+
+void peer_refuse(struct peer *peer, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(peer->error, sizeof(peer->error), format, arguments);
+	va_end(arguments);
+	peer->refused = true;
+}
+
+void peer_beat_soon(struct cluster *cluster, struct peer *peer)
+{
+	uint64_t due = peer->beat_sent_ns + detect_ns(cluster) / BEATS_PER_DETECT_FAST;
+
+	due = peer->beat_sent_ns == 0 || due < cluster->now_ns ? cluster->now_ns : due;
+	if (due < peer->beat_due_ns)
+		peer->beat_due_ns = due;
+}
+
+static bool put_hello(struct cursor *out, const void *hello)
+{
+	return hello_put(out, hello);
+}
+
+static void associate(struct cluster *cluster, struct peer *peer)
+{
+	const struct cluster_config *config = &cluster->config;
+	struct hello hello = {.lowest = FORMAT_VERSION,
+		.highest = FORMAT_VERSION,
+		.max_id = config->max_id,
+		.workers = (uint8_t)config->workers};
+
+	peer->associated = true;
+	peer->hello = peer->bye = peer->refused = peer->has_beat = false;
+	peer->error[0] = '\0';
+	peer->heard_ns = cluster->now_ns;
+	peer->beat_sent_ns = 0;
+	peer->beat_due_ns = cluster->now_ns;
+	peer->rows_next = 0;
+	peer->rows_sent = 0;
+	peer->secret_told = 0;
+	rows_clear(&peer->rows[0], 0);
+	rows_clear(&peer->rows[1], 0);
+	delivery_start(&peer->delivery,
+		(uint16_t)(config->datagram_bytes - DATAGRAM_HEADER_BYTES - RECORD_TAG_BYTES -
+			   RECORD_HEADER_BYTES),
+		1);
+	memcpy(hello.table_key, config->table_key, sizeof(hello.table_key));
+	memcpy(hello.node, config->node, sizeof(hello.node));
+	update_append(cluster, peer, put_hello, &hello);
+	delivery_close(&peer->delivery);
+}
+
+static void take_hello(struct cluster *cluster, struct peer *peer, const struct hello *hello)
+{
+	if (hello->lowest > FORMAT_VERSION || hello->highest < FORMAT_VERSION)
+		peer_refuse(peer,
+			"speaks versions %u to %u of the sync protocol, this node %u: "
+			"install a version of Weir that both have in common",
+			hello->lowest, hello->highest, FORMAT_VERSION);
+	else if (hello->max_id != cluster->config.max_id)
+		peer_refuse(peer,
+			"has cluster.max_id = %u, this node %u: give all nodes the same",
+			hello->max_id, cluster->config.max_id);
+	else if (peer->id > cluster->config.max_id)
+		peer_refuse(peer, "has id %u, above cluster.max_id = %u", peer->id,
+			cluster->config.max_id);
+	peer->hello = true;
+	peer->table_key = siphash_key(hello->table_key);
+}
+
+static bool take_beat(
+	struct cluster *cluster, struct peer *peer, const uint8_t *body, size_t body_len)
+{
+	struct heartbeat beat;
+	uint64_t away;
+
+	if (!heartbeat_get(&beat, body, body_len))
+		return false;
+	if (peer->has_beat && beat.time_ns <= peer->beat.time_ns)
+		return true; // overtaken by a later one
+	if (peer->bye)
+		beat.state = HEARTBEAT_DRAINING;
+	away = cluster->now_ns - beat.echo_ns;
+	if (beat.echo_ns != 0 && beat.echo_ns <= cluster->now_ns && beat.held_ns <= away)
+		delivery_rtt(&peer->delivery, away - beat.held_ns);
+	else if (beat.echo_ns == 0)
+		peer_beat_soon(cluster, peer); // it does not know yet that it is heard
+	peer->has_beat = true;
+	peer->beat_ns = cluster->now_ns;
+	member_heartbeat(cluster, peer, &beat);
+	return true;
+}
+
+static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t type,
+	const uint8_t *body, size_t body_len)
+{
+	struct rows *rows = &peer->rows[!peer->rows_used];
+	struct secret secret;
+	struct hello hello;
+
+	switch (type) {
+	case UPDATE_HELLO:
+		if (!hello_get(&hello, body, body_len))
+			return false;
+		if (!peer->hello)
+			take_hello(cluster, peer, &hello);
+		return true;
+	case UPDATE_ROWS:
+		return update_get_rows(rows, cluster->policy, body, body_len);
+	case UPDATE_SECRET:
+		if (!secret_get(&secret, body, body_len))
+			return false;
+		if (peer->hello && !peer->refused)
+			member_secret(cluster, peer, &secret);
+		return true;
+	case UPDATE_BYE:
+		peer->bye = true;
+		peer->beat.state = HEARTBEAT_DRAINING;
+		return true;
+	default:
+		return true; // of a later version, or out of place
+	}
+}
+
+static void deliver(struct cluster *cluster, struct peer *peer, struct message *message)
+{
+	uint16_t workers = cluster->config.workers;
+	uint64_t hash;
+
+	if (!peer->hello || peer->refused) {
+		counter_add(&peer->stats.dropped, 1);
+		return;
+	}
+	if (message->type == MESSAGE_INSTALL)
+		hash = flow_key_hash(cluster->table_key, &message->body.record.key);
+	else
+		hash = flow_digest_hash(message->body.flow.digest);
+	message->worker = (uint16_t)flow_worker(hash, workers);
+	counter_add(&peer->stats.updates_applied, 1);
+	post_done(cluster);
+}
+
+// The table a record was written under; NULL: not here yet.
+static const struct rows *rows_of(struct peer *peer, const struct arrived_record *record, bool turn)
+{
+	static const struct rows none;
+	const struct rows *used = &peer->rows[peer->rows_used];
+
+	if (record->rows == used->generation)
+		return used;
+	if (record->rows == 0)
+		return &none;
+	if (!turn || record->rows != peer->rows[!peer->rows_used].generation)
+		return NULL;
+	// In number order the whole table has come before the first record that names it.
+	peer->rows_used = !peer->rows_used;
+	return &peer->rows[peer->rows_used];
+}
+
+static void spoilt(struct peer *peer, struct arrived_record *record, uint16_t *at)
+{
+	counter_add(&peer->stats.dropped, 1);
+	*at = record->len;
+}
+
+// Handles messages of a record: in its turn all that were not handled before it, else the early
+// ones. False: there is no cell for the next one.
+static bool handle(
+	struct cluster *cluster, struct peer *peer, struct arrived_record *record, bool turn)
+{
+	struct update_codec codec = {.rows = rows_of(peer, record, turn),
+		.sender = peer->id,
+		.tick = record->tick,
+		.key = cluster->table_key};
+	uint16_t *at = turn ? &record->at : &record->early_at;
+
+	if (codec.rows == NULL) {
+		if (turn)
+			spoilt(peer, record, at);
+		return true;
+	}
+	while (*at < record->len) {
+		struct cursor in = cursor_read(record->data + *at, record->len - *at);
+		struct update_head head = update_peek(&in);
+		const uint8_t *start = in.at, *body = NULL;
+		size_t body_len = 0;
+		struct message *message = post_cell(cluster);
+		bool early = head.early && *at < record->early_at;
+
+		if (message == NULL)
+			return false;
+		if (!update_get(&in, &codec, message, &body, &body_len) || in.at == start) {
+			spoilt(peer, record, at);
+			return true;
+		}
+		*at = (uint16_t)(*at + (in.at - start));
+		if (turn ? early : !head.early)
+			continue;
+		if (message->type != 0)
+			deliver(cluster, peer, message);
+		else if (!take_control(cluster, peer, head.type, body, body_len))
+			spoilt(peer, record, at);
+	}
+	return true;
+}
+
+void peer_handle(struct cluster *cluster, struct peer *peer)
+{
+	struct delivery *delivery = &peer->delivery;
+	struct arrived_record *record;
+
+	if (!peer->associated)
+		return;
+	while ((record = delivery_turn(delivery)) != NULL) {
+		if (cluster->budget == 0 || !handle(cluster, peer, record, true)) {
+			cluster->work_left = true;
+			return;
+		}
+		cluster->budget--;
+		delivery_turn_done(delivery);
+	}
+	while (peer->hello && (record = delivery_early(delivery)) != NULL) {
+		if (cluster->budget == 0 || !handle(cluster, peer, record, false)) {
+			cluster->work_left = true;
+			return;
+		}
+		cluster->budget--;
+		delivery_early_done(delivery, record);
+	}
+}
+
+// A record without a number is kept nowhere; heartbeats travel in these alone.
+static void handle_loose(
+	struct cluster *cluster, struct peer *peer, const struct record_head *head, struct cursor in)
+{
+	static const struct rows none;
+	struct update_codec codec = {.rows = &none,
+		.sender = peer->id,
+		.tick = head->tick,
+		.key = cluster->table_key};
+
+	while (cursor_left(&in) > 0) {
+		struct update_head next = update_peek(&in);
+		const uint8_t *start = in.at, *body = NULL;
+		size_t body_len = 0;
+
+		if (!update_get(&in, &codec, &cluster->scratch, &body, &body_len) ||
+			in.at == start || cluster->scratch.type != 0 ||
+			(next.type == UPDATE_HEARTBEAT &&
+				!take_beat(cluster, peer, body, body_len))) {
+			counter_add(&peer->stats.dropped, 1);
+			return;
+		}
+	}
+}
+
+static void take_record(struct cluster *cluster, struct peer *peer, const uint8_t *data, size_t len)
+{
+	struct cursor in = cursor_read(data, len);
+	struct record_head head;
+
+	if (!record_head_get(&in, &head) ||
+		!delivery_acked(&peer->delivery, cluster->now_ns, &head)) {
+		counter_add(&peer->stats.dropped, 1);
+		return;
+	}
+	peer->heard_ns = cluster->now_ns;
+	if (head.number == 0)
+		handle_loose(cluster, peer, &head, in);
+	else if (delivery_arrive(&peer->delivery, cluster->now_ns, &head, in.at, cursor_left(&in)) !=
+		 NULL)
+		peer_handle(cluster, peer);
+}
+
+void peer_feed(struct cluster *cluster, struct peer *peer, struct datagram *datagram)
+{
+	uint8_t *plain = NULL;
+	size_t plain_len = 0;
+
+	counter_add(&peer->stats.rx_bytes, datagram->len);
+	switch (channel_feed(peer->channel, cluster->now_ns, datagram->data, datagram->len, &plain,
+		&plain_len)) {
+	case CHANNEL_UP:
+		associate(cluster, peer);
+		return;
+	case CHANNEL_RECORD:
+		if (peer->associated)
+			take_record(cluster, peer, plain, plain_len);
+		return;
+	case CHANNEL_NOTHING:
+		return;
+	}
+}
+
+// The next lent buffer, NULL: none.
+static struct datagram *lent(struct cluster *cluster)
+{
+	struct cluster_batch *batch = cluster->batch;
+
+	if (batch->out_used < batch->out_room)
+		return &batch->out[batch->out_used];
+	cluster->work_left = true;
+	return NULL;
+}
+
+static void emit(struct cluster *cluster, struct peer *peer, struct datagram *datagram, size_t len)
+{
+	datagram->len = (uint16_t)len;
+	datagram->peer = peer->index;
+	cluster->batch->out_used++;
+	counter_add(&peer->stats.tx_bytes, len);
+}
+
+static bool seal(
+	struct cluster *cluster, struct peer *peer, struct datagram *datagram, size_t plain_len)
+{
+	size_t len = channel_seal(peer->channel, cluster->now_ns, datagram->data, plain_len);
+
+	if (len > 0)
+		emit(cluster, peer, datagram, len);
+	return len > 0;
+}
+
+static void fill_beat(struct cluster *cluster, struct peer *peer, struct heartbeat *beat)
+{
+	*beat = (struct heartbeat){.state = HEARTBEAT_JOINING,
+		.alone = cluster->alone,
+		.time_ns = cluster->now_ns,
+		.generation = cluster->secrets.open ? 0 : cluster->secrets.newest.generation};
+	if (cluster->state != CLUSTER_JOINING) {
+		beat->state = cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE
+							       : HEARTBEAT_DRAINING;
+		beat->age_s = (uint32_t)((cluster->now_ns - cluster->active_ns) / 1000000000);
+		beat->counter_ns = counter_value_ns(&cluster->clock, cluster->now_ns);
+	}
+	if (peer->has_beat && !peer_is_silent(cluster, peer)) {
+		beat->echo_ns = peer->beat.time_ns;
+		beat->held_ns = cluster->now_ns - peer->beat_ns;
+	}
+}
+
+// A record without a number: a heartbeat, or only the acknowledgement in its header.
+static bool send_loose(struct cluster *cluster, struct peer *peer, bool with_beat)
+{
+	struct datagram *datagram = lent(cluster);
+	struct record_head head = {.rows = peer->rows_sent, .tick = cluster_tick(cluster)};
+	struct heartbeat beat;
+	struct cursor out;
+	uint8_t *plain;
+
+	if (datagram == NULL)
+		return false;
+	plain = datagram->data + DATAGRAM_HEADER_BYTES;
+	out = cursor_write(plain, RECORD_BYTES_MAX);
+	delivery_head(&peer->delivery, &head);
+	record_head_put(&out, &head);
+	if (with_beat) {
+		fill_beat(cluster, peer, &beat);
+		heartbeat_put(&out, &beat);
+		peer->beat_sent_ns = cluster->now_ns;
+		peer->beat_due_ns = cluster->now_ns + detect_ns(cluster) / BEATS_PER_DETECT;
+	}
+	return seal(cluster, peer, datagram, (size_t)(out.at - plain));
+}
+
+static void send_records(struct cluster *cluster, struct peer *peer)
+{
+	struct datagram *datagram;
+
+	while ((datagram = lent(cluster)) != NULL) {
+		bool again;
+		size_t len = delivery_next(&peer->delivery, cluster->now_ns,
+			datagram->data + DATAGRAM_HEADER_BYTES, &again);
+
+		if (len == 0 || !seal(cluster, peer, datagram, len))
+			return;
+		if (again)
+			counter_add(&peer->stats.resent, 1);
+	}
+}
+
+static void send_channel(struct cluster *cluster, struct peer *peer)
+{
+	struct datagram *datagram;
+
+	for (unsigned i = 0; i < CHANNEL_TURN_DATAGRAMS && (datagram = lent(cluster)) != NULL;
+		i++) {
+		size_t len = channel_poll(peer->channel, cluster->now_ns, datagram->data);
+
+		if (len == 0)
+			return;
+		emit(cluster, peer, datagram, len);
+	}
+}
+
+void peer_send(struct cluster *cluster, struct peer *peer)
+{
+	send_channel(cluster, peer);
+	if (!peer->associated || !channel_is_up(peer->channel))
+		return;
+	delivery_close(&peer->delivery);
+	if (peer->beat_due_ns <= cluster->now_ns && !send_loose(cluster, peer, true))
+		return;
+	if (!peer_is_silent(cluster, peer))
+		send_records(cluster, peer);
+	if (delivery_ack_is_due(&peer->delivery, cluster->now_ns))
+		send_loose(cluster, peer, false);
+}
+
+uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer)
+{
+	uint64_t due, silent = peer->heard_ns + detect_ns(cluster);
+
+	if (!peer->associated || !channel_is_up(peer->channel))
+		return UINT64_MAX;
+	due = delivery_due_ns(&peer->delivery, !peer_is_silent(cluster, peer));
+	due = peer->beat_due_ns < due ? peer->beat_due_ns : due;
+	return silent > cluster->now_ns && silent < due ? silent : due;
+}

@@ -1,0 +1,66 @@
+#include "cluster/secret.h"
+
+#include <openssl/crypto.h>
+#include <string.h>
+
+#define ROUND_MAX     (UINT32_MAX >> SECRET_ROUND_SHIFT)
+#define EPOCHS_AHEAD  2 // when a rotation counts: time for every node to hear of it
+#define EPOCHS_BEHIND 2 // how long a cookie is answered after its epoch
+
+static uint32_t generation(uint32_t round, uint16_t id)
+{
+	return round << SECRET_ROUND_SHIFT | id;
+}
+
+void secrets_found(struct secrets *secrets, uint16_t id, const uint8_t bytes[CLUSTER_SECRET_BYTES])
+{
+	secrets_wipe(secrets);
+	secrets->newest.generation = generation(1, id);
+	memcpy(secrets->newest.bytes, bytes, CLUSTER_SECRET_BYTES);
+}
+
+static void replace(struct secrets *secrets, const struct secret *secret, uint32_t epoch)
+{
+	if (secrets->newest.first_epoch <= epoch)
+		secrets->previous = secrets->newest;
+	secrets->newest = *secret;
+}
+
+bool secrets_adopt(struct secrets *secrets, const struct secret *secret, uint32_t epoch)
+{
+	if (secrets->open) {
+		secrets_wipe(secrets);
+		secrets->newest = *secret;
+		return true;
+	}
+	if (secret->generation <= secrets->newest.generation)
+		return false;
+	replace(secrets, secret, epoch);
+	return true;
+}
+
+bool secrets_rotate(struct secrets *secrets, uint16_t id, uint32_t epoch,
+	const uint8_t bytes[CLUSTER_SECRET_BYTES])
+{
+	uint32_t round = secrets->newest.generation >> SECRET_ROUND_SHIFT;
+	struct secret secret = {.first_epoch = epoch + EPOCHS_AHEAD};
+
+	if (round == ROUND_MAX)
+		return false;
+	secret.generation = generation(round + 1, id);
+	memcpy(secret.bytes, bytes, CLUSTER_SECRET_BYTES);
+	replace(secrets, &secret, epoch);
+	OPENSSL_cleanse(&secret, sizeof(secret));
+	return true;
+}
+
+bool secrets_overlap(const struct secrets *secrets, uint32_t epoch)
+{
+	return secrets->previous.generation != 0 &&
+	       epoch < (uint64_t)secrets->newest.first_epoch + EPOCHS_BEHIND;
+}
+
+void secrets_wipe(struct secrets *secrets)
+{
+	OPENSSL_cleanse(secrets, sizeof(*secrets));
+}

@@ -1,0 +1,29 @@
+// The cluster's secrets of this node: the newest one and the one it replaces, with the epoch from
+// which the newest counts.
+//
+// A generation is made of a round and the id of the node that made it, so that of two rotations at
+// the same time one is later, on all nodes alike. A replacement that is replaced before its first
+// epoch has come is forgotten, by all alike too.
+#pragma once
+
+#include "cluster/hello.h"
+
+#define SECRET_ROUND_SHIFT 6 // ids are below NODES_MAX
+_Static_assert(NODES_MAX == 1 << SECRET_ROUND_SHIFT, "an id fits below the round");
+
+struct secrets {
+	struct secret previous; // generation 0: none
+	struct secret newest;
+	bool open; // whatever comes next replaces all: this node joins
+};
+
+// The first one, of a node that founds the cluster: from the beginning of time.
+void secrets_found(struct secrets *secrets, uint16_t id, const uint8_t bytes[CLUSTER_SECRET_BYTES]);
+// A peer's. False: not newer than what is known.
+bool secrets_adopt(struct secrets *secrets, const struct secret *secret, uint32_t epoch);
+// A replacement by this node, from the epoch after the next on. False: there are no numbers left.
+bool secrets_rotate(struct secrets *secrets, uint16_t id, uint32_t epoch,
+	const uint8_t bytes[CLUSTER_SECRET_BYTES]);
+// True while keys of the previous one may still be needed.
+bool secrets_overlap(const struct secrets *secrets, uint32_t epoch);
+void secrets_wipe(struct secrets *secrets);

@@ -1,0 +1,211 @@
+#include "cluster/update.h"
+
+#include "cluster/update_create.h"
+
+#include <string.h>
+
+#define CHANGE_BITS  (CHANGE_FIN_CLIENT | CHANGE_FIN_SERVER | CHANGE_CLOSED)
+#define CHANGE_SHIFT 4	  // of the bits in the first byte
+#define CHANGE_ZERO  0x0f // bits of the first byte that say nothing
+
+static void put_digest(struct cursor *out, uint64_t digest)
+{
+	cursor_put16(out, (uint16_t)(digest >> 32));
+	cursor_put32(out, (uint32_t)digest);
+}
+
+static uint64_t get_digest(struct cursor *in)
+{
+	uint64_t high = cursor_get16(in);
+
+	return high << 32 | cursor_get32(in);
+}
+
+static uint64_t digest_of(
+	const struct update_codec *codec, const struct message *message, uint32_t incarnation)
+{
+	return flow_digest(flow_key_hash(codec->key, &message->body.flow.key), incarnation);
+}
+
+static bool put_change(
+	struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	const struct message_flow *flow = &message->body.flow;
+
+	if (flow->bits & ~CHANGE_BITS)
+		return false;
+	cursor_put8(out, (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT));
+	put_digest(out, digest_of(codec, message, flow->incarnation));
+	return true;
+}
+
+static void put_head(struct cursor *out, enum update_type type, size_t len)
+{
+	cursor_put8(out, (uint8_t)type);
+	cursor_put16(out, (uint16_t)len);
+}
+
+static bool put_confirmed(
+	struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	const struct message_flow *flow = &message->body.flow;
+
+	put_head(out, UPDATE_CONFIRMED, FLOW_DIGEST_BYTES + 2);
+	put_digest(out, digest_of(codec, message, flow->incarnation));
+	cursor_put16(out, flow->generation);
+	return true;
+}
+
+static bool put_frame(
+	struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	if (message->frame_len == 0 || message->frame_len > MESSAGE_FRAME_MAX ||
+		message->frame_side > SIDE_INSIDE)
+		return false;
+	put_head(out, UPDATE_FRAME, 1u + FLOW_DIGEST_BYTES + message->frame_len);
+	cursor_put8(out, message->frame_side);
+	put_digest(out, digest_of(codec, message, 0));
+	cursor_put(out, message->frame, message->frame_len);
+	return true;
+}
+
+static bool put_none(
+	struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	put_head(out, UPDATE_NONE, FLOW_DIGEST_BYTES);
+	put_digest(out, digest_of(codec, message, 0));
+	return true;
+}
+
+static bool put_any(
+	struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	switch (message->type) {
+	case MESSAGE_OPENED:
+		return create_put(out, codec, message);
+	case MESSAGE_CHANGED:
+		return put_change(out, codec, message);
+	case MESSAGE_CONFIRMED:
+		return put_confirmed(out, codec, message);
+	case MESSAGE_FRAME:
+		return put_frame(out, codec, message);
+	case MESSAGE_NONE:
+		return put_none(out, codec, message);
+	default:
+		return false;
+	}
+}
+
+bool update_put(struct cursor *out, const struct update_codec *codec, const struct message *message)
+{
+	struct cursor at = *out;
+
+	if (!put_any(&at, codec, message) || at.failed)
+		return false;
+	*out = at;
+	return true;
+}
+
+struct update_head update_peek(const struct cursor *in)
+{
+	struct cursor at = *in;
+	uint8_t first = cursor_get8(&at);
+
+	if (first & UPDATE_CHANGE)
+		return (struct update_head){.type = UPDATE_CHANGE};
+	if (first & UPDATE_CREATE)
+		return (struct update_head){.type = UPDATE_CREATE, .early = true};
+	return (struct update_head){.type = first,
+		.early =
+			first == UPDATE_CONFIRMED || first == UPDATE_FRAME || first == UPDATE_NONE};
+}
+
+static bool get_change(struct cursor *in, uint8_t first, struct message *message)
+{
+	message->type = MESSAGE_CHANGED;
+	message->body.flow = (struct message_flow){
+		.digest = get_digest(in), .bits = first >> CHANGE_SHIFT & CHANGE_BITS};
+	return !in->failed && (first & CHANGE_ZERO) == 0;
+}
+
+static bool get_flow(struct cursor *in, enum message_type type, struct message *message)
+{
+	struct message_flow *flow = &message->body.flow;
+
+	message->type = (uint8_t)type;
+	*flow = (struct message_flow){.digest = get_digest(in)};
+	if (type == MESSAGE_CONFIRMED)
+		flow->generation = cursor_get16(in);
+	return !in->failed && cursor_left(in) == 0;
+}
+
+static bool get_frame(struct cursor *in, struct message *message)
+{
+	size_t len;
+
+	message->type = MESSAGE_FRAME;
+	message->frame_side = cursor_get8(in);
+	message->body.flow = (struct message_flow){.digest = get_digest(in)};
+	len = cursor_left(in);
+	if (in->failed || message->frame_side > SIDE_INSIDE || len == 0 || len > MESSAGE_FRAME_MAX)
+		return false;
+	memcpy(message->frame, in->at, len);
+	message->frame_len = (uint16_t)len;
+	return true;
+}
+
+// Messages with a length of their own bytes, of which `first` is already read.
+static bool get_sized(struct cursor *in, uint8_t first, struct message *message,
+	const uint8_t **body, size_t *body_len)
+{
+	size_t len = cursor_get16(in);
+	const uint8_t *bytes = cursor_take(in, len);
+	struct cursor inner;
+
+	if (bytes == NULL)
+		return false;
+	inner = cursor_read(bytes, len);
+	switch (first) {
+	case UPDATE_CONFIRMED:
+		return get_flow(&inner, MESSAGE_CONFIRMED, message);
+	case UPDATE_FRAME:
+		return get_frame(&inner, message);
+	case UPDATE_NONE:
+		return get_flow(&inner, MESSAGE_NONE, message);
+	default:
+		*body = bytes;
+		*body_len = len;
+		return true;
+	}
+}
+
+// Field by field: the cell is large, and what no message uses is left as it is.
+static void start(struct message *message, uint16_t sender)
+{
+	message->type = 0;
+	message->why = 0;
+	message->node = sender;
+	message->worker = 0;
+	message->frame_len = 0;
+	message->frame_port = 0;
+	message->frame_side = 0;
+	message->flow_count = 0;
+}
+
+bool update_get(struct cursor *in, const struct update_codec *codec, struct message *message,
+	const uint8_t **body, size_t *body_len)
+{
+	uint8_t first = cursor_get8(in);
+
+	start(message, codec->sender);
+	*body = NULL;
+	*body_len = 0;
+	if (in->failed)
+		return false;
+	if (first & UPDATE_CHANGE)
+		return get_change(in, first, message);
+	if (!(first & UPDATE_CREATE))
+		return get_sized(in, first, message, body, body_len);
+	message->type = MESSAGE_INSTALL;
+	return create_get(in, codec, first, message);
+}
