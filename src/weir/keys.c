@@ -124,26 +124,29 @@ bool keys_are_posted(const struct node *node)
 	return node->control->keys.running;
 }
 
+// The cluster tells the former one first where that is still of use.
 void keys_secret(struct node *node, const struct message_secret *message)
 {
 	struct keys *keys = &node->control->keys;
 	struct keys_secret *secrets = keys->secrets;
 
-	// One that is told again, or takes the place of one of the same generation, replaces it.
-	if (secrets[0].valid && secrets[0].generation != message->generation)
-		secrets[1] = secrets[0];
+	if (secrets[0].valid && secrets[0].generation == message->generation &&
+		secrets[0].len == message->secret_len &&
+		memcmp(secrets[0].bytes, message->secret, message->secret_len) == 0)
+		return; // told again
+	secrets[1] = secrets[0];
 	secrets[0] = (struct keys_secret){.valid = true,
 		.generation = message->generation,
 		.first_epoch = message->first_epoch,
 		.len = message->secret_len};
 	memcpy(secrets[0].bytes, message->secret, sizeof(secrets[0].bytes));
-	log_info("the cluster's secret generation=%u first_epoch=%u", message->generation,
-		message->first_epoch);
+	log_info("the cluster has a secret from_epoch=%u now=%u", message->first_epoch,
+		epoch_now(node));
 	keys->changed = true;
 	keys_tick(node);
 }
 
-// Workers get the keys of epochs again that are another secret's now.
+// Workers get the keys of all epochs again: some are another secret's now.
 static void post_changed(struct node *node)
 {
 	struct keys *keys = &node->control->keys;
@@ -152,7 +155,7 @@ static void post_changed(struct node *node)
 		return;
 	keys->changed = false;
 	for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
-		if (keys->epochs[e].valid && covers(&keys->secrets[0], keys->epochs[e].epoch))
+		if (keys->epochs[e].valid)
 			send_epoch(node, &keys->epochs[e]);
 	}
 }

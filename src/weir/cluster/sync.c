@@ -359,6 +359,7 @@ static int describe_cluster(const struct sync *sync, struct cluster_config *out)
 	bool random = getrandom(out->secret, sizeof(out->secret), 0) == sizeof(out->secret) &&
 		      getrandom(&out->incarnation, sizeof(out->incarnation), 0) ==
 			      sizeof(out->incarnation);
+	out->incarnation |= 1; // 0 is none
 	return random ? 0 : -ERR_CRYPTO;
 }
 
