@@ -14,7 +14,7 @@
 
 _Static_assert(TRANSPORT_PORT == 0 && TRANSPORT_SOCKET == 1, "order of \"port|socket\"");
 _Static_assert(
-	SCOPE_FINDER == 0 && SCOPE_ALL == 1 && SCOPE_NONE == 2, "order of \"finder|all|none\"");
+	SHARE_FINDER == 0 && SHARE_ALL == 1 && SHARE_NONE == 2, "order of \"finder|all|none\"");
 
 // Own address and what it says about those of the peers.
 struct site {

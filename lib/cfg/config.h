@@ -95,6 +95,7 @@ struct config {
 
 struct config_error {
 	char text[512]; // "FILE:LINE: PATH: reason (did you mean `x'?)"
+	uint64_t order; // private
 };
 
 struct config_errors {
@@ -105,11 +106,21 @@ struct config_errors {
 // Checks `text`, the content of `file` (used in messages, and relative file names are relative to
 // its folder), with `sets` ("PATH=VALUE", list elements by name: services.lab.mode=msyn) applied.
 // Returns a configuration (config_free) or NULL with at least one error (none only where there is
-// no memory to tell). The caller frees the errors (config_errors_free). No I/O, no privilege.
+// no memory to tell), in the order of the file's lines and then of the sets. The caller frees the
+// errors (config_errors_free). No I/O, no privilege.
 struct config *config_parse(const char *file, const char *text, const char *const *sets,
 	unsigned set_count, struct config_errors *errors);
 void config_free(struct config *config);
 void config_errors_free(struct config_errors *errors);
+
+// Adds what is accepted and hardly meant, as "FILE:LINE: PATH: warning: what": rules and services
+// that nothing can reach. The policy must not have been taken. `warnings` starts as {0}; the caller
+// frees it (config_errors_free).
+void config_warn(const struct config *config, struct config_errors *warnings);
+
+// Adds "FILE:LINE: PATH: note: ..." with the value in force for each line of the file that a --set
+// replaced by something else.
+void config_overrides(const struct config *config, struct config_errors *notes);
 
 // Takes the policy out of the configuration; the caller frees it (policy_finish, free).
 struct policy *config_take_policy(struct config *config);

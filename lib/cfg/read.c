@@ -12,9 +12,9 @@ static void read_group(struct document *document, struct element *element, enum 
 
 static struct place place_of(const config_setting_t *setting)
 {
-	uintptr_t set = (uintptr_t)config_setting_get_hook(setting);
+	unsigned set = (unsigned)(uintptr_t)config_setting_get_hook(setting);
 
-	return (struct place){.line = setting->line ? setting->line : 1, .set = (unsigned)set};
+	return (struct place){.line = setting->line || set ? setting->line : 1, .set = set};
 }
 
 static void report_unknown(struct document *document, const struct element *element,

@@ -13,7 +13,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.doc = "Name of this node: lower-case letters, digits and `-'."},
 	[KEY_RUNTIME] = {"runtime", TYPE_TEXT, "", .max = 90, .example = "/run/weir/pop-a",
 		.restart = true,
-		.doc = "Folder for console.sock, lock, log and DPDK's files; default /run/weir/NODE."},
+		.doc = "Folder for console.sock, lock, log and DPDK's files while the node runs; "
+		       "default /run/weir/NODE."},
 
 	[KEY_EAL] = {"eal", TYPE_GROUP, .restart = true,
 		.doc = "Processors and memory."},
@@ -60,7 +61,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.choices = "any|tcp|udp|icmp",
 		.doc = "any, tcp, udp or icmp (the ICMP of the packet's family)."},
 	[KEY_SERVICES_PORTS] = {"services.ports", TYPE_RANGES, "any", 0, 65535,
-		.doc = "One range of destination ports; any: all."},
+		.example = "80,443",
+		.doc = "Destination ports of tcp or udp, such as \"80,443,8000-8080\"; 64 ranges at most."},
 	[KEY_SERVICES_FROM] = {"services.from", TYPE_CHOICE, "outside",
 		.choices = "any|outside|inside",
 		.doc = "Side the connection is opened from."},
@@ -100,7 +102,7 @@ const struct schema_key schema[KEY_COUNT] = {
 		.doc = "any, tcp, udp, icmp (the ICMP of the packet's family) or an IP protocol number."},
 	[KEY_RULES_PORTS] = {"rules.ports", TYPE_RANGES, "any", 0, 65535,
 		.example = "80,443",
-		.doc = "Destination ports of tcp or udp, such as \"80,443\" or \"1-65535\"."},
+		.doc = "Destination ports of tcp or udp, such as \"80,443,8000-8080\"."},
 	[KEY_RULES_SOURCE_PORTS] = {"rules.source_ports", TYPE_RANGES, "any", 0, 65535,
 		.doc = "Source ports of tcp or udp."},
 	[KEY_RULES_ICMP_TYPES] = {"rules.icmp_types", TYPE_RANGES, "any", 0, 255,
@@ -132,7 +134,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		65536, MIB * MIB,
 		.doc = "All ACK queues together."},
 	[KEY_LIMITS_BAD_ACK_PER_S] = {"limits.bad_ack_per_s", TYPE_INT, "10000", 1, 1000000000,
-		.doc = "ACKs that prove no cookie and are still examined, in total."},
+		.doc = "ACKs that prove no cookie and are still examined, in total; above, "
+		       "a quarter per prefix."},
 	[KEY_LIMITS_BAD_ACK_PREFIX_PER_S] = {"limits.bad_ack_prefix_per_s", TYPE_INT, "100",
 		1, 1000000000,
 		.doc = "The same, of one source prefix."},
@@ -231,7 +234,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.choices = "error|warning|info|debug",
 		.doc = "The least important that is written."},
 	[KEY_LOG_TO] = {"log.to", TYPE_TEXT, "auto", .max = 255, .restart = true,
-		.doc = "auto, stderr, syslog or a file name with a slash."},
+		.doc = "auto (stderr and RUNTIME/log while it runs), stderr, syslog or a file name "
+		       "with a slash."},
 };
 // clang-format on
 

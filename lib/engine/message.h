@@ -32,6 +32,7 @@ enum message_type {
 	MESSAGE_CHANGED,   // body.flow.bits became true of body.flow (enum flow_change)
 	MESSAGE_FRAME,	   // a packet for the owner of body.flow, with where it arrived
 	MESSAGE_NONE,	   // the FRAME about body.flow found no flow there
+	MESSAGE_EMIT,	   // the FRAME's answer or translation: to be sent through frame_side
 	// from the engine
 	MESSAGE_OPENED, // share body.record with `node`, which gets it as INSTALL; with a frame:
 			// that is to be sent to the client's side there

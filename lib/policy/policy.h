@@ -39,17 +39,17 @@ enum eviction {
 	EVICTION_NEVER,
 };
 
+// Who gets a connection's state, and whose confirmation its first segments wait for.
+enum share {
+	SHARE_FINDER = 0, // the node that saw the server's answer
+	SHARE_ALL,
+	SHARE_NONE,
+};
+
 // An index by name for `show rule hits`.
 struct policy_rule {
 	char name[RULE_NAME_BYTES];
 	uint8_t action; // enum rule_action
-};
-
-// Which nodes something concerns (cluster.share, cluster.wait).
-enum scope {
-	SCOPE_FINDER,
-	SCOPE_ALL,
-	SCOPE_NONE,
 };
 
 struct policy {
@@ -68,9 +68,9 @@ struct policy {
 	uint8_t eviction;  // enum eviction
 	uint16_t node_id;
 	uint16_t max_id;
-	uint8_t share;	      // enum scope: who gets a new connection
-	uint8_t wait;	      // enum scope: whose confirmation its first segments wait for
-	bool drop_on_timeout; // what becomes of them after timeouts.share_wait_ms
+	uint8_t share;	      // enum share
+	uint8_t wait;	      // enum share
+	bool drop_on_timeout; // what becomes of a connection whose confirmation does not come
 	bool clustered;	      // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
 };
 

@@ -29,7 +29,8 @@ void control_quit(struct node *node);
 bool control_set_forwarding(struct node *node, bool forward);
 
 // Reads the configuration file again, checks all of it and, unless check_only, installs it: all or
-// nothing, flows stay. 0, or -ERR_* with at least one error in `errors` (config_errors_free):
+// nothing, flows stay. 0, or with what config_overrides() and config_warn() have to say in
+// `errors` (config_errors_free), or -ERR_* with at least one error there:
 // -ERR_MALFORMED   the file has errors
 // -ERR_RANGE       keys changed that need a restart (eal, ports, runtime, ...): one error each
 // -ERR_FULL        the previous reload is not through yet, or a worker takes no messages

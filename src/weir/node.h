@@ -10,6 +10,7 @@
 
 #include "cfg/config.h"
 #include "engine/engine.h"
+#include "weir/lock_file.h"
 #include "weir/mailbox.h"
 
 #include <stdatomic.h>
@@ -42,9 +43,10 @@ struct node {
 	const char *file;	 // -c
 	const char *const *sets; // --set
 	unsigned set_count;
-	bool interactive;  // -i: the console also owns stdin and stdout
-	int lock_fd;	   // RUNTIME/lock, flock()ed as long as the process lives
-	uint64_t start_ns; // monotonic
+	bool interactive;      // -i: the console also owns stdin and stdout
+	struct lock_file lock; // RUNTIME/lock
+	bool ended_well;       // it ran, and was told to end
+	uint64_t start_ns;     // monotonic
 	bool huge_pages;
 	uint8_t table_key[SIPHASH_KEY_BYTES]; // of all flow tables
 	struct rte_mempool *pool;	      // all packet buffers

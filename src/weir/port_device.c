@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
@@ -50,13 +52,19 @@ static int check_interface(const struct port *port)
 	return 0;
 }
 
-static int take_interface(struct port *port)
+static int take_interface(const struct node *node, struct port *port)
 {
-	if (interface_take(&port->interface, port->target) == 0)
-		return 0;
-	log_error("port %s: %s is in use by another weir: end that one, or name another interface",
-		port->config->name, port->target);
-	return -ERR_EXISTS;
+	char holder[LOCK_FILE_HOLDER_BYTES];
+	int error = interface_take(&port->interface, port->target, node->config->node, holder);
+
+	if (error == -ERR_EXISTS)
+		log_error("port %s: %s is in use by another weir (%s): end that one, or name "
+			  "another interface",
+			port->config->name, port->target, holder);
+	else if (error)
+		log_error("port %s: %s cannot be locked in %s: %s: run as the user who owns it",
+			port->config->name, port->target, INTERFACE_LOCKS, strerror(errno));
+	return error;
 }
 
 static int check_xdp(const struct port *port)
@@ -97,6 +105,33 @@ static int check_pcap(const struct port *port)
 	return -ERR_MISSING;
 }
 
+// Whether somebody listens on a memif's socket: then we connect, else we listen. The greeting is
+// awaited, because a driver that cannot deliver it does not survive that. A socket that an earlier
+// run left is removed, because ours cannot bind to it.
+static bool memif_has_server(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = 1};
+	struct stat status;
+	char greeting[256];
+
+	if (strlen(path) >= sizeof(address.sun_path) || stat(path, &status) ||
+		!S_ISSOCK(status.st_mode))
+		return false;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	int file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (file < 0)
+		return false;
+	int rc = connect(file, (struct sockaddr *)&address, sizeof(address));
+	if (rc && errno == ECONNREFUSED)
+		unlink(path);
+	setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (rc == 0 && recv(file, greeting, sizeof(greeting), 0) < 0)
+		log_warning("port on %s: its listener does not answer", path);
+	close(file);
+	return rc == 0;
+}
+
 int port_device_check(const struct port *port)
 {
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
@@ -105,12 +140,12 @@ int port_device_check(const struct port *port)
 }
 
 // What must be ours before the driver touches it.
-static int take_device(struct port *port)
+static int take_device(const struct node *node, struct port *port)
 {
 	int error = 0;
 
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
-		error = take_interface(port);
+		error = take_interface(node, port);
 	if (!error && port->kind == PORT_AF_XDP)
 		error = check_xdp(port);
 	return error;
@@ -136,8 +171,8 @@ static void vdev_arguments(const struct port *port, char *out)
 	case PORT_MEMIF:
 		// The driver knows rings of up to 2^14 slots; 2^10 matches PORT_DESCRIPTORS.
 		snprintf(out, ARGUMENT_BYTES,
-			"role=server,socket=%s,socket-abstract=no,rsize=10,bsize=%u", port->target,
-			room);
+			"role=%s,socket=%s,socket-abstract=no,rsize=10,bsize=%u",
+			memif_has_server(port->target) ? "client" : "server", port->target, room);
 		break;
 	case PORT_PCAP:
 		snprintf(out, ARGUMENT_BYTES, "infinite_rx=%d,rx_pcap=%s",
@@ -274,7 +309,7 @@ static int set_up_queues(const struct port *port)
 // A wire takes every frame. Devices without the switch do so anyway.
 static void hear_all(struct port *port)
 {
-	if (port->interface.claim >= 0)
+	if (port->interface.claim.fd >= 0)
 		port->promiscuous = interface_hear_all(&port->interface, port->target) == 0;
 	else
 		port->promiscuous = rte_eth_promiscuous_get(port->id) == 0 &&
@@ -308,7 +343,7 @@ static const char *port_side_name(const struct port *port)
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
-	int error = take_device(port);
+	int error = take_device(node, port);
 
 	if (!error)
 		error = make_device(node, port);
@@ -343,7 +378,7 @@ int port_device_start(struct node *node, struct port *port)
 
 void port_device_stop(struct port *port)
 {
-	if (port->promiscuous && port->interface.claim < 0)
+	if (port->promiscuous && port->interface.claim.fd < 0)
 		rte_eth_promiscuous_disable(port->id);
 	if (port->started)
 		rte_eth_dev_stop(port->id);

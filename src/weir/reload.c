@@ -282,10 +282,16 @@ int control_reload(struct node *node, bool check_only, struct config_errors *err
 		add_error(errors, "services: too many names in use: try again later");
 		error = -ERR_FULL;
 	}
+	if (!error) {
+		config_overrides(next, errors);
+		config_warn(next, errors);
+	}
 	if (!error && !check_only) {
 		install_next(node, next);
 		log_info("reloaded generation=%u rules=%u services=%u sha256=%s", node->generation,
 			next->policy->rule_count, next->policy->service_count, next->sha256);
+		for (unsigned i = 0; i < errors->count; i++)
+			log_warning("reload: %s", errors->list[i].text);
 		return 0;
 	}
 	config_free(next);

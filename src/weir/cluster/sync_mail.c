@@ -58,6 +58,7 @@ static bool is_for_nodes(const struct message *message)
 	case MESSAGE_CHANGED:
 	case MESSAGE_FRAME:
 	case MESSAGE_NONE:
+	case MESSAGE_EMIT:
 		return true;
 	default:
 		return false;

@@ -152,6 +152,16 @@ void session_fail(
 	finish(session);
 }
 
+void session_fail_details(struct session *session, const char *code, const char *hint,
+	const char *message, json_t *details)
+{
+	json_t *document = error_document(code, message, hint);
+
+	json_object_set_new(json_object_get(document, "error"), "details", details);
+	send_json(session, document);
+	finish(session);
+}
+
 static void fail_grammar(struct session *session, const struct grammar_error *error)
 {
 	json_t *document = error_document(error->code, error->message, error->hint);

@@ -34,7 +34,8 @@
 	X(show_flow, "show flow [MATCH] [limit NUMBER]",                                           \
 		"Flows, with client as the source of MATCH and server as the destination; 1000 "   \
 		"unless a limit is given, 0 for all. MATCH is PROTOCOL SOURCE SPORT DESTINATION "  \
-		"DPORT, each of which may be `any`.",                                              \
+		"DPORT, each of which may be `any`. In the table ts is ts_offset, copy the copy "  \
+		"with OWNER.GENERATION of the flow, w the worker.",                                \
 		"show flow tcp 192.0.2.0/24 any 198.51.100.10 80 limit 20")                        \
 	X(clear_flow, "clear flow all", "Removes every flow of this node.", "clear flow all")      \
 	X(show_service, "show service [SERVICE]",                                                  \

@@ -64,8 +64,8 @@ static void cluster_is_built(void **state)
 	assert_true(config->policy->clustered);
 	assert_int_equal(config->policy->node_id, 3);
 	assert_int_equal(config->policy->max_id, 15);
-	assert_int_equal(config->policy->share, SCOPE_FINDER);
-	assert_int_equal(config->policy->wait, SCOPE_FINDER);
+	assert_int_equal(config->policy->share, SHARE_FINDER);
+	assert_int_equal(config->policy->wait, SHARE_FINDER);
 	assert_int_equal(config->policy->timeouts.share_wait_ms, 200);
 	assert_false(config->policy->drop_on_timeout);
 	config_free(config);
@@ -90,8 +90,8 @@ static void sharing_goes_to_the_policy(void **state)
 	struct config *config = parse(CLUSTERED, sets, 5);
 	char text[ADDR_TEXT_BYTES];
 
-	assert_int_equal(config->policy->share, SCOPE_ALL);
-	assert_int_equal(config->policy->wait, SCOPE_NONE);
+	assert_int_equal(config->policy->share, SHARE_ALL);
+	assert_int_equal(config->policy->wait, SHARE_NONE);
 	assert_int_equal(config->policy->timeouts.share_wait_ms, 7);
 	assert_true(config->policy->drop_on_timeout);
 	assert_string_equal(addr_format(&config->cluster.peers[0].address, text), "203.0.113.230");
@@ -108,7 +108,7 @@ static void a_dump_reads_back(void **state)
 	struct config *second = parse(text, sets, 1);
 
 	check_clustered(second);
-	assert_int_equal(second->policy->wait, SCOPE_ALL);
+	assert_int_equal(second->policy->wait, SHARE_ALL);
 	assert_int_equal(second->port_count, 2);
 	assert_int_equal(second->ports[1].mtu, 9000);
 	config_free(first);

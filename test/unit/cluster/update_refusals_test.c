@@ -14,8 +14,8 @@ static int set_up(void **state)
 	(void)state;
 	fixture_web(&policy);
 	policy.services[2].to[0] = fixture_prefix("203.0.113.128/25");
-	policy.services[2].port_low = 80;
-	policy.services[2].port_high = 89;
+	policy.services[2].ports[0].low = 80;
+	policy.services[2].ports[0].high = 89;
 	rows_build(&rows, &policy, 1);
 	policy_finish(&policy);
 	return 0;
@@ -119,6 +119,8 @@ static void full_ip6_creates(void **state)
 	good[18] = 0;
 	good[28] = good[29] = 0xff;
 	assert_false(reads(good, sizeof(good)));
+	good[2] = 0; // both: one spelling of IPv4 is enough
+	assert_false(reads(good, sizeof(good)));
 }
 
 static void window_shifts(void **state)
@@ -164,6 +166,22 @@ static void fields(void **state)
 
 	(void)state;
 	assert_refused(good, sizeof(good), lies, ARRAY_LEN(lies));
+}
+
+static void fields_of_wrong_lengths(void **state)
+{
+	static const uint8_t lengths[] = {0, 2, 1, 4, 4, 2, 1, 1, 4, 4}; // of type 1 ...
+	uint8_t wire[] = {0x44, 2, 192, 0, 2, 10, 0x9c, 0x40, 0x87, 9, 1, 2, 3, 4, 0, 5, 0x7f, 0x8a,
+		0xbc, [29] = 0};
+
+	(void)state;
+	for (uint8_t type = 1; type < ARRAY_LEN(lengths); type++)
+		for (uint8_t len = 0; len <= 8; len++) {
+			wire[19] = 2 + len;
+			wire[20] = type;
+			wire[21] = len;
+			assert_int_equal(reads(wire, 22u + len), len == lengths[type]);
+		}
 }
 
 static void frames_of_creates(void **state)
@@ -251,6 +269,7 @@ int main(void)
 		cmocka_unit_test(full_ip6_creates),
 		cmocka_unit_test(window_shifts),
 		cmocka_unit_test(fields),
+		cmocka_unit_test(fields_of_wrong_lengths),
 		cmocka_unit_test(frames_of_creates),
 		cmocka_unit_test(changes),
 		cmocka_unit_test(named_flows),

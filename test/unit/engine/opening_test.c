@@ -184,7 +184,7 @@ static struct message *frame_from_peer(struct node *node, const struct packet *p
 	assert_non_null(message);
 	message->type = MESSAGE_FRAME;
 	message->node = NODE_B;
-	message->frame_port = INSIDE;
+	message->frame_side = INSIDE;
 	message->frame_len = frame.len;
 	memcpy(message->frame, frame.data, frame.len);
 	return message;
@@ -290,9 +290,9 @@ static void frames_that_lie(void **state)
 	message = frame_from_peer(node, &packet);
 	node_post(node, message); // neither SYN nor RST
 	assert_int_equal(node_dropped(node, REASON_no_owner), 1);
-	message->frame_port = 200;
+	message->frame_side = 200;
 	node_post(node, message);
-	message->frame_port = INSIDE;
+	message->frame_side = INSIDE;
 	message->frame_len = 0;
 	node_post(node, message);
 	message->frame_len = MESSAGE_FRAME_MAX + 1;
