@@ -19,17 +19,18 @@ struct channel_config {
 	char cluster[CLUSTER_NAME_BYTES];
 	uint16_t id;	      // own
 	uint16_t peer;	      // the lower one is the client
-	uint64_t incarnation; // own, random, of this life
+	uint64_t incarnation; // own, random, of this life; not 0
 	const struct handshake_methods *methods;
 	void *context;		// of methods->start
-	uint64_t rekey_ns;	// 120 s
-	uint32_t rekey_records; // 2^22
+	uint64_t rekey_ns;	// 0: 120 s
+	uint32_t rekey_records; // 0: 2^22
 };
 
 // Written by the channel alone; any thread reads.
 struct channel_stats {
-	counter handshakes, rekeys;
-	counter bad_auth; // refused before or by crypto
+	counter handshakes; // done
+	counter rekeys;	    // new keys taken into use with the same incarnation
+	counter bad_auth;   // refused before or by crypto
 	counter replayed;
 	counter version;
 };
@@ -37,7 +38,9 @@ struct channel_stats {
 enum channel_event {
 	CHANNEL_NOTHING, // consumed or refused
 	CHANNEL_RECORD,	 // a record was opened: its plaintext lies in the datagram's own bytes
-	CHANNEL_UP,	 // a handshake with a new incarnation of the peer is done
+	// Keys with a new incarnation of the peer are in use, both ways. If it was a record that
+	// said so, its content is lost: the peer sends what matters again.
+	CHANNEL_UP,
 };
 
 struct channel;
@@ -52,8 +55,8 @@ void channel_finish(struct channel *channel); // frees keys and handshakes
 enum channel_event channel_feed(struct channel *channel, uint64_t now_ns, uint8_t *data, size_t len,
 	uint8_t **plain, size_t *plain_len);
 
-// Seals data[DATAGRAM_HEADER_BYTES .. + plain_len) in place: header in front, tag behind (there is
-// room). Returns the datagram's length, 0 where there are no keys.
+// Seals data[DATAGRAM_HEADER_BYTES .. + plain_len), at least a byte, in place: header in front, tag
+// behind (there is room). Returns the datagram's length, 0 where there are no keys.
 size_t channel_seal(struct channel *channel, uint64_t now_ns, uint8_t *data, size_t plain_len);
 
 // What the handshakes have to send: one datagram of at most DATAGRAM_BYTES_MAX into data, 0: no
@@ -65,10 +68,11 @@ size_t channel_poll(struct channel *channel, uint64_t now_ns, uint8_t *data);
 bool channel_is_up(const struct channel *channel);
 // Incarnation of the peer the keys in use belong to.
 uint64_t channel_peer_incarnation(const struct channel *channel);
-// `cluster rekey`: new keys now.
+// `cluster rekey`: new keys now; the server asks the client for them.
 void channel_rekey(struct channel *channel);
-// The liveness check lost the peer: starts over with handshakes (keys stay valid until new ones).
+// The liveness check lost the peer: the client starts over with handshakes, the server waits for
+// them (keys stay valid until new ones).
 void channel_restart(struct channel *channel, uint64_t now_ns);
 const struct channel_stats *channel_stats(const struct channel *channel);
-// Why the last handshake failed; "" where none did.
+// Why the last handshake failed, or nothing is heard but strangers; "" after one that was done.
 const char *channel_error(const struct channel *channel);
