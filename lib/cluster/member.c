@@ -378,9 +378,10 @@ void member_run(struct cluster *cluster)
 
 uint64_t member_due_ns(const struct cluster *cluster)
 {
-	if (cluster->state != CLUSTER_JOINING || !cluster->started)
-		return UINT64_MAX;
-	return cluster->gathered != 0
-		       ? cluster->gathered_ns + GATHER_NS
-		       : cluster->unreached_ns + cluster->config.join_ms * NS_PER_MS;
+	uint64_t due = cluster->gathered != 0
+			       ? cluster->gathered_ns + GATHER_NS
+			       : cluster->unreached_ns + cluster->config.join_ms * NS_PER_MS;
+
+	// What was due and did not happen waits for others.
+	return cluster->state == CLUSTER_JOINING && due > cluster->now_ns ? due : UINT64_MAX;
 }
