@@ -44,10 +44,10 @@ static void check_service_mode(struct document *document, struct element *servic
 
 	if (mode->bad)
 		return;
-	if (mode->number == MODE_MSYN)
+	if (mode->number == MODE_MSYN && !document->values[KEY_CLUSTER].given)
 		report(document, service, KEY_SERVICES_MODE,
-			"msyn needs a cluster, which is not part of this version; "
-			"use proxy, track or bypass");
+			"msyn needs a cluster: give the group `cluster', or use proxy, track or "
+			"bypass");
 	else if (mode->number == MODE_PROXY && !protocol->bad && protocol->number != RULE_TCP)
 		report(document, service, KEY_SERVICES_MODE,
 			"proxy needs protocol = \"tcp\"; use track or bypass");

@@ -16,10 +16,14 @@ struct document;
 #define CONFIG_PORTS_MAX  8
 #define CONFIG_CPUS_MAX	  64
 
+#define CONFIG_PEERS_MAX 15
+
+#define SIDE_SYNC 2 // of a port that leads to the other nodes and carries no packets of flows
+
 struct config_port {
 	char name[CONFIG_TEXT_BYTES];
 	char device[CONFIG_TEXT_BYTES];
-	uint8_t side; // enum side
+	uint8_t side; // enum side, or SIDE_SYNC
 	uint16_t mtu;
 };
 
@@ -37,14 +41,50 @@ enum config_choice {
 	CHOICE_OFF,
 };
 
+enum config_transport {
+	TRANSPORT_PORT = 0,
+	TRANSPORT_SOCKET,
+};
+
+struct config_peer {
+	char name[CONFIG_TEXT_BYTES];
+	uint16_t id;
+	struct addr address;
+	uint16_t udp_port;
+};
+
+// What of it a reload can change is in the policy: share, wait, wait_ms, on_timeout.
+struct config_cluster {
+	bool enabled; // the group is there; else nothing below counts
+	uint16_t id, max_id;
+	char name[CONFIG_TEXT_BYTES];
+	uint8_t transport;	 // enum config_transport
+	struct config_port port; // with TRANSPORT_PORT; not one of config.ports
+	struct addr address;
+	struct prefix network; // of `address`; the address alone where no length is given
+	bool has_gateway;
+	struct addr gateway;
+	uint16_t udp_port;
+	char psk_file[CONFIG_TEXT_BYTES]; // empty: certificates
+	char certificate_file[CONFIG_TEXT_BYTES];
+	char key_file[CONFIG_TEXT_BYTES];
+	char ca_file[CONFIG_TEXT_BYTES];
+	struct config_peer peers[CONFIG_PEERS_MAX];
+	unsigned peer_count;
+	uint32_t detect_ms;
+	uint8_t backup; // 0: cyclic, 1: by connection
+	uint32_t copies;
+};
+
 struct config {
 	char file[CONFIG_TEXT_BYTES];
 	char node[CONFIG_TEXT_BYTES];
 	char runtime[CONFIG_TEXT_BYTES];
 	char sha256[65]; // of the file's text and the --set values, in hex
 	struct config_eal eal;
-	struct config_port ports[CONFIG_PORTS_MAX];
+	struct config_port ports[CONFIG_PORTS_MAX]; // outside and inside
 	unsigned port_count;
+	struct config_cluster cluster;
 	bool follow_link;
 	uint32_t flow_capacity;
 	char log_level[16];
@@ -89,5 +129,6 @@ struct policy *config_take_policy(struct config *config);
 // a reload applies it. Heap memory, NULL on failure.
 char *config_reference(void);
 
-// The effective configuration as libconfig text (`show config`). Heap memory.
+// The effective configuration as libconfig text (`show config`), which config_parse() reads back as
+// the same under the same file name. Heap memory.
 char *config_dump(const struct config *config);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/cluster/sync.h"
 #include "weir/console/console.h"
 #include "weir/control.h"
 #include "weir/eal.h"
@@ -86,8 +87,8 @@ static int warn_start(struct node *node)
 	return 0;
 }
 
-// What makes this run unlike any other: the key of the flow tables and the first value of the
-// cluster counter, a multiple of 4 so that m.SYN's T0 starts with 0.
+// What makes this run unlike any other: the key of the flow tables and, without a cluster, the
+// first value of the cluster counter, a multiple of 4 so that m.SYN's T0 starts with 0.
 static int identity_start(struct node *node)
 {
 	uint32_t base;
@@ -99,7 +100,10 @@ static int identity_start(struct node *node)
 	}
 	node->start_ns = node_now_ns();
 	node->reload_ns = node->start_ns;
-	node->tick_base = (base & 0x0ffffffc) + 4;
+	// With a cluster the counter is of no meaning, and low, until that tells it.
+	base = node->config->cluster.enabled ? 0 : base & 0x0ffffffc;
+	uint64_t counter_ns = ((uint64_t)base + 4) * KEYRING_TICK_NS;
+	atomic_store(&node->counter_offset_ns, (int64_t)(counter_ns - node->start_ns));
 	node->generation = 1;
 	node->worker_count = node->config->eal.workers;
 	return bell_init(&node->bell);
@@ -135,10 +139,12 @@ static const struct step steps[] = {
 	{identity_start, identity_stop},
 	{eal_start, eal_stop},
 	{ports_start, ports_stop},
+	{sync_init, sync_finish},
 	{workers_init, workers_finish},
 	{control_init, control_finish},
 	{workers_launch, workers_join},
 	{control_start, control_stop},
+	{sync_launch, sync_join},
 	{console_start, console_stop},
 };
 

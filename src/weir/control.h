@@ -36,6 +36,10 @@ bool control_set_forwarding(struct node *node, bool forward);
 // -ERR_FULL        the previous reload is not through yet, or a worker takes no messages
 int control_reload(struct node *node, bool check_only, struct config_errors *errors);
 
+// Changes one value ("PATH=VALUE") of the configuration in force, until the next reload. As
+// control_reload().
+int control_set(struct node *node, const char *set, struct config_errors *errors);
+
 // Called once with the reply, or with NULL where the worker did not answer within a second or the
 // node stops. `reply` is valid during the call only. It may ask again from inside the call.
 typedef void control_reply(void *argument, const struct message *reply);

@@ -152,7 +152,7 @@ static int take_device(const struct node *node, struct port *port)
 }
 
 // Driver arguments of a virtual device.
-static void vdev_arguments(const struct node *node, const struct port *port, char *out)
+static void vdev_arguments(const struct port *port, char *out)
 {
 	char path[CONFIG_TEXT_BYTES];
 	uint32_t room = port_room_bytes(port);
@@ -161,7 +161,7 @@ static void vdev_arguments(const struct node *node, const struct port *port, cha
 	case PORT_AF_PACKET:
 		snprintf(out, ARGUMENT_BYTES,
 			"iface=%s,qpairs=%u,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=1",
-			port->target, node->worker_count, BLOCK_FRAMES * room, room,
+			port->target, port->pollers, BLOCK_FRAMES * room, room,
 			room > 2048 ? KERNEL_FRAMES / 4 : KERNEL_FRAMES);
 		break;
 	case PORT_AF_XDP:
@@ -221,7 +221,7 @@ static int make_ring(const struct node *node, struct port *port)
 {
 	const struct port *other = NULL;
 
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		const struct port *p = &node->ports[i];
 
 		if (p != port && p->kind == PORT_RING && strcmp(p->target, port->target) == 0)
@@ -243,7 +243,7 @@ static int make_device(struct node *node, struct port *port)
 	int error = 0;
 
 	if (port->kind != PORT_PCI) {
-		vdev_arguments(node, port, arguments);
+		vdev_arguments(port, arguments);
 		snprintf(port->vdev, sizeof(port->vdev), "%s%u", vdev_driver(port->kind),
 			(unsigned)(port - node->ports));
 		name = port->vdev;
@@ -267,12 +267,12 @@ static void choose_queues(
 	const struct node *node, struct port *port, const struct rte_eth_dev_info *info)
 {
 	unsigned index = (unsigned)(port - node->ports);
-	uint16_t workers = (uint16_t)node->worker_count;
+	uint16_t workers = (uint16_t)port->pollers;
 
 	port->rx_queues = RTE_MIN(workers, info->max_rx_queues);
 	port->tx_queues = info->max_tx_queues >= workers ? workers : 1;
-	port->tx_worker = index % node->worker_count;
-	port->rx_worker = port->rx_queues < workers ? index % node->worker_count : 0;
+	port->tx_worker = index % workers;
+	port->rx_worker = port->rx_queues < workers ? index % workers : 0;
 }
 
 static int configure(const struct port *port, const struct rte_eth_dev_info *info)
@@ -293,14 +293,14 @@ static int configure(const struct port *port, const struct rte_eth_dev_info *inf
 	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);
 }
 
-static int set_up_queues(const struct node *node, const struct port *port)
+static int set_up_queues(const struct port *port)
 {
 	uint16_t rx = PORT_DESCRIPTORS, tx = PORT_DESCRIPTORS;
 	int socket = (int)rte_socket_id();
 	int error = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
 
 	for (uint16_t q = 0; !error && q < port->rx_queues; q++)
-		error = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, node->pool);
+		error = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, port->pool);
 	for (uint16_t q = 0; !error && q < port->tx_queues; q++)
 		error = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)socket, NULL);
 	return error;
@@ -333,6 +333,13 @@ static void find_wake(const struct node *node, struct port *port)
 		port->wake.count = 0;
 }
 
+static const char *port_side_name(const struct port *port)
+{
+	if (port->config->side == SIDE_SYNC)
+		return "sync";
+	return port->config->side == SIDE_OUTSIDE ? "outside" : "inside";
+}
+
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
@@ -351,7 +358,7 @@ int port_device_start(struct node *node, struct port *port)
 		error = configure(port, &info);
 	}
 	if (!error)
-		error = set_up_queues(node, port);
+		error = set_up_queues(port);
 	if (!error)
 		error = rte_eth_dev_start(port->id);
 	if (error) {
@@ -364,8 +371,7 @@ int port_device_start(struct node *node, struct port *port)
 	hear_all(port);
 	find_wake(node, port);
 	log_info("port %s is open device=%s side=%s mtu=%u rx_queues=%u tx_queues=%u",
-		port->config->name, port->config->device,
-		port->config->side == SIDE_OUTSIDE ? "outside" : "inside", port->config->mtu,
+		port->config->name, port->config->device, port_side_name(port), port->config->mtu,
 		port->rx_queues, port->tx_queues);
 	return 0;
 }

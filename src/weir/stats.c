@@ -165,6 +165,40 @@ uint64_t stats_rule_hits(const struct node *node, uint32_t rule)
 	return hits;
 }
 
+// The bound of the bucket that holds it; 0 where nothing was waited for.
+static uint64_t wait_percentile(const uint64_t *buckets, uint64_t count, unsigned percent)
+{
+	uint64_t below = 0;
+
+	for (unsigned i = 0; i < WAIT_BUCKETS && count; i++) {
+		below += buckets[i];
+		if (below * 100 >= count * percent)
+			return UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+void stats_opening(const struct node *node, struct opening_stats *out)
+{
+	uint64_t buckets[WAIT_BUCKETS] = {0}, count = 0;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned w = 0; w < node->worker_count; w++) {
+		const struct engine_stats *stats = engine_stats(worker_engine(node->workers[w]));
+
+		out->synack_to_owner += counter_get(&stats->synack_to_owner);
+		out->synack_from_finder += counter_get(&stats->synack_from_finder);
+		out->shared += counter_get(&stats->shared);
+		out->wait_timeouts += counter_get(&stats->wait_timeouts);
+		for (unsigned i = 0; i < WAIT_BUCKETS; i++) {
+			buckets[i] += counter_get(&stats->wait_us[i]);
+			count += counter_get(&stats->wait_us[i]);
+		}
+	}
+	out->wait_us_p50 = wait_percentile(buckets, count, 50);
+	out->wait_us_p99 = wait_percentile(buckets, count, 99);
+}
+
 void stats_worker(const struct node *node, unsigned index, struct worker_stats *out)
 {
 	const struct engine_stats *engine = engine_stats(worker_engine(node->workers[index]));

@@ -48,6 +48,9 @@ static void values(void *context, enum grammar_type type, struct grammar_choices
 	if (type == TYPE_PORT)
 		for (unsigned i = 0; i < node->config->port_count; i++)
 			grammar_choice_add(out, node->config->ports[i].name);
+	if (type == TYPE_PEER)
+		for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
+			grammar_choice_add(out, node->config->cluster.peers[i].name);
 	if (type == TYPE_SERVICE)
 		for (unsigned i = 0; i < policy->service_count; i++)
 			grammar_choice_add(out, policy->services[i].name);

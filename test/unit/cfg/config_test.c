@@ -109,7 +109,7 @@ static void sets_are_checked_like_the_file(void **state)
 				    "found the text \"two\""},
 		{"eal.workres=2", "--set:2: eal.workres: unknown key (did you mean `workers'?)"},
 		{"workers=2", "--set:2: workers: unknown key (did you mean `eal.workers'?)"},
-		{"cluster.id=1", "--set:2: cluster.id: not part of this version; remove the group"},
+		{"nat.id=1", "--set:2: nat.id: not part of this version; remove the group"},
 		{"ports.oo.mtu=1500", "--set:2: ports.oo.mtu: there is no element of this name "
 				      "(did you mean `o'?)"},
 		{"eal=1", "--set:2: eal: names a group: set one of its keys"},
@@ -119,8 +119,9 @@ static void sets_are_checked_like_the_file(void **state)
 		{"node.x=1", "--set:2: node.x: the path goes on behind a value"},
 		{"ports=1", "--set:2: ports: is a list: name an element and a key, such as "
 			    "services.lab.mode"},
-		{"ports.o.side=insid", "--set:2: ports.o.side: `insid' is none of outside|inside "
-				       "(did you mean `inside'?)"},
+		{"ports.o.side=insid",
+			"--set:2: ports.o.side: `insid' is none of outside|inside|sync "
+			"(did you mean `inside'?)"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
