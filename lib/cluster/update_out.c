@@ -38,7 +38,7 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 {
 	struct update_codec codec = {.rows = &cluster->rows,
 		.sender = cluster->config.id,
-		.whole = message->node == NODE_ALL,
+		.whole = message->node == NODE_ALL || message->why,
 		.key = peer->table_key};
 
 	for (unsigned tries = 0; tries < 2; tries++) {

@@ -2,7 +2,10 @@
 //
 //   SYN/ACK, RST/ACK   SEG.ACK - 1 is an m.SYN cookie that names the owner
 //   ICMP error         the quoted SYN's number is one
-//   anything else      from the inside, of a key that was handed over moments ago: to the same node
+//   anything else      from the inside, of a key that was handed over moments ago: to the same
+//   node;
+//                      of one that was not: once, to every node (TCP.md 7.6), because a server in
+//                      TIME-WAIT answers a SYN with an ACK that names nobody
 //
 // The packet goes to the owner whole. The owner tells its own state and, where the packet has to
 // leave here, returns it ready to be sent (MESSAGE_EMIT, or with the INSTALL): only here do its
@@ -33,7 +36,14 @@ void finder_forget(struct engine *engine, uint64_t digest)
 	struct handed *handed = slot_of(engine, flow_digest_hash(digest));
 
 	if (flow_digest(handed->hash, 0) == digest)
-		handed->until_ns = 0;
+		handed->owner = NODE_NONE;
+}
+
+bool finder_nobody_has(struct engine *engine, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	return handed != NULL && handed->owner == NODE_NONE;
 }
 
 // Takes one question to `owner` from this second's budget.
@@ -44,6 +54,8 @@ static bool may_ask(struct engine *engine, uint8_t side, uint16_t owner)
 
 	if (asks->second != second)
 		*asks = (struct asks){.second = second};
+	if (owner == NODE_ALL)
+		return asks->all++ < OFFERS_PER_S;
 	if (asks->total >= ASKS_PER_S || asks->owner[owner] >= ASKS_PER_S / 2)
 		return false;
 	if (side == SIDE_OUTSIDE && asks->outside >= ASKS_PER_S / 4)
@@ -139,6 +151,8 @@ static bool remember(struct engine *engine, const struct arrival *arrival, uint1
 	struct handed *handed = slot_of(engine, arrival->hash);
 	uint64_t second = engine->now_ns / NS_PER_S;
 
+	if (handed->hash != arrival->hash || handed->until_ns <= engine->now_ns)
+		handed->synack = false;
 	if (handed->hash != arrival->hash || handed->second != second)
 		handed->count = 0;
 	if (handed->hash == arrival->hash && handed->count >= ASKS_PER_FLOW_S)
@@ -165,8 +179,11 @@ static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t ow
 		return;
 	}
 	handed = slot_of(engine, arrival->hash);
-	handed->seq = view->seq;
-	handed->ack = view->ack;
+	if (view->tcp_flags & TCP_SYN) {
+		handed->synack = true;
+		handed->seq = view->seq;
+		handed->ack = view->ack;
+	}
 	if (hand_over(engine, arrival, owner) && (view->tcp_flags & TCP_SYN))
 		counter_add(&engine->stats.synack_to_owner, 1);
 }
@@ -190,12 +207,29 @@ void finder_stray(struct engine *engine, struct arrival *arrival)
 		verdict_drop(arrival, clustered ? REASON_no_owner : REASON_no_flow);
 }
 
+static bool offer(struct engine *engine, struct arrival *arrival)
+{
+	struct tuple tuple;
+
+	flow_key_tuple(&tuple, &arrival->key, side_other(arrival->side));
+	if ((arrival->view.tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK ||
+		!is_served(engine, &tuple, side_other(arrival->side),
+			arrival->view.bits & (VIEW_IP4 | VIEW_IP6)) ||
+		!remember(engine, arrival, NODE_ALL))
+		return false;
+	return hand_over(engine, arrival, NODE_ALL);
+}
+
 bool finder_late(struct engine *engine, struct arrival *arrival)
 {
 	const struct handed *handed = finder_handed(engine, arrival->hash);
 
-	if (!engine->policy->clustered || arrival->from_peer || arrival->side != SIDE_INSIDE ||
-		handed == NULL || !is_active(engine, handed->owner))
+	if (!engine->policy->clustered || arrival->from_peer || arrival->side != SIDE_INSIDE)
+		return false;
+	if (handed == NULL)
+		return offer(engine, arrival);
+	if (handed->owner == NODE_NONE || handed->owner == NODE_ALL ||
+		!is_active(engine, handed->owner))
 		return false;
 	if (!remember(engine, arrival, handed->owner)) {
 		verdict_drop(arrival, REASON_rate_limited);
@@ -217,7 +251,7 @@ bool finder_error(struct engine *engine, struct arrival *arrival, const struct q
 			return false;
 		owner = handed->owner;
 	}
-	if (!is_active(engine, owner))
+	if (owner >= NODES_MAX || !is_active(engine, owner))
 		return false;
 	hand_over(engine, arrival, owner);
 	return true;

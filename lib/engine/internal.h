@@ -29,7 +29,8 @@
 #define HANDED_NS	     (4 * NS_PER_S)
 #define ASKS_PER_S	     65536 // packets handed to other nodes
 #define ASKS_PER_FLOW_S	     32
-#define CHALLENGES_PER_S     10 // challenged segments forwarded per flow (RFC 5961 4, 5)
+#define OFFERS_PER_S	     100 // packets offered to every node
+#define CHALLENGES_PER_S     10	 // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
 struct arrival {
@@ -96,14 +97,16 @@ struct handed {
 	uint64_t until_ns; // remembered so long
 	uint64_t second;   // of `count`
 	uint32_t seq, ack; // of the SYN/ACK
-	uint16_t owner;
-	uint16_t count; // in that second
+	uint16_t owner;	   // NODE_ALL: offered to all; NODE_NONE: it has nothing
+	uint16_t count;	   // in that second
+	bool synack;	   // seq and ack are of a SYN/ACK
 };
 
 // What was asked of other nodes in this second.
 struct asks {
 	uint64_t second;
 	uint32_t total, outside;
+	uint32_t all; // offered to every node
 	uint32_t owner[NODES_MAX];
 };
 
@@ -344,6 +347,8 @@ bool finder_late(struct engine *engine, struct arrival *arrival);
 bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
 const struct handed *finder_handed(struct engine *engine, uint64_t hash);
 void finder_forget(struct engine *engine, uint64_t digest);
+// True where the node that was asked about a flow lately knows nothing of it.
+bool finder_nobody_has(struct engine *engine, uint64_t hash);
 
 // owner.c: what finders hand in, and what owners send back.
 void owner_frame(struct engine *engine, const struct message *message);

@@ -131,7 +131,8 @@ struct message_dump {
 
 struct message {
 	uint8_t type;	    // enum message_type
-	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0); RESYNC: it may lack anything
+	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0); RESYNC: it may lack anything;
+			    // OPENED: with cookie and ISN
 			    // (1), or what UNSENT named (0)
 	uint16_t node;	    // node it goes to or comes from; NODE_NONE: this node's control core,
 			    // NODE_ALL

@@ -48,11 +48,12 @@ static void to_opening(struct engine *engine, const struct message *message,
 	struct opening *opening = opening_of(engine, flow);
 	uint8_t flags = arrival->view.tcp_flags;
 
-	if (!(flags & (TCP_SYN | TCP_RST)) || arrival->view.ack != opening->syn_seq + 1) {
+	// An ACK alone is of an older connection of the server's (TCP.md 3.2).
+	if ((flags & (TCP_SYN | TCP_RST)) && arrival->view.ack != opening->syn_seq + 1) {
 		verdict_drop(arrival, REASON_no_owner);
 		return;
 	}
-	if (opening->wait == WAIT_SERVER)
+	if (opening->wait == WAIT_SERVER && (flags & TCP_SYN))
 		opening->sender = message->node;
 	if (flags & TCP_SYN)
 		counter_add(&engine->stats.synack_from_finder, 1);
@@ -118,6 +119,25 @@ static void fill_state(
 	counter_add(&engine->stats.shared, 1);
 }
 
+// A segment that came here because its state was not there: the state is told again.
+static void tell_again(
+	struct engine *engine, uint16_t finder, const struct arrival *arrival, struct flow *flow)
+{
+	struct message *message;
+
+	if (flow == NULL || flow->copy != COPY_OWN || flow->track.state != TCP_ESTABLISHED ||
+		(flow->bits & FLOW_OPENING) || (arrival->view.tcp_flags & (TCP_SYN | TCP_RST)) ||
+		engine->policy->share == SHARE_NONE)
+		return;
+	message = engine_message(engine, MESSAGE_OPENED, finder);
+	if (message == NULL)
+		return;
+	message->why = 1; // who asks may have seen no SYN/ACK
+	flow->partner = share_target(engine, finder);
+	entry_record(flow, &message->body.record);
+	counter_add(&engine->stats.shared, 1);
+}
+
 // What was decided to leave, leaves from where it came.
 static void send_back(
 	struct engine *engine, uint16_t finder, struct arrival *arrival, struct flow *flow)
@@ -156,6 +176,7 @@ void owner_frame(struct engine *engine, const struct message *message)
 	if (ingress_prepare(engine, &arrival))
 		flow = decide(engine, message, &arrival);
 	send_back(engine, message->node, &arrival, flow);
+	tell_again(engine, message->node, &arrival, flow);
 	if (verdict.kind == VERDICT_DROP)
 		counter_add(&engine->stats.dropped[verdict.reason], 1);
 }
@@ -169,7 +190,7 @@ static bool is_expected(
 
 	if (message->type == MESSAGE_INSTALL)
 		return flow_key_equal(&arrival->key, &message->body.record.key);
-	return handed != NULL && handed->owner == message->node;
+	return handed != NULL && (handed->owner == message->node || handed->owner == NODE_ALL);
 }
 
 void owner_emit(struct engine *engine, const struct message *message)

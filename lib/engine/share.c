@@ -157,10 +157,20 @@ void share_take_confirmed(struct engine *engine, const struct message *message)
 		opening_confirmed(engine, flow, node_bit(message->node));
 }
 
+// The cookie of a record, or what it must be by the SYN/ACK that was seen here.
+static uint32_t cookie_of(struct engine *engine, const struct flow_record *record, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	if (record->cookie != 0 || handed == NULL || !handed->synack)
+		return record->cookie;
+	return handed->seq + record->translation.d;
+}
+
 static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
 {
-	const struct handed *handed =
-		finder_handed(engine, flow_key_hash(engine->table_key, &record->key));
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	const struct handed *handed = finder_handed(engine, hash);
 
 	flow->mode = record->mode;
 	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
@@ -169,13 +179,11 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 	flow->generation = record->generation;
 	flow->incarnation = record->incarnation;
 	flow->translation = record->translation;
-	flow->cookie = record->cookie;
-	flow->isn_client = record->isn_client;
 	// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
-	if (record->cookie == 0 && handed != NULL) {
-		flow->cookie = handed->seq + record->translation.d;
+	flow->cookie = cookie_of(engine, record, hash);
+	flow->isn_client = record->isn_client;
+	if (record->cookie == 0 && handed != NULL && handed->synack)
 		flow->isn_client = handed->ack - 1 - record->translation.e;
-	}
 	flow->last_ms = engine->now_ms;
 	tcp_track_import(&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
 	if (record->state == TCP_SYN_RECV)
@@ -215,6 +223,21 @@ static bool is_installed(const struct flow *flow, const struct flow_record *reco
 	       flow->generation == record->generation;
 }
 
+// Of two histories of one connection the one the server confirmed wins, between two unconfirmed
+// ones the lower id (TCP.md 7.3). They are of one connection where the cookie is the same: what the
+// client was told holds for both.
+static bool gives_way(const struct engine *engine, const struct flow *flow,
+	const struct flow_record *record, uint32_t cookie)
+{
+	if (entry_has_ended(flow))
+		return true;
+	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
+		return false;
+	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
+		return false;
+	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
+}
+
 static struct flow *place_for(
 	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
 {
@@ -223,7 +246,11 @@ static struct flow *place_for(
 	enum reason reason;
 
 	if (flow != NULL) {
-		if (flow->copy == COPY_OWN ? !entry_has_ended(flow) : !is_newer(flow, record))
+		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
+							       cookie_of(engine, record, hash))
+						     : is_newer(flow, record);
+
+		if (!yields)
 			return NULL;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
@@ -307,6 +334,9 @@ void share_take_unsent(struct engine *engine, const struct message *message)
 
 void share_take_resync(struct engine *engine, const struct message *message)
 {
+	// What it missed while it had no room is dirty already, and ageing finds it.
+	if (!message->why)
+		return;
 	engine->resync |= node_bit(message->node);
 	engine->resync_left = flow_table_high_water(engine->table);
 }

@@ -282,13 +282,13 @@ static void frames_that_lie(void **state)
 	struct node *node = new_node(true);
 	struct handshake handshake;
 	struct message *message;
-	struct packet packet = {.from_server = true, .flags = TCP_ACK, .seq = ISN_S};
+	struct packet packet = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
 
 	(void)state;
 	handshake_open(node, &handshake, &syn);
-	packet.ack = node->sent[0].view.seq + 1;
+	packet.ack = node->sent[0].view.seq + 2;
 	message = frame_from_peer(node, &packet);
-	node_post(node, message); // neither SYN nor RST
+	node_post(node, message); // of another SYN
 	assert_int_equal(node_dropped(node, REASON_no_owner), 1);
 	message->frame_side = 200;
 	node_post(node, message);

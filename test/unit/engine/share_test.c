@@ -265,16 +265,120 @@ static void t3_7_data_before_the_state(void **state)
 	assert_int_equal(node_offer(scene.b, INSIDE, &data), VERDICT_CONSUME);
 	carry(scene.b, scene.a);
 	assert_int_equal(scene.a->sent_count, 0);
-	carry(scene.a, scene.b);
+	assert_int_equal(scene.a->message_count, 2);
+	node_carry(scene.b, scene.a->messages[0], NODE_A);
 	assert_int_equal(scene.b->sent_count, 1);
 	assert_int_equal(scene.b->sent[0].port, OUTSIDE);
 	assert_int_equal(scene.b->sent[0].view.seq, scene.handshake.cookie + 1);
 	assert_int_equal(scene.b->sent[0].view.ack, syn.seq + 1);
 	assert_int_equal(view_payload_len(&scene.b->sent[0].view), 5);
-	// What nobody handed over is nobody's.
-	data.client_port = 1;
-	assert_int_equal(node_offer(scene.b, INSIDE, &data), VERDICT_DROP);
+	// The state is told again: the first one may be lost.
+	node_carry(scene.b, scene.a->messages[1], NODE_A);
+	assert_int_equal(engine_flow_count(scene.b->engine), 1);
+	assert_int_equal(node_offer(scene.b, INSIDE, &data), VERDICT_FORWARD);
+	scene_end(&scene);
+}
+
+// TCP.md 7.6: what nobody handed over is offered to all, once; nothing from the outside is.
+static void t7_6_an_offer_to_all(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet ack = {.from_server = true, .flags = TCP_ACK, .seq = 1, .ack = 2};
+
+	(void)state;
+	node_go(scene.a);
+	node_go(scene.b);
+	assert_int_equal(node_offer(scene.b, INSIDE, &ack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_ALL);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_NONE);
+	assert_int_equal(scene.a->sent_count, 0);
+	assert_int_equal(node_offer(scene.b, INSIDE, &ack), VERDICT_DROP);
 	assert_int_equal(scene.b->verdict.reason, REASON_no_flow);
+	ack.client_port = 2;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &ack), VERDICT_DROP);
+	// To a host no service is for.
+	ack.server = "192.0.2.77";
+	assert_int_equal(node_offer(scene.b, INSIDE, &ack), VERDICT_DROP);
+	scene_end(&scene);
+}
+
+// TCP.md 3.2: the server still holds an older connection. Its ACK comes out at B, is offered, and
+// the owner resets the old one and asks again.
+static void t3_2_an_old_connection_answers_elsewhere(void **state)
+{
+	struct scene scene = scene_make();
+
+	(void)state;
+	node_go(scene.a);
+	node_go(scene.b);
+	handshake_open(scene.a, &scene.handshake, &syn);
+	scene.server_ack = scene.a->sent[0].view.seq + 1;
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, 555, 1000), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_ALL);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->sent_count, 2);
+	assert_int_equal(scene.a->sent[0].view.tcp_flags, TCP_RST);
+	assert_int_equal(scene.a->sent[0].view.seq, scene.server_ack + 1000);
+	assert_int_equal(scene.a->sent[1].view.tcp_flags, TCP_SYN);
+	scene_end(&scene);
+}
+
+// TCP.md 3.2, 7.3: after a change of routes two nodes opened the same connection. The server knows
+// the first one's SYN; the second asks the first, takes its state and drops its own, without a
+// reset.
+static void t7_3_two_nodes_opened_it(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet ack;
+	struct message *told = calloc(1, sizeof(*told));
+
+	(void)state;
+	until_open(&scene);
+	node_flush(scene.b);
+	scene.b->now_ns += 5000000000ULL; // what it handed over is forgotten
+	ack = scene.handshake.ack;
+	ack.payload = (struct bytes)BYTES("again");
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &ack), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_SYN_SENT), 1);
+	// The server challenges B's SYN with the number it expects of A's.
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, ISN_S + 1, 0), VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent_count, 0);
+	carry(scene.b, scene.a);
+	for (unsigned i = 0; i < scene.a->message_count; i++)
+		if (scene.a->messages[i]->type == MESSAGE_OPENED)
+			memcpy(told, scene.a->messages[i], sizeof(*told));
+	assert_int_equal(told->type, MESSAGE_OPENED);
+	node_carry(scene.b, told, NODE_A);
+	assert_int_equal(node_state(scene.b, TCP_SYN_SENT), 0);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &ack), VERDICT_FORWARD);
+	assert_int_equal(scene.b->sent[0].view.seq, scene.server_ack);
+	assert_int_equal(scene.b->sent[0].view.ack, ISN_S + 1);
+	free(told);
+	scene_end(&scene);
+}
+
+// The same where the node that is named knows nothing: the server's old connection is reset then.
+static void t3_2_nobody_holds_it(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet ack;
+
+	(void)state;
+	until_open(&scene);
+	node_flush(scene.a);
+	node_flush(scene.b);
+	scene.b->now_ns += 5000000000ULL;
+	ack = scene.handshake.ack;
+	node_offer(scene.b, OUTSIDE, &ack);
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, ISN_S + 1, 0), VERDICT_CONSUME);
+	carry(scene.b, scene.a);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_NONE);
+	carry(scene.a, scene.b);
+	assert_int_equal(scene.b->sent_count, 0);
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, ISN_S + 1, 0), VERDICT_REPLY);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_RST);
 	scene_end(&scene);
 }
 
@@ -380,11 +484,17 @@ static void a_node_that_comes_back_gets_all(void **state)
 	client(&scene, TCP_FIN | TCP_ACK, 0);
 	node_flush(scene.b);
 	resync->type = MESSAGE_RESYNC;
+	resync->why = 1;
 	resync->node = NODE_C; // another one
 	node_post(scene.a, resync);
 	node_pass_ms(scene.a, 3000);
 	assert_int_equal(scene.a->message_count, 0);
 	resync->node = NODE_B;
+	resync->why = 0; // it has room again, and missed nothing
+	node_post(scene.a, resync);
+	node_pass_ms(scene.a, 3000);
+	assert_int_equal(scene.a->message_count, 0);
+	resync->why = 1;
 	node_post(scene.a, resync);
 	pass_until_message(scene.a);
 	assert_int_equal(scene.a->message_count, 2);
@@ -452,6 +562,10 @@ int main(void)
 		cmocka_unit_test(t3_6_a_repeated_synack),
 		cmocka_unit_test(an_unasked_answer_stays),
 		cmocka_unit_test(t3_7_data_before_the_state),
+		cmocka_unit_test(t7_6_an_offer_to_all),
+		cmocka_unit_test(t3_2_an_old_connection_answers_elsewhere),
+		cmocka_unit_test(t7_3_two_nodes_opened_it),
+		cmocka_unit_test(t3_2_nobody_holds_it),
 		cmocka_unit_test(ends_are_told),
 		cmocka_unit_test(a_reset_and_an_expiry_are_told),
 		cmocka_unit_test(an_opening_that_ends_elsewhere),
