@@ -128,6 +128,9 @@ static void found(struct cluster *cluster)
 		counter_start(&cluster->clock, cluster->now_ns, cluster->config.counter_ns);
 		secrets_found(&cluster->secrets, cluster->config.id, cluster->config.secret);
 		post_secrets(cluster);
+	} else {
+		counter_start(&cluster->clock, cluster->now_ns,
+			counter_value_ns(&cluster->clock, cluster->now_ns));
 	}
 	cluster->secrets.open = false;
 	cluster->was_active = true;
@@ -328,9 +331,9 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 {
 	const struct secrets *secrets = &cluster->secrets;
 
-	if (!lacks_secret(cluster, peer) || (peer->secret_told == secrets->newest.generation &&
-						    cluster->now_ns - peer->secret_told_ns <
-							    TELL_AGAIN_NS))
+	if (!lacks_secret(cluster, peer) ||
+		(peer->secret_told == secrets->newest.generation &&
+			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;
 	if (secrets_overlap(secrets, cluster_epoch(cluster)) &&
 		!update_append(cluster, peer, put_secret, &secrets->previous))

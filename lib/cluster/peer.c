@@ -14,6 +14,7 @@
 #define BEATS_PER_DETECT       4
 #define BEATS_PER_DETECT_FAST  16 // those that answer something
 #define CHANNEL_TURN_DATAGRAMS 8
+#define LOOSE_MESSAGES_MAX     8
 #define NS_PER_MS	       1000000ULL
 
 static uint64_t detect_ns(const struct cluster *cluster)
@@ -87,8 +88,7 @@ static void take_hello(struct cluster *cluster, struct peer *peer, const struct 
 			"install a version of Weir that both have in common",
 			hello->lowest, hello->highest, FORMAT_VERSION);
 	else if (hello->max_id != cluster->config.max_id)
-		peer_refuse(peer,
-			"has cluster.max_id = %u, this node %u: give all nodes the same",
+		peer_refuse(peer, "has cluster.max_id = %u, this node %u: give all nodes the same",
 			hello->max_id, cluster->config.max_id);
 	else if (peer->id > cluster->config.max_id)
 		peer_refuse(peer, "has id %u, above cluster.max_id = %u", peer->id,
@@ -193,7 +193,7 @@ static void spoilt(struct peer *peer, struct arrived_record *record, uint16_t *a
 }
 
 // Handles messages of a record: in its turn all that were not handled before it, else the early
-// ones. False: there is no cell for the next one.
+// ones. False: there is no cell for the next one, or enough was done in this call.
 static bool handle(
 	struct cluster *cluster, struct peer *peer, struct arrived_record *record, bool turn)
 {
@@ -216,8 +216,9 @@ static bool handle(
 		struct message *message = post_cell(cluster);
 		bool early = head.early && *at < record->early_at;
 
-		if (message == NULL)
+		if (message == NULL || cluster->budget == 0)
 			return false;
+		cluster->budget--;
 		if (!update_get(&in, &codec, message, &body, &body_len) || in.at == start) {
 			spoilt(peer, record, at);
 			return true;
@@ -241,34 +242,31 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 	if (!peer->associated)
 		return;
 	while ((record = delivery_turn(delivery)) != NULL) {
-		if (cluster->budget == 0 || !handle(cluster, peer, record, true)) {
+		if (!handle(cluster, peer, record, true)) {
 			cluster->work_left = true;
 			return;
 		}
-		cluster->budget--;
 		delivery_turn_done(delivery);
 	}
 	while (peer->hello && (record = delivery_early(delivery)) != NULL) {
-		if (cluster->budget == 0 || !handle(cluster, peer, record, false)) {
+		if (!handle(cluster, peer, record, false)) {
 			cluster->work_left = true;
 			return;
 		}
-		cluster->budget--;
 		delivery_early_done(delivery, record);
 	}
 }
 
-// A record without a number is kept nowhere; heartbeats travel in these alone.
-static void handle_loose(
-	struct cluster *cluster, struct peer *peer, const struct record_head *head, struct cursor in)
+// A record without a number is kept nowhere; heartbeats travel in these alone, and have company in
+// later versions only.
+static void handle_loose(struct cluster *cluster, struct peer *peer, const struct record_head *head,
+	struct cursor in)
 {
 	static const struct rows none;
-	struct update_codec codec = {.rows = &none,
-		.sender = peer->id,
-		.tick = head->tick,
-		.key = cluster->table_key};
+	struct update_codec codec = {
+		.rows = &none, .sender = peer->id, .tick = head->tick, .key = cluster->table_key};
 
-	while (cursor_left(&in) > 0) {
+	for (unsigned i = 0; i < LOOSE_MESSAGES_MAX && cursor_left(&in) > 0; i++) {
 		struct update_head next = update_peek(&in);
 		const uint8_t *start = in.at, *body = NULL;
 		size_t body_len = 0;
@@ -296,8 +294,8 @@ static void take_record(struct cluster *cluster, struct peer *peer, const uint8_
 	peer->heard_ns = cluster->now_ns;
 	if (head.number == 0)
 		handle_loose(cluster, peer, &head, in);
-	else if (delivery_arrive(&peer->delivery, cluster->now_ns, &head, in.at, cursor_left(&in)) !=
-		 NULL)
+	else if (delivery_arrive(
+			 &peer->delivery, cluster->now_ns, &head, in.at, cursor_left(&in)) != NULL)
 		peer_handle(cluster, peer);
 }
 
@@ -357,8 +355,8 @@ static void fill_beat(struct cluster *cluster, struct peer *peer, struct heartbe
 		.time_ns = cluster->now_ns,
 		.generation = cluster->secrets.open ? 0 : cluster->secrets.newest.generation};
 	if (cluster->state != CLUSTER_JOINING) {
-		beat->state = cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE
-							       : HEARTBEAT_DRAINING;
+		beat->state =
+			cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE : HEARTBEAT_DRAINING;
 		beat->age_s = (uint32_t)((cluster->now_ns - cluster->active_ns) / 1000000000);
 		beat->counter_ns = counter_value_ns(&cluster->clock, cluster->now_ns);
 	}
