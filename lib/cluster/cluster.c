@@ -77,8 +77,8 @@ void cluster_finish(struct cluster *cluster)
 {
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		channel_finish(cluster->peers[i].channel);
-	secrets_wipe(&cluster->secrets);
-	OPENSSL_cleanse(cluster->config.secret, sizeof(cluster->config.secret));
+	// Secrets lie in records, too.
+	OPENSSL_cleanse(cluster, own_bytes(&cluster->config));
 }
 
 static void feed(struct cluster *cluster, struct datagram *datagram)
@@ -118,7 +118,7 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 	CHECK(batch->now_ns >= cluster->now_ns && batch->datagram_count <= CLUSTER_BATCH_MAX);
 	cluster->now_ns = batch->now_ns;
 	cluster->batch = batch;
-	cluster->budget = RECORDS_TURN_MAX;
+	cluster->budget = MESSAGES_TURN_MAX;
 	cluster->work_left = false;
 	batch->out_used = batch->messages_out_used = 0;
 	post_flush(cluster);
@@ -160,6 +160,7 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 {
 	uint8_t generation = cluster->rows.generation;
 
+	cluster->work_left = true;
 	cluster->policy = policy;
 	rows_build(&cluster->rows, policy, generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
 	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
@@ -182,6 +183,7 @@ void cluster_rekey(struct cluster *cluster)
 {
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		channel_rekey(cluster->peers[i].channel);
+	cluster->work_left = true;
 }
 
 int cluster_rotate(struct cluster *cluster, const uint8_t secret[32])
@@ -191,6 +193,7 @@ int cluster_rotate(struct cluster *cluster, const uint8_t secret[32])
 	if (!secrets_rotate(&cluster->secrets, cluster->config.id, cluster_epoch(cluster), secret))
 		return -ERR_FULL;
 	post_secrets(cluster);
+	cluster->work_left = true;
 	return 0;
 }
 
@@ -200,6 +203,7 @@ void cluster_drain(struct cluster *cluster)
 		return;
 	cluster->state = CLUSTER_DRAINING;
 	cluster->bye_due = true;
+	cluster->work_left = true;
 	member_tell_all(cluster);
 }
 

@@ -128,6 +128,9 @@ static void found(struct cluster *cluster)
 		counter_start(&cluster->clock, cluster->now_ns, cluster->config.counter_ns);
 		secrets_found(&cluster->secrets, cluster->config.id, cluster->config.secret);
 		post_secrets(cluster);
+	} else {
+		counter_start(&cluster->clock, cluster->now_ns,
+			counter_value_ns(&cluster->clock, cluster->now_ns));
 	}
 	cluster->secrets.open = false;
 	cluster->was_active = true;

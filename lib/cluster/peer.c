@@ -14,6 +14,7 @@
 #define BEATS_PER_DETECT       4
 #define BEATS_PER_DETECT_FAST  16 // those that answer something
 #define CHANNEL_TURN_DATAGRAMS 8
+#define LOOSE_MESSAGES_MAX     8
 #define NS_PER_MS	       1000000ULL
 
 static uint64_t detect_ns(const struct cluster *cluster)
@@ -192,7 +193,7 @@ static void spoilt(struct peer *peer, struct arrived_record *record, uint16_t *a
 }
 
 // Handles messages of a record: in its turn all that were not handled before it, else the early
-// ones. False: there is no cell for the next one.
+// ones. False: there is no cell for the next one, or enough was done in this call.
 static bool handle(
 	struct cluster *cluster, struct peer *peer, struct arrived_record *record, bool turn)
 {
@@ -215,8 +216,9 @@ static bool handle(
 		struct message *message = post_cell(cluster);
 		bool early = head.early && *at < record->early_at;
 
-		if (message == NULL)
+		if (message == NULL || cluster->budget == 0)
 			return false;
+		cluster->budget--;
 		if (!update_get(&in, &codec, message, &body, &body_len) || in.at == start) {
 			spoilt(peer, record, at);
 			return true;
@@ -240,24 +242,23 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 	if (!peer->associated)
 		return;
 	while ((record = delivery_turn(delivery)) != NULL) {
-		if (cluster->budget == 0 || !handle(cluster, peer, record, true)) {
+		if (!handle(cluster, peer, record, true)) {
 			cluster->work_left = true;
 			return;
 		}
-		cluster->budget--;
 		delivery_turn_done(delivery);
 	}
 	while (peer->hello && (record = delivery_early(delivery)) != NULL) {
-		if (cluster->budget == 0 || !handle(cluster, peer, record, false)) {
+		if (!handle(cluster, peer, record, false)) {
 			cluster->work_left = true;
 			return;
 		}
-		cluster->budget--;
 		delivery_early_done(delivery, record);
 	}
 }
 
-// A record without a number is kept nowhere; heartbeats travel in these alone.
+// A record without a number is kept nowhere; heartbeats travel in these alone, and have company in
+// later versions only.
 static void handle_loose(struct cluster *cluster, struct peer *peer, const struct record_head *head,
 	struct cursor in)
 {
@@ -265,7 +266,7 @@ static void handle_loose(struct cluster *cluster, struct peer *peer, const struc
 	struct update_codec codec = {
 		.rows = &none, .sender = peer->id, .tick = head->tick, .key = cluster->table_key};
 
-	while (cursor_left(&in) > 0) {
+	for (unsigned i = 0; i < LOOSE_MESSAGES_MAX && cursor_left(&in) > 0; i++) {
 		struct update_head next = update_peek(&in);
 		const uint8_t *start = in.at, *body = NULL;
 		size_t body_len = 0;

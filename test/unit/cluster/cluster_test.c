@@ -345,6 +345,32 @@ static void nothing_is_lost_repeated_or_overtaken(void **state)
 		storm(seed);
 }
 
+// What opens a connection does not wait for a lost record before it; what ends one does.
+static void early_messages_do_not_wait(void **state)
+{
+	struct net *net = make_one((struct net_config){.hosts = 2, .seed = 1});
+	struct ledger *ledger = net->config.context;
+	uint32_t lost, late;
+
+	(void)state;
+	net_cut(net, 0, 1, true);
+	lost = say_opened(net, 1);
+	net_run_ns(net, NET_MS / 10);
+	net_cut(net, 0, 1, false);
+	late = say_opened(net, 1);
+	say_changed(net, late, 1);
+	net_run_ms(net, 1);
+	assert_int_equal(ledger->installed[1][lost], 0);
+	assert_int_equal(ledger->installed[1][late], 1);
+	assert_int_equal(ledger->closed[1][late], 0);
+	net_run_ms(net, 20);
+	assert_int_equal(ledger->installed[1][lost], 1);
+	assert_int_equal(ledger->installed[1][late], 1);
+	assert_int_equal(ledger->closed[1][late], 1);
+	assert_int_equal(net_peer_stats(net, 0, 1)->resent, 1);
+	finish(net);
+}
+
 // Many small turns, 100 us apart: one record each.
 static void say_many(struct net *net, unsigned count, uint16_t node)
 {
@@ -393,17 +419,23 @@ static void a_stopped_peer_is_left_and_told_all(void **state)
 {
 	struct net *net = make_one((struct net_config){.hosts = 3, .seed = 1});
 	struct ledger *ledger = net->config.context;
+	uint64_t resent = 0;
 
 	(void)state;
 	memset(ledger->resyncs, 0, sizeof(ledger->resyncs));
 	net->hosts[2].stopped = true;
 	for (unsigned i = 0; i < 3000; i++) {
+		if (i == 60)
+			resent = net_peer_stats(net, 0, 2)->resent;
 		say_opened(net, i % 2 == 0 ? NODE_ALL : 2);
 		net_run_ms(net, 10);
 		assert_in_range(net_peer_stats(net, 0, 2)->queued, 0, DELIVERY_RECORDS);
 	}
 	assert_int_equal(net_peer_stats(net, 0, 2)->state, PEER_DOWN);
 	assert_int_equal(net->hosts[0].view.active, 3);
+	// Nothing is sent again to who does not listen.
+	assert_true(resent > 0);
+	assert_int_equal(net_peer_stats(net, 0, 2)->resent, resent);
 	for (unsigned i = 0; i < 3000; i += 2)
 		assert_int_equal(ledger->installed[1][i], 1);
 	assert_true(net_peer_stats(net, 0, 2)->unsent > 1400);
@@ -553,6 +585,18 @@ static void end_rogue(struct rogue *rogue, struct net *net)
 	net_end(net);
 }
 
+// A connection, and its end.
+static void rogue_opens(struct rogue *rogue)
+{
+	static const uint8_t create[] = {0x48, 6, 192, 0, 2, 1, 198, 51, 100, 7, 4, 0, 1, 0xbb, 0,
+		0xff, 0xff, 0, 0, 0, 5, 0, 0, 0, 7, 0x78, 0x12, 0x34};
+	static const uint8_t change[] = {0xc0, 1, 2, 3, 4, 5, 6};
+
+	rogue_say(rogue, true, create, sizeof(create));
+	rogue_say(rogue, true, change, sizeof(change));
+	net_run_ms(rogue->net, 2);
+}
+
 static void expect_refusal(const struct hello *hello, const char *error)
 {
 	struct rogue rogue = {0};
@@ -562,8 +606,13 @@ static void expect_refusal(const struct hello *hello, const char *error)
 	rogue_beat(&rogue, &beat);
 	net_run_ms(net, 2);
 	assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_CONNECTING);
+	rogue_opens(&rogue); // before its HELLO: nothing
+	assert_int_equal(net_peer_stats(net, 0, 1)->dropped, 2);
 	rogue_hello(&rogue, hello);
 	net_run_ms(net, 2);
+	rogue_opens(&rogue);
+	assert_int_equal(net->hosts[0].took[MESSAGE_INSTALL], error == NULL);
+	assert_int_equal(net->hosts[0].took[MESSAGE_CHANGED], error == NULL);
 	if (error == NULL) {
 		assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_ACTIVE);
 	} else {
@@ -642,6 +691,7 @@ int main(void)
 		cmocka_unit_test(records_arrive_whole),
 		cmocka_unit_test(frames_go_to_the_owner),
 		cmocka_unit_test(nothing_is_lost_repeated_or_overtaken),
+		cmocka_unit_test(early_messages_do_not_wait),
 		cmocka_unit_test(a_slow_peer_gets_the_rest_later),
 		cmocka_unit_test(a_stopped_peer_is_left_and_told_all),
 		cmocka_unit_test(forgotten_names_make_all_be_said_again),

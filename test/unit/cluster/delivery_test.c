@@ -92,6 +92,7 @@ static void send_all(struct pair *pair, struct delivery *from)
 
 	delivery_close(from);
 	while ((len = delivery_next(from, pair->now_ns, data, &again)) > 0) {
+		assert_int_not_equal(be32_get(data + 2), 0);
 		fly(pair, from == &pair->a, data, len);
 		pair->sent++;
 		pair->resent += again;

@@ -79,6 +79,38 @@ static void the_lowest_of_those_that_gather_founds(void **state)
 	net_end(net);
 }
 
+// Of three counters, the one of a peer that lies is not the one in the middle.
+static void joining_believes_no_single_peer(void **state)
+{
+	struct rogue rogue = {0};
+	struct net *net = net_make(&(struct net_config){
+		.hosts = 4, .seed = 1, .link = good, .raw = rogue_arrive, .context = &rogue});
+	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
+
+	(void)state;
+	net_part(net, 3, true);
+	for (unsigned i = 0; i < 4; i++)
+		if (i != 2)
+			net_boot(net, i);
+	rogue_start(&rogue, net, 2, 3);
+	assert_true(rogue_connect(&rogue));
+	rogue_hello(&rogue, &hello);
+	for (unsigned i = 0; i < 60; i++) {
+		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
+			.counter_ns = NET_COUNTER_NS + 3600 * NET_S,
+			.generation = 64};
+
+		rogue_beat(&rogue, &beat);
+		net_run_ms(net, 50);
+		if (i == 40)
+			net_part(net, 3, false);
+	}
+	assert_int_equal(net_stats(net, 3)->state, CLUSTER_ACTIVE);
+	assert_in_range(off_ns(net, 3, 0) + NET_S, 0, 2 * NET_S);
+	rogue_finish(&rogue);
+	net_end(net);
+}
+
 static void joining_takes_the_median(void **state)
 {
 	struct net *net = make(4, 1);
@@ -328,6 +360,68 @@ static void lies_about_the_counter_are_ignored(void **state)
 	}
 }
 
+// A node that is alone follows who is ahead; but not to the end of time.
+static void insane_counters_are_not_followed(void **state)
+{
+	struct rogue rogue = {0};
+	struct net *net = net_make(&(struct net_config){
+		.hosts = 2, .seed = 1, .link = good, .raw = rogue_arrive, .context = &rogue});
+	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
+	uint64_t before;
+
+	(void)state;
+	net_boot(net, 0);
+	net_run_ms(net, 3000);
+	before = net_counter_ns(net, 0) - net->now_ns;
+	rogue_start(&rogue, net, 1, 0);
+	assert_true(rogue_connect(&rogue));
+	rogue_hello(&rogue, &hello);
+	for (unsigned i = 0; i < 20; i++) {
+		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
+			.alone = i & 1,
+			.counter_ns = i & 2 ? COUNTER_SANE_NS : UINT64_MAX,
+			.generation = 65};
+
+		rogue_beat(&rogue, &beat);
+		net_run_ms(net, 50);
+		assert_int_equal(net_stats(net, 0)->state, CLUSTER_ACTIVE);
+		assert_int_equal(net_counter_ns(net, 0) - net->now_ns, before);
+	}
+	assert_true(net_stats(net, 0)->counter_refused >= 19);
+	rogue_finish(&rogue);
+	net_end(net);
+}
+
+// Two that were together and have nobody else: neither moves the other.
+static void two_without_company_stay_apart(void **state)
+{
+	struct net *net = make_one(2, 1);
+
+	(void)state;
+	net_jump_clock(net, 1, 3600 * NET_S);
+	expect_undisturbed(net, 30000, 0);
+	assert_int_equal(net_stats(net, 1)->state, CLUSTER_ACTIVE);
+	assert_true(net_stats(net, 0)->counter_refused > 0);
+	assert_int_equal(net_stats(net, 1)->counter_refused, 0);
+	assert_non_null(strstr(cluster_peer_error(net->hosts[0].cluster, 0), "s ahead"));
+	net_end(net);
+}
+
+static void a_lead_ends_with_its_peer(void **state)
+{
+	struct net *net = make_one(3, 1);
+	uint64_t before = net_counter_ns(net, 0);
+
+	(void)state;
+	net_jump_clock(net, 2, 10 * NET_S);
+	net_run_ms(net, 5000);
+	assert_true(net_counter_ns(net, 0) - before > 5 * NET_S + NET_S / 4);
+	net_crash(net, 2);
+	net_run_ms(net, 1000);
+	expect_undisturbed(net, 10000, 0);
+	net_end(net);
+}
+
 // All hosts that can read cookies use the same secret in the epoch that is now.
 static bool agree(const struct net *net)
 {
@@ -436,6 +530,8 @@ static void rotations_reach_who_was_away(void **state)
 	uint32_t epoch;
 
 	(void)state;
+	rotate(net, 0, 0x66);
+	net_run_ms(net, 120000);
 	net_crash(net, 1);
 	net_part(net, 4, true);
 	net_run_ms(net, 1000);
@@ -451,7 +547,7 @@ static void rotations_reach_who_was_away(void **state)
 			net_secret(net, i, epoch)->secret, net_secret(net, 0, epoch)->secret, 32);
 		assert_int_equal(net_secret(net, i, epoch + 3)->secret[0], 0x77);
 	}
-	assert_int_not_equal(net_secret(net, 1, epoch)->secret[0], 0x77);
+	assert_int_equal(net_secret(net, 1, epoch)->secret[0], 0x66);
 	assert_true(agree(net));
 	net_end(net);
 }
@@ -462,6 +558,7 @@ static void draining_nodes_say_so(void **state)
 
 	(void)state;
 	cluster_drain(net->hosts[1].cluster);
+	assert_int_equal(cluster_idle_ns(net->hosts[1].cluster, net_clock_ns(net, 1)), 0);
 	net->hosts[1].wake_ns = net->now_ns;
 	net_run_ms(net, 5);
 	assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_DRAINING);
@@ -541,6 +638,7 @@ int main(void)
 		cmocka_unit_test(a_lone_node_founds_after_join_ms),
 		cmocka_unit_test(the_lowest_of_those_that_gather_founds),
 		cmocka_unit_test(joining_takes_the_median),
+		cmocka_unit_test(joining_believes_no_single_peer),
 		cmocka_unit_test(two_that_founded_apart_become_one),
 		cmocka_unit_test(latecomers_follow),
 		cmocka_unit_test(who_is_ahead_waits_without_cookies),
@@ -549,6 +647,9 @@ int main(void)
 		cmocka_unit_test(one_host_cannot_move_the_counter),
 		cmocka_unit_test(a_small_lead_is_followed_slowly),
 		cmocka_unit_test(lies_about_the_counter_are_ignored),
+		cmocka_unit_test(insane_counters_are_not_followed),
+		cmocka_unit_test(two_without_company_stay_apart),
+		cmocka_unit_test(a_lead_ends_with_its_peer),
 		cmocka_unit_test(rotations_count_from_the_epoch_after_the_next),
 		cmocka_unit_test(only_an_active_node_rotates),
 		cmocka_unit_test(concurrent_rotations_agree),

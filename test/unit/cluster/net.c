@@ -1,5 +1,7 @@
 #include "net.h"
 
+#include "net_flight.h"
+
 #include "base/bytes.h"
 #include "base/check.h"
 
@@ -22,64 +24,6 @@ uint32_t net_choose(struct net *net, uint32_t bound)
 static bool percent(struct net *net, unsigned chance)
 {
 	return chance > 0 && net_choose(net, 100) < chance;
-}
-
-// The flights are a heap of indices into a pool.
-static bool flies_before(const struct net *net, unsigned a, unsigned b)
-{
-	const struct net_flight *x = &net->flights[net->heap[a]], *y = &net->flights[net->heap[b]];
-
-	return x->at_ns != y->at_ns ? x->at_ns < y->at_ns : x->order < y->order;
-}
-
-static void swap(struct net *net, unsigned a, unsigned b)
-{
-	uint16_t index = net->heap[a];
-
-	net->heap[a] = net->heap[b];
-	net->heap[b] = index;
-}
-
-static void sink(struct net *net, unsigned at)
-{
-	for (;;) {
-		unsigned least = at;
-
-		for (unsigned child = 2 * at + 1; child <= 2 * at + 2; child++)
-			if (child < net->flight_count && flies_before(net, child, least))
-				least = child;
-		if (least == at)
-			return;
-		swap(net, at, least);
-		at = least;
-	}
-}
-
-static void start_flight(struct net *net, const struct net_flight *flight)
-{
-	unsigned at = net->flight_count;
-	uint16_t index;
-
-	if (at == NET_FLIGHTS_MAX) {
-		net->lost++;
-		return;
-	}
-	index = net->spare[at];
-	net->heap[net->flight_count++] = index;
-	net->flights[index] = *flight;
-	net->flights[index].order = net->order++;
-	for (; at > 0 && flies_before(net, at, (at - 1) / 2); at = (at - 1) / 2)
-		swap(net, at, (at - 1) / 2);
-}
-
-static struct net_flight end_flight(struct net *net)
-{
-	uint16_t index = net->heap[0];
-
-	net->heap[0] = net->heap[--net->flight_count];
-	net->spare[net->flight_count] = index;
-	sink(net, 0);
-	return net->flights[index];
 }
 
 unsigned net_peer(unsigned host, unsigned peer)
@@ -106,7 +50,7 @@ static void carry(struct net *net, struct net_flight *flight)
 		if (percent(net, link->reorder))
 			flight->at_ns += net_choose(
 				net, (uint32_t)(link->delay_ns * (REORDER_TIMES - 1) + 1));
-		start_flight(net, flight);
+		flight_start(net, flight);
 	}
 }
 
@@ -119,7 +63,7 @@ void net_inject(struct net *net, unsigned from, unsigned to, const void *data, s
 
 	CHECK(len <= sizeof(flight.data));
 	memcpy(flight.data, data, len);
-	start_flight(net, &flight);
+	flight_start(net, &flight);
 }
 
 uint64_t net_clock_ns(const struct net *net, unsigned host)
@@ -240,7 +184,7 @@ static void run_due(struct net *net, unsigned host)
 
 		if (first->at_ns > net->now_ns || first->to != host)
 			break;
-		arrived[count] = end_flight(net);
+		arrived[count] = flight_end(net);
 		datagrams[count] = (struct datagram){.data = arrived[count].data,
 			.len = arrived[count].len,
 			.room = DATAGRAM_BYTES_MAX,
@@ -525,66 +469,4 @@ bool net_is_one(const struct net *net)
 			return false;
 	}
 	return first != NULL;
-}
-
-struct flow_key net_flow_key(uint32_t number)
-{
-	uint8_t outer[4] = {192, 0, 2, 0}, inner[4] = {198, 51, 100, 7};
-
-	outer[3] = (uint8_t)(number >> 16);
-	return (struct flow_key){.outer = addr_from_ip4(outer),
-		.inner = addr_from_ip4(inner),
-		.outer_port = (uint16_t)number,
-		.inner_port = 443,
-		.protocol = PROTOCOL_TCP};
-}
-
-uint32_t net_incarnation(struct net *net, unsigned host, uint32_t number)
-{
-	return (uint32_t)(net_counter_ns(net, host) / KEYRING_TICK_NS) << 12 | (number & 0xfff);
-}
-
-uint64_t net_hash(const struct net *net, unsigned host, const struct flow_key *key)
-{
-	return flow_key_hash(siphash_key(net->hosts[host].config.table_key), key);
-}
-
-static void address(struct net *net, unsigned host, struct message *message,
-	const struct flow_key *key, uint8_t type)
-{
-	message->type = type;
-	message->node = NODE_ALL;
-	message->worker =
-		(uint16_t)flow_worker(net_hash(net, host, key), net->hosts[host].config.workers);
-	message->frame_len = 0;
-}
-
-void net_opened(struct net *net, unsigned host, uint32_t number, struct message *message)
-{
-	struct flow_key key = net_flow_key(number);
-
-	address(net, host, message, &key, MESSAGE_OPENED);
-	message->body.record = (struct flow_record){.key = key,
-		.mode = MODE_PROXY,
-		.state = TCP_ESTABLISHED,
-		.bits = FLOW_CONFIRMED,
-		.wscale = {7, 8},
-		.service = net->hosts[host].service.id,
-		.owner = net->hosts[host].config.id,
-		.generation = 1,
-		.incarnation = net_incarnation(net, host, number),
-		.cookie = number * 2654435761u,
-		.isn_client = ~number};
-	message->body.record.translation.d = number * 40503u;
-}
-
-void net_changed(struct net *net, unsigned host, uint32_t number, struct message *message)
-{
-	struct flow_key key = net_flow_key(number);
-
-	address(net, host, message, &key, MESSAGE_CHANGED);
-	message->body.flow = (struct message_flow){.key = key,
-		.incarnation = net_incarnation(net, host, number),
-		.generation = 1,
-		.bits = CHANGE_CLOSED};
 }
