@@ -161,8 +161,7 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 	uint8_t generation = cluster->rows.generation;
 
 	cluster->policy = policy;
-	rows_build(&cluster->rows, policy,
-		generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
+	rows_build(&cluster->rows, policy, generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
 	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
 		struct peer *peer = &cluster->peers[i];
 
@@ -189,8 +188,7 @@ int cluster_rotate(struct cluster *cluster, const uint8_t secret[32])
 {
 	if (cluster->state != CLUSTER_ACTIVE)
 		return -ERR_MISSING;
-	if (!secrets_rotate(
-		    &cluster->secrets, cluster->config.id, cluster_epoch(cluster), secret))
+	if (!secrets_rotate(&cluster->secrets, cluster->config.id, cluster_epoch(cluster), secret))
 		return -ERR_FULL;
 	post_secrets(cluster);
 	return 0;

@@ -98,12 +98,12 @@ struct cluster_peer_stats {
 };
 
 struct cluster_stats {
-	counter state; // enum cluster_state
-	counter view;  // bit i: node i is active (own included)
-	counter tick;  // the counter, 16 s
+	counter state;		   // enum cluster_state
+	counter view;		   // bit i: node i is active (own included)
+	counter tick;		   // the counter, 16 s
 	counter secret_generation; // 1: the founder's, and one more with each rotation
-	counter counter_refused; // a peer's counter was too far ahead
-	counter misdirected;	 // messages to nodes that are not configured
+	counter counter_refused;   // a peer's counter was too far ahead
+	counter misdirected;	   // messages to nodes that are not configured
 };
 
 struct cluster;

@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 #define COUNTER_PEERS_MAX 15
-#define COUNTER_NEAR_NS	  KEYRING_TICK_NS // a lead up to this is followed
+#define COUNTER_NEAR_NS	  KEYRING_TICK_NS  // a lead up to this is followed
 #define COUNTER_SANE_NS	  (UINT64_MAX / 2) // what is beyond is nobody's counter
 
 struct cluster_counter {
-	uint64_t value_ns; // at at_ns
-	uint64_t at_ns;	   // of the monotonic clock
+	uint64_t value_ns;		     // at at_ns
+	uint64_t at_ns;			     // of the monotonic clock
 	uint64_t lead_ns[COUNTER_PEERS_MAX]; // how far each peer is ahead, 0: it is not
 	uint64_t lag_ns;		     // how far the one that is waited for is behind
 };

@@ -13,13 +13,13 @@
 
 #include <string.h>
 
-#define RTO_START_NS	    100000000ULL
-#define RTO_DOUBLINGS_MAX   4
-#define SEEN_BITS	    32
-#define ACK_COUNT_MAX	    32 // records that arrived: acknowledge at once
-#define RTT_SAMPLE_MAX_NS   10000000000ULL
-#define NUMBER_IS_VOID(n)   ((uint32_t)(n) == 0)
-#define EXPAND(wire, near)  ((near) + (uint64_t)(int64_t)(int32_t)((wire) - (uint32_t)(near)))
+#define RTO_START_NS	   100000000ULL
+#define RTO_DOUBLINGS_MAX  4
+#define SEEN_BITS	   32
+#define ACK_COUNT_MAX	   32 // records that arrived: acknowledge at once
+#define RTT_SAMPLE_MAX_NS  10000000000ULL
+#define NUMBER_IS_VOID(n)  ((uint32_t)(n) == 0)
+#define EXPAND(wire, near) ((near) + (uint64_t)(int64_t)(int32_t)((wire) - (uint32_t)(near)))
 
 void record_head_put(struct cursor *out, const struct record_head *head)
 {

@@ -68,8 +68,8 @@ struct delivery {
 	uint64_t rtt_ns, rtt_var_ns;
 
 	// What arrives. turn - 1 <= ack; ack < turn + DELIVERY_RECORDS.
-	uint64_t turn; // next to be handled
-	uint64_t ack;  // every one up to this has arrived
+	uint64_t turn;	     // next to be handled
+	uint64_t ack;	     // every one up to this has arrived
 	uint64_t ack_due_ns; // 0: nothing to acknowledge
 	unsigned ack_count;
 	unsigned early_count; // records whose .early is set

@@ -31,9 +31,9 @@ struct heartbeat {
 	bool alone;
 	uint32_t age_s;
 	uint64_t counter_ns;
-	uint64_t time_ns; // the sender's clock
-	uint64_t echo_ns; // the latest time_ns heard from the receiver, 0: it is not heard
-	uint64_t held_ns; // how long ago that was
+	uint64_t time_ns;    // the sender's clock
+	uint64_t echo_ns;    // the latest time_ns heard from the receiver, 0: it is not heard
+	uint64_t held_ns;    // how long ago that was
 	uint32_t generation; // of the secret, 0: none
 };
 

@@ -11,11 +11,11 @@
 
 _Static_assert(COUNTER_PEERS_MAX == CLUSTER_PEERS_MAX, "one lead for each peer");
 
-#define PEER_NONE	  UINT8_MAX
-#define PEER_ERROR_BYTES  192
-#define POST_UNSENT_MAX	  256
-#define FORMAT_VERSION	  1
-#define RECORDS_TURN_MAX  (2 * CLUSTER_BATCH_MAX) // records handled in one call
+#define PEER_NONE	 UINT8_MAX
+#define PEER_ERROR_BYTES 192
+#define POST_UNSENT_MAX	 256
+#define FORMAT_VERSION	 1
+#define RECORDS_TURN_MAX (2 * CLUSTER_BATCH_MAX) // records handled in one call
 
 // One peer. An association is the time in which neither side restarts: numbers, HELLO and rows
 // belong to it.

@@ -328,9 +328,9 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 {
 	const struct secrets *secrets = &cluster->secrets;
 
-	if (!lacks_secret(cluster, peer) || (peer->secret_told == secrets->newest.generation &&
-						    cluster->now_ns - peer->secret_told_ns <
-							    TELL_AGAIN_NS))
+	if (!lacks_secret(cluster, peer) ||
+		(peer->secret_told == secrets->newest.generation &&
+			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;
 	if (secrets_overlap(secrets, cluster_epoch(cluster)) &&
 		!update_append(cluster, peer, put_secret, &secrets->previous))

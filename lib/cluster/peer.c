@@ -87,8 +87,7 @@ static void take_hello(struct cluster *cluster, struct peer *peer, const struct 
 			"install a version of Weir that both have in common",
 			hello->lowest, hello->highest, FORMAT_VERSION);
 	else if (hello->max_id != cluster->config.max_id)
-		peer_refuse(peer,
-			"has cluster.max_id = %u, this node %u: give all nodes the same",
+		peer_refuse(peer, "has cluster.max_id = %u, this node %u: give all nodes the same",
 			hello->max_id, cluster->config.max_id);
 	else if (peer->id > cluster->config.max_id)
 		peer_refuse(peer, "has id %u, above cluster.max_id = %u", peer->id,
@@ -259,14 +258,12 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 }
 
 // A record without a number is kept nowhere; heartbeats travel in these alone.
-static void handle_loose(
-	struct cluster *cluster, struct peer *peer, const struct record_head *head, struct cursor in)
+static void handle_loose(struct cluster *cluster, struct peer *peer, const struct record_head *head,
+	struct cursor in)
 {
 	static const struct rows none;
-	struct update_codec codec = {.rows = &none,
-		.sender = peer->id,
-		.tick = head->tick,
-		.key = cluster->table_key};
+	struct update_codec codec = {
+		.rows = &none, .sender = peer->id, .tick = head->tick, .key = cluster->table_key};
 
 	while (cursor_left(&in) > 0) {
 		struct update_head next = update_peek(&in);
@@ -296,8 +293,8 @@ static void take_record(struct cluster *cluster, struct peer *peer, const uint8_
 	peer->heard_ns = cluster->now_ns;
 	if (head.number == 0)
 		handle_loose(cluster, peer, &head, in);
-	else if (delivery_arrive(&peer->delivery, cluster->now_ns, &head, in.at, cursor_left(&in)) !=
-		 NULL)
+	else if (delivery_arrive(
+			 &peer->delivery, cluster->now_ns, &head, in.at, cursor_left(&in)) != NULL)
 		peer_handle(cluster, peer);
 }
 
@@ -357,8 +354,8 @@ static void fill_beat(struct cluster *cluster, struct peer *peer, struct heartbe
 		.time_ns = cluster->now_ns,
 		.generation = cluster->secrets.open ? 0 : cluster->secrets.newest.generation};
 	if (cluster->state != CLUSTER_JOINING) {
-		beat->state = cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE
-							       : HEARTBEAT_DRAINING;
+		beat->state =
+			cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE : HEARTBEAT_DRAINING;
 		beat->age_s = (uint32_t)((cluster->now_ns - cluster->active_ns) / 1000000000);
 		beat->counter_ns = counter_value_ns(&cluster->clock, cluster->now_ns);
 	}

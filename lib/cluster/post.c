@@ -1,6 +1,6 @@
-// What the cluster itself has to say to workers and the control core. There may be no cell for it in
-// a call: then it waits here, in bounded room, because all of it is state that can be said later in
-// its latest form. Only the flows named by UNSENT are kept one by one; where there are too many,
+// What the cluster itself has to say to workers and the control core. There may be no cell for it
+// in a call: then it waits here, in bounded room, because all of it is state that can be said later
+// in its latest form. Only the flows named by UNSENT are kept one by one; where there are too many,
 // RESYNC says so (`why`), and the workers say everything again.
 //
 // Order: UNSENT before the RESYNC that answers it, VIEW before the RESYNC of a node that has become
@@ -52,8 +52,8 @@ void post_unsent(struct cluster *cluster, struct peer *peer, const struct messag
 		unsent->flow.incarnation = message->body.record.incarnation;
 		unsent->flow.generation = message->body.record.generation;
 	}
-	unsent->flow.digest = flow_digest(flow_key_hash(cluster->table_key, &unsent->flow.key),
-		unsent->flow.incarnation);
+	unsent->flow.digest = flow_digest(
+		flow_key_hash(cluster->table_key, &unsent->flow.key), unsent->flow.incarnation);
 }
 
 static bool flush_unsent(struct cluster *cluster)

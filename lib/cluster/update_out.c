@@ -88,6 +88,7 @@ void update_route(struct cluster *cluster, struct message *message)
 	case MESSAGE_CONFIRMED:
 	case MESSAGE_FRAME:
 	case MESSAGE_NONE:
+	case MESSAGE_EMIT:
 		break;
 	default:
 		return;

@@ -1,6 +1,6 @@
-// What nodes tell each other about flows: everything arrives once, in an order that makes sense, and
-// fast; a peer that does not keep up costs nobody else anything. Proves: P4 and M7 (the exchange
-// between nodes), RELIABILITY 15 (liveness), 17, 22.
+// What nodes tell each other about flows: everything arrives once, in an order that makes sense,
+// and fast; a peer that does not keep up costs nobody else anything. Proves: P4 and M7 (the
+// exchange between nodes), RELIABILITY 15 (liveness), 17, 22.
 #include "base/check.h"
 #include "rogue.h"
 
@@ -16,11 +16,11 @@
 
 // What became of each flow, as host 0 said it and the others heard.
 struct ledger {
-	uint8_t opened[FLOWS], changed[FLOWS];			   // said
-	uint32_t incarnation[FLOWS];				   // of what was said
+	uint8_t opened[FLOWS], changed[FLOWS];				       // said
+	uint32_t incarnation[FLOWS];					       // of what was said
 	uint8_t installed[NET_HOSTS_MAX][FLOWS], closed[NET_HOSTS_MAX][FLOWS]; // heard
-	uint8_t unsent[NET_HOSTS_MAX][FLOWS];			   // given back, by peer
-	unsigned resyncs[NET_HOSTS_MAX][2];			   // by peer and .why
+	uint8_t unsent[NET_HOSTS_MAX][FLOWS]; // given back, by peer
+	unsigned resyncs[NET_HOSTS_MAX][2];   // by peer and .why
 	uint64_t confirmed_ns;
 	struct message last; // latest INSTALL, CONFIRMED, CHANGED, FRAME or NONE
 	uint32_t wrong;	     // what arrived in the wrong order, or was never said
@@ -71,8 +71,7 @@ static void take_changed(struct net *net, unsigned host, const struct message *m
 		return;
 	}
 	// Never before its CREATE, unless that was given back.
-	ledger->wrong += ledger->installed[host][number] == 0 &&
-			 ledger->unsent[host][number] == 0;
+	ledger->wrong += ledger->installed[host][number] == 0 && ledger->unsent[host][number] == 0;
 	ledger->closed[host][number]++;
 }
 
@@ -355,8 +354,8 @@ static void say_many(struct net *net, unsigned count, uint16_t node)
 	}
 }
 
-// A peer that stops for less than detect_ms: its window fills, the rest is given back, and asked for
-// again when there is room. Nobody else notices.
+// A peer that stops for less than detect_ms: its window fills, the rest is given back, and asked
+// for again when there is room. Nobody else notices.
 static void a_slow_peer_gets_the_rest_later(void **state)
 {
 	struct net *net = make_one((struct net_config){.hosts = 3, .seed = 1});
@@ -505,8 +504,8 @@ static void a_restart_is_a_new_association(void **state)
 // is on its way.
 static void policies_are_reloaded(void **state)
 {
-	struct net *net = make_one((struct net_config){
-		.hosts = 2, .seed = 1, .link = {.loss = 20, .reorder = 30}});
+	struct net *net = make_one(
+		(struct net_config){.hosts = 2, .seed = 1, .link = {.loss = 20, .reorder = 30}});
 	struct ledger *ledger = net->config.context;
 	struct net_host *h = &net->hosts[0];
 
@@ -603,11 +602,11 @@ static void ids_above_the_highest_are_refused(void **state)
 static void nonsense_is_dropped(void **state)
 {
 	static const uint8_t bad[][8] = {
-		{UPDATE_HELLO, 0, 2, 1, 1},	  // too short
-		{UPDATE_SECRET, 0, 0},		  // empty
-		{UPDATE_CHANGE | 0x0f, 0, 0, 0},  // truncated
-		{UPDATE_CREATE | 0x08, 0x86, 0},  // truncated
-		{UPDATE_ROWS, 0xff, 0xff, 1, 1},  // lies about its length
+		{UPDATE_HELLO, 0, 2, 1, 1},	 // too short
+		{UPDATE_SECRET, 0, 0},		 // empty
+		{UPDATE_CHANGE | 0x0f, 0, 0, 0}, // truncated
+		{UPDATE_CREATE | 0x08, 0x86, 0}, // truncated
+		{UPDATE_ROWS, 0xff, 0xff, 1, 1}, // lies about its length
 	};
 	struct rogue rogue = {0};
 	struct net *net = with_rogue(&rogue, 15);

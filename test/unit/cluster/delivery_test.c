@@ -1,5 +1,6 @@
-// Records between two nodes: each is handled once and in order, whatever the network does; memory is
-// bounded; what is lost is sent again in time. Proves: RELIABILITY 17 (the memory of a slow peer).
+// Records between two nodes: each is handled once and in order, whatever the network does; memory
+// is bounded; what is lost is sent again in time. Proves: RELIABILITY 17 (the memory of a slow
+// peer).
 #include "base/bytes.h"
 #include "cluster/delivery.h"
 
@@ -10,11 +11,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
-#define MS		  1000000ULL
-#define FLIGHT_MAX	  512
-#define ITEMS		  4000
-#define NEAR_THE_WRAP	  (UINT32_MAX - 700ULL)
-#define ROOM		  64
+#define MS	      1000000ULL
+#define FLIGHT_MAX    512
+#define ITEMS	      4000
+#define NEAR_THE_WRAP (UINT32_MAX - 700ULL)
+#define ROOM	      64
 
 struct flight {
 	uint64_t at_ns;

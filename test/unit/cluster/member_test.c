@@ -1,5 +1,5 @@
-// How nodes become one cluster and stay it: founding, joining, clusters that meet, a counter no single
-// host can move, a secret that is replaced. Proves: M4, RELIABILITY 14, 15, 16, 22.
+// How nodes become one cluster and stay it: founding, joining, clusters that meet, a counter no
+// single host can move, a secret that is replaced. Proves: M4, RELIABILITY 14, 15, 16, 22.
 #include "base/check.h"
 #include "cluster/counter.h"
 #include "rogue.h"
@@ -62,8 +62,8 @@ static void a_lone_node_founds_after_join_ms(void **state)
 
 static void the_lowest_of_those_that_gather_founds(void **state)
 {
-	struct net *net = net_make(&(struct net_config){
-		.hosts = 3, .seed = 1, .link = good, .ids = {9, 3, 40}});
+	struct net *net = net_make(
+		&(struct net_config){.hosts = 3, .seed = 1, .link = good, .ids = {9, 3, 40}});
 
 	(void)state;
 	net->hosts[1].config.counter_ns += 77 * NET_S;
@@ -92,8 +92,8 @@ static void joining_takes_the_median(void **state)
 	net_run_ms(net, 1000);
 	assert_int_equal(net_stats(net, 3)->state, CLUSTER_ACTIVE);
 	assert_in_range(off_ns(net, 3, 0) + NET_S, 0, 2 * NET_S);
-	assert_memory_equal(net_secret(net, 3, 0), net_secret(net, 0, 0),
-		sizeof(struct message_secret));
+	assert_memory_equal(
+		net_secret(net, 3, 0), net_secret(net, 0, 0), sizeof(struct message_secret));
 	net_end(net);
 }
 
@@ -242,8 +242,8 @@ static void expect_undisturbed(struct net *net, uint64_t ms, uint64_t slack_ns)
 
 	net_run_ms(net, ms);
 	for (unsigned i = 0; i < 2; i++) {
-		assert_in_range(net_counter_ns(net, i) - before[i], ms * NET_MS,
-			ms * NET_MS + slack_ns);
+		assert_in_range(
+			net_counter_ns(net, i) - before[i], ms * NET_MS, ms * NET_MS + slack_ns);
 		assert_true(net->hosts[i].view.decodes);
 		assert_int_equal(net->hosts[i].view.active & 3, 3);
 	}
@@ -340,8 +340,7 @@ static bool agree(const struct net *net)
 		if (net->hosts[i].cluster == NULL || !net->hosts[i].view.decodes)
 			continue;
 		if (first == NULL)
-			epoch = keyring_epoch(
-				(uint32_t)(net_counter_ns(net, i) / KEYRING_TICK_NS));
+			epoch = keyring_epoch((uint32_t)(net_counter_ns(net, i) / KEYRING_TICK_NS));
 		own = net_secret(net, i, epoch);
 		if (own == NULL || (first != NULL && memcmp(own->secret, first->secret, 32) != 0))
 			return false;
@@ -369,8 +368,8 @@ static void rotations_count_from_the_epoch_after_the_next(void **state)
 	net_run_ms(net, 10);
 	for (unsigned i = 0; i < 3; i++) {
 		assert_int_equal(net_stats(net, i)->secret_generation, 2);
-		assert_int_equal(net_secret(net, i, epoch + 1)->secret[0],
-			net->hosts[0].config.secret[0]);
+		assert_int_equal(
+			net_secret(net, i, epoch + 1)->secret[0], net->hosts[0].config.secret[0]);
 		assert_int_equal(net_secret(net, i, epoch + 2)->secret[0], 0x99);
 		assert_int_equal(net_secret(net, i, epoch + 2)->first_epoch, epoch + 2);
 	}
@@ -448,8 +447,8 @@ static void rotations_reach_who_was_away(void **state)
 	assert_true(net_run_until(net, 5000, net_is_one));
 	epoch = keyring_epoch((uint32_t)(net_counter_ns(net, 0) / KEYRING_TICK_NS));
 	for (unsigned i = 0; i < 3; i++) {
-		assert_memory_equal(net_secret(net, i, epoch)->secret,
-			net_secret(net, 0, epoch)->secret, 32);
+		assert_memory_equal(
+			net_secret(net, i, epoch)->secret, net_secret(net, 0, epoch)->secret, 32);
 		assert_int_equal(net_secret(net, i, epoch + 3)->secret[0], 0x77);
 	}
 	assert_int_not_equal(net_secret(net, 1, epoch)->secret[0], 0x77);

@@ -162,8 +162,7 @@ static void take_all(struct net *net, unsigned host, struct cluster_batch *batch
 		h->took[message->type]++;
 		if (message->type == MESSAGE_VIEW)
 			h->view = message->body.view;
-		if (message->type == MESSAGE_SECRET &&
-			h->secret_count < ARRAY_LEN(h->secrets))
+		if (message->type == MESSAGE_SECRET && h->secret_count < ARRAY_LEN(h->secrets))
 			h->secrets[h->secret_count++] = message->body.secret;
 		if (net->config.take != NULL)
 			net->config.take(net, host, message);
@@ -198,8 +197,8 @@ static void run_host(
 		.out = out,
 		.out_room = h->buffers,
 		.messages_in = posts,
-		.messages_in_count = h->post_count < CLUSTER_BATCH_MAX ? h->post_count
-								       : CLUSTER_BATCH_MAX,
+		.messages_in_count =
+			h->post_count < CLUSTER_BATCH_MAX ? h->post_count : CLUSTER_BATCH_MAX,
 		.messages_out = lent,
 		.messages_out_room = h->cells};
 	uint64_t idle;
@@ -211,8 +210,7 @@ static void run_host(
 	// The hook may post while these are taken.
 	memcpy(posts, h->posts, sizeof(posts));
 	h->post_count -= batch.messages_in_count;
-	memmove(h->posts, h->posts + batch.messages_in_count,
-		h->post_count * sizeof(h->posts[0]));
+	memmove(h->posts, h->posts + batch.messages_in_count, h->post_count * sizeof(h->posts[0]));
 	cluster_run(h->cluster, &batch);
 	CHECK(batch.out_used <= h->buffers && batch.messages_out_used <= h->cells);
 	for (unsigned i = 0; i < batch.messages_in_count; i++)
@@ -556,8 +554,8 @@ static void address(struct net *net, unsigned host, struct message *message,
 {
 	message->type = type;
 	message->node = NODE_ALL;
-	message->worker = (uint16_t)flow_worker(
-		net_hash(net, host, key), net->hosts[host].config.workers);
+	message->worker =
+		(uint16_t)flow_worker(net_hash(net, host, key), net->hosts[host].config.workers);
 	message->frame_len = 0;
 }
 

@@ -1,6 +1,6 @@
 // Several clusters on a network that exists only here: seeded loss, repetition, reordering and
-// delay, cuts in one direction, crashes, stopped processes, clocks that run wrong, and virtual time.
-// The same seed gives the same run, to the byte.
+// delay, cuts in one direction, crashes, stopped processes, clocks that run wrong, and virtual
+// time. The same seed gives the same run, to the byte.
 //
 // A host is one node. Its cluster is real; what stands for its workers is the `take` hook and
 // net_post(): a test that has real engines runs them there. Whatever happens, the net asserts what
@@ -14,14 +14,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define NET_HOSTS_MAX	  (CLUSTER_PEERS_MAX + 1)
-#define NET_FLIGHTS_MAX	  8192
-#define NET_POSTS_MAX	  256
-#define NET_TYPES	  (MESSAGE_REPLY + 1)
-#define NET_MS		  1000000ULL
-#define NET_S		  1000000000ULL
-#define NET_START_NS	  (100 * NET_S)
-#define NET_COUNTER_NS	  (1000000 * NET_S) // of a founder
+#define NET_HOSTS_MAX	(CLUSTER_PEERS_MAX + 1)
+#define NET_FLIGHTS_MAX 8192
+#define NET_POSTS_MAX	256
+#define NET_TYPES	(MESSAGE_REPLY + 1)
+#define NET_MS		1000000ULL
+#define NET_S		1000000000ULL
+#define NET_START_NS	(100 * NET_S)
+#define NET_COUNTER_NS	(1000000 * NET_S) // of a founder
 
 struct net;
 struct net_flight;
@@ -65,8 +65,8 @@ struct net_host {
 	uint64_t counter_ns; // the latest one seen
 	struct message *posts[NET_POSTS_MAX];
 	unsigned post_count;
-	uint64_t took[NET_TYPES];	   // messages by type
-	struct message_view view;	   // the latest
+	uint64_t took[NET_TYPES];	     // messages by type
+	struct message_view view;	     // the latest
 	struct message_secret secrets[1024]; // all SECRETs of this life
 	unsigned secret_count;
 };
@@ -124,8 +124,8 @@ bool net_run_until(struct net *net, uint64_t ms, bool (*done)(const struct net *
 // counter.
 bool net_is_one(const struct net *net);
 
-// The secret of an epoch, as the control core of the host keeps it, NULL: none. Each SECRET replaces
-// what was said before from its first epoch on.
+// The secret of an epoch, as the control core of the host keeps it, NULL: none. Each SECRET
+// replaces what was said before from its first epoch on.
 const struct message_secret *net_secret(const struct net *net, unsigned host, uint32_t epoch);
 // The cluster counter now, 0: none.
 uint64_t net_counter_ns(const struct net *net, unsigned host);

@@ -15,8 +15,8 @@ void rogue_start(struct rogue *rogue, struct net *net, unsigned host, unsigned p
 		.incarnation = 0xbad00 + ++rogue->nonce_lives,
 		.methods = &keyed_methods,
 		.context = &rogue->keys};
-	size_t bytes = (channel_bytes() + CPU_CACHE_LINE_BYTES - 1) &
-		       ~(size_t)(CPU_CACHE_LINE_BYTES - 1);
+	size_t bytes =
+		(channel_bytes() + CPU_CACHE_LINE_BYTES - 1) & ~(size_t)(CPU_CACHE_LINE_BYTES - 1);
 
 	rogue->net = net;
 	rogue->host = host;

@@ -13,7 +13,7 @@ struct rogue {
 	void *memory;
 	uint64_t nonce_lives;
 	struct keyed_context keys;
-	uint32_t number; // of its latest record
+	uint32_t number;       // of its latest record
 	uint64_t beat_time_ns; // of the latest heartbeat of the peer
 	uint64_t beats;	       // heartbeats of the peer that arrived
 	struct heartbeat heard;
