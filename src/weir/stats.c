@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "flow/key.h"
+#include "weir/cluster/sync.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/port.h"
@@ -25,6 +26,19 @@ void stats_status(const struct node *node, struct status_stats *out)
 	};
 }
 
+// The cluster's thread counts what peers and this node said, no ARP or echo.
+static void add_sync(const struct node *node, struct port_stats *out)
+{
+	struct transport_stats stats;
+
+	sync_transport_stats(node->sync, &stats);
+	out->rx_packets = counter_get(&stats.rx_packets);
+	out->rx_bytes = counter_get(&stats.rx_bytes);
+	out->tx_packets = counter_get(&stats.tx_packets);
+	out->tx_bytes = counter_get(&stats.tx_bytes);
+	out->tx_refused = counter_get(&stats.tx_refused);
+}
+
 void stats_port(const struct node *node, unsigned index, struct port_stats *out)
 {
 	const struct port *port = &node->ports[index];
@@ -36,7 +50,9 @@ void stats_port(const struct node *node, unsigned index, struct port_stats *out)
 		.side = port->config->side,
 		.link = port->link,
 	};
-	for (unsigned w = 0; w < node->worker_count; w++) {
+	if (port == node->sync_port)
+		add_sync(node, out);
+	for (unsigned w = 0; port != node->sync_port && w < node->worker_count; w++) {
 		const struct worker_port_stats *stats =
 			&worker_counters(node->workers[w])->ports[index];
 

@@ -152,12 +152,15 @@ def rekey_and_rotate_under_traffic(lab):
 @check(families=False)
 def cut_and_heal(lab):
     run_lab(lab, "cut", "pop-a", "pop-b")
-    for number, node in enumerate(OTHER):
-        until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S, f"{node} did not notice")
-        expect_equal(cluster(lab, node)["view"], [number], "view")
-        expect_equal(cluster(lab, node)["state"], "active", "state")
-        expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
-    run_lab(lab, "heal", "pop-a", "pop-b")
+    try:
+        for number, node in enumerate(OTHER):
+            until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S,
+                  f"{node} did not notice")
+            expect_equal(cluster(lab, node)["view"], [number], "view")
+            expect_equal(cluster(lab, node)["state"], "active", "state")
+            expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
+    finally:
+        run_lab(lab, "heal", "pop-a", "pop-b")
     await_both(lab)
     lab.expect_downloads(4, 10)
 
@@ -165,8 +168,10 @@ def cut_and_heal(lab):
 @check(families=False)
 def cut_one_way(lab):
     run_lab(lab, "cut", "pop-a", "pop-b", "--one-way")
-    until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b hears nothing")
-    run_lab(lab, "heal", "pop-a", "pop-b", "--one-way")
+    try:
+        until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b still hears")
+    finally:
+        run_lab(lab, "heal", "pop-a", "pop-b", "--one-way")
     await_both(lab)
 
 

@@ -69,5 +69,5 @@ bool session_is_full(const struct session *session);
 // The grammar with the names of this node.
 struct grammar session_grammar(struct node *node);
 
-// Configured port of the command's PORT argument (name or number).
+// Index in node->ports of the command's PORT argument (name or number).
 unsigned session_port(const struct session *session);

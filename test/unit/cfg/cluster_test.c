@@ -117,6 +117,27 @@ static void a_dump_reads_back(void **state)
 	(void)state;
 }
 
+// What the lab and the first reader start from.
+static void the_files_of_the_pops_are_a_pair(void **state)
+{
+	char *a_text = text_read(CFG_CONF_FOLDER "/pop-a.cfg");
+	char *b_text = text_read(CFG_CONF_FOLDER "/pop-b.cfg");
+	struct config *a = text_accept(a_text, NULL, 0), *b = text_accept(b_text, NULL, 0);
+
+	assert_string_equal(a->cluster.name, b->cluster.name);
+	assert_string_equal(a->cluster.peers[0].name, b->node);
+	assert_string_equal(b->cluster.peers[0].name, a->node);
+	assert_int_equal(a->cluster.peers[0].id, b->cluster.id);
+	assert_int_equal(b->cluster.peers[0].id, a->cluster.id);
+	assert_true(addr_equal(&a->cluster.peers[0].address, &b->cluster.address));
+	assert_true(addr_equal(&b->cluster.peers[0].address, &a->cluster.address));
+	config_free(a);
+	config_free(b);
+	free(a_text);
+	free(b_text);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -124,6 +145,7 @@ int main(void)
 		cmocka_unit_test(without_the_group_there_is_none),
 		cmocka_unit_test(sharing_goes_to_the_policy),
 		cmocka_unit_test(a_dump_reads_back),
+		cmocka_unit_test(the_files_of_the_pops_are_a_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
