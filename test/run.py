@@ -276,6 +276,7 @@ def parse():
 def main():
     options = parse()
     if options.list:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader may have read enough
         list_tests(options.layers, options.name)
         return 0
     results = Results()

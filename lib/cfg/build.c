@@ -7,7 +7,8 @@
 #include <string.h>
 
 _Static_assert(CHOICE_AUTO == 0 && CHOICE_ON == 1 && CHOICE_OFF == 2, "order of \"auto|on|off\"");
-_Static_assert(SIDE_OUTSIDE == 0 && SIDE_INSIDE == 1, "order of \"outside|inside\"");
+_Static_assert(SIDE_OUTSIDE == 0 && SIDE_INSIDE == 1 && SIDE_SYNC == 2,
+	"order of \"outside|inside|sync\"");
 
 static int64_t number(struct document *document, struct element *element, enum key key)
 {
@@ -29,7 +30,7 @@ static void build_eal(struct config_eal *eal, struct document *document)
 	text(eal->cpus, document, NULL, KEY_EAL_CPUS);
 }
 
-static void build_port(struct config_port *port, struct document *document, struct element *element)
+void build_port(struct config_port *port, struct document *document, struct element *element)
 {
 	const char *device = value_of(document, element, KEY_PORTS_DEVICE)->text;
 
@@ -52,20 +53,32 @@ static void build_log(struct config *config, struct document *document)
 		CHECK(file_resolve(document->file, to, config->log_to, sizeof(config->log_to)));
 }
 
-bool config_build(struct config *config, struct document *document)
+// Sync ports are not among them: build_cluster() finds the one it needs.
+static void build_ports(struct config *config, struct document *document)
 {
 	struct value *ports = &document->values[KEY_PORTS];
 
+	CHECK(ports->count <= ARRAY_LEN(config->ports));
+	for (unsigned i = 0; i < ports->count; i++) {
+		struct element *port = &ports->elements[i];
+
+		if (number(document, port, KEY_PORTS_SIDE) != SIDE_SYNC)
+			build_port(&config->ports[config->port_count++], document, port);
+	}
+}
+
+bool config_build(struct config *config, struct document *document)
+{
 	text(config->node, document, NULL, KEY_NODE);
 	text(config->runtime, document, NULL, KEY_RUNTIME);
 	build_eal(&config->eal, document);
-	CHECK(ports->count <= ARRAY_LEN(config->ports));
-	for (unsigned i = 0; i < ports->count; i++)
-		build_port(&config->ports[i], document, &ports->elements[i]);
-	config->port_count = ports->count;
+	build_ports(config, document);
 	config->follow_link = number(document, NULL, KEY_FOLLOW_LINK);
 	config->flow_capacity = (uint32_t)number(document, NULL, KEY_FLOWS_CAPACITY);
 	build_log(config, document);
 	config->policy = policy_build(document);
-	return config->policy != NULL;
+	if (config->policy == NULL)
+		return false;
+	build_cluster(config, document);
+	return true;
 }

@@ -57,15 +57,17 @@ static void build_service(
 
 	snprintf(service->name, sizeof(service->name), "%s",
 		value_of(document, element, KEY_SERVICES_NAME)->text);
-	CHECK(to->count <= ARRAY_LEN(service->to) && ports->count == 1);
+	CHECK(to->count <= ARRAY_LEN(service->to) && ports->count <= ARRAY_LEN(service->ports));
 	for (unsigned i = 0; i < to->count; i++)
 		service->to[i] = to->prefixes[i];
 	service->to_count = to->count;
 	service->protocol = protocol_of(number(document, element, KEY_SERVICES_PROTOCOL));
 	service->from = (uint8_t)number(document, element, KEY_SERVICES_FROM);
 	service->mode = (uint8_t)number(document, element, KEY_SERVICES_MODE);
-	service->port_low = ports->ranges[0].low;
-	service->port_high = ports->ranges[0].high;
+	for (unsigned i = 0; i < ports->count; i++)
+		service->ports[i] =
+			(struct port_range){ports->ranges[i].low, ports->ranges[i].high};
+	service->port_count = ports->count;
 	service->queue_bytes = (uint32_t)number(document, element, KEY_SERVICES_QUEUE_BYTES);
 	service->flows_max = (uint32_t)number(document, element, KEY_SERVICES_FLOWS_MAX);
 	// The defaults of the profile's keys are the conservative values learning starts from.

@@ -252,4 +252,5 @@ void document_check(struct document *document)
 	check_ports(document);
 	check_services(document);
 	check_rules(document);
+	check_cluster(document);
 }

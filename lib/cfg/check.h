@@ -11,6 +11,7 @@ void check_node(struct document *document);
 void check_ports(struct document *document);
 void check_services(struct document *document);
 void check_rules(struct document *document);
+void check_cluster(struct document *document); // cluster.c
 
 // Names of a list's elements: present, of the allowed characters, unique.
 void check_names(struct document *document, enum key list, enum key name);

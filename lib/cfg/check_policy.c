@@ -2,6 +2,7 @@
 
 #include "flow/flow.h"
 #include "rule/rule.h"
+#include "service/service.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -28,9 +29,9 @@ static void check_service_protocol(struct document *document, struct element *se
 		report(document, service, KEY_SERVICES_PROTOCOL,
 			"protocol %u: a service is for any, tcp, udp or icmp",
 			protocol_number(protocol->number));
-	else if (ports->count > 1)
-		report(document, service, KEY_SERVICES_PORTS,
-			"%u ranges; a service has one: write a service for each", ports->count);
+	else if (ports->count > SERVICE_PORTS_MAX)
+		report(document, service, KEY_SERVICES_PORTS, "%u ranges; %d at most", ports->count,
+			SERVICE_PORTS_MAX);
 	else if (!has_ports(protocol_of(protocol->number)) && !is_full(KEY_SERVICES_PORTS, ports))
 		report(document, service, KEY_SERVICES_PORTS,
 			"ports need protocol = \"tcp\" or \"udp\"");
@@ -43,10 +44,10 @@ static void check_service_mode(struct document *document, struct element *servic
 
 	if (mode->bad)
 		return;
-	if (mode->number == MODE_MSYN)
+	if (mode->number == MODE_MSYN && !document->values[KEY_CLUSTER].given)
 		report(document, service, KEY_SERVICES_MODE,
-			"msyn needs a cluster, which is not part of this version; "
-			"use proxy, track or bypass");
+			"msyn needs a cluster: give the group `cluster', or use proxy, track or "
+			"bypass");
 	else if (mode->number == MODE_PROXY && !protocol->bad && protocol->number != RULE_TCP)
 		report(document, service, KEY_SERVICES_MODE,
 			"proxy needs protocol = \"tcp\"; use track or bypass");

@@ -80,6 +80,7 @@ struct config *config_parse(const char *file, const char *text, const char *cons
 					  !fill_sha256(config->sha256, text, sets, set_count)))
 		refuse_memory(file, errors);
 	if (errors->count != 0) {
+		errors_sort(errors);
 		config_free(config);
 		return NULL;
 	}

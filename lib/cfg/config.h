@@ -16,10 +16,14 @@ struct document;
 #define CONFIG_PORTS_MAX  8
 #define CONFIG_CPUS_MAX	  64
 
+#define CONFIG_PEERS_MAX 15
+
+#define SIDE_SYNC 2 // of a port that leads to the other nodes and carries no packets of flows
+
 struct config_port {
 	char name[CONFIG_TEXT_BYTES];
 	char device[CONFIG_TEXT_BYTES];
-	uint8_t side; // enum side
+	uint8_t side; // enum side, or SIDE_SYNC
 	uint16_t mtu;
 };
 
@@ -37,14 +41,50 @@ enum config_choice {
 	CHOICE_OFF,
 };
 
+enum config_transport {
+	TRANSPORT_PORT = 0,
+	TRANSPORT_SOCKET,
+};
+
+struct config_peer {
+	char name[CONFIG_TEXT_BYTES];
+	uint16_t id;
+	struct addr address;
+	uint16_t udp_port;
+};
+
+// What of it a reload can change is in the policy: share, wait, wait_ms, on_timeout.
+struct config_cluster {
+	bool enabled; // the group is there; else nothing below counts
+	uint16_t id, max_id;
+	char name[CONFIG_TEXT_BYTES];
+	uint8_t transport;	 // enum config_transport
+	struct config_port port; // with TRANSPORT_PORT; not one of config.ports
+	struct addr address;
+	struct prefix network; // of `address`; the address alone where no length is given
+	bool has_gateway;
+	struct addr gateway;
+	uint16_t udp_port;
+	char psk_file[CONFIG_TEXT_BYTES]; // empty: certificates
+	char certificate_file[CONFIG_TEXT_BYTES];
+	char key_file[CONFIG_TEXT_BYTES];
+	char ca_file[CONFIG_TEXT_BYTES];
+	struct config_peer peers[CONFIG_PEERS_MAX];
+	unsigned peer_count;
+	uint32_t detect_ms;
+	uint8_t backup; // 0: cyclic, 1: by connection
+	uint32_t copies;
+};
+
 struct config {
 	char file[CONFIG_TEXT_BYTES];
 	char node[CONFIG_TEXT_BYTES];
 	char runtime[CONFIG_TEXT_BYTES];
 	char sha256[65]; // of the file's text and the --set values, in hex
 	struct config_eal eal;
-	struct config_port ports[CONFIG_PORTS_MAX];
+	struct config_port ports[CONFIG_PORTS_MAX]; // outside and inside
 	unsigned port_count;
+	struct config_cluster cluster;
 	bool follow_link;
 	uint32_t flow_capacity;
 	char log_level[16];
@@ -55,6 +95,7 @@ struct config {
 
 struct config_error {
 	char text[512]; // "FILE:LINE: PATH: reason (did you mean `x'?)"
+	uint64_t order; // private
 };
 
 struct config_errors {
@@ -65,11 +106,21 @@ struct config_errors {
 // Checks `text`, the content of `file` (used in messages, and relative file names are relative to
 // its folder), with `sets` ("PATH=VALUE", list elements by name: services.lab.mode=msyn) applied.
 // Returns a configuration (config_free) or NULL with at least one error (none only where there is
-// no memory to tell). The caller frees the errors (config_errors_free). No I/O, no privilege.
+// no memory to tell), in the order of the file's lines and then of the sets. The caller frees the
+// errors (config_errors_free). No I/O, no privilege.
 struct config *config_parse(const char *file, const char *text, const char *const *sets,
 	unsigned set_count, struct config_errors *errors);
 void config_free(struct config *config);
 void config_errors_free(struct config_errors *errors);
+
+// Adds what is accepted and hardly meant, as "FILE:LINE: PATH: warning: what": rules and services
+// that nothing can reach. The policy must not have been taken. `warnings` starts as {0}; the caller
+// frees it (config_errors_free).
+void config_warn(const struct config *config, struct config_errors *warnings);
+
+// Adds "FILE:LINE: PATH: note: ..." with the value in force for each line of the file that a --set
+// replaced by something else.
+void config_overrides(const struct config *config, struct config_errors *notes);
 
 // Takes the policy out of the configuration; the caller frees it (policy_finish, free).
 struct policy *config_take_policy(struct config *config);
@@ -78,5 +129,6 @@ struct policy *config_take_policy(struct config *config);
 // a reload applies it. Heap memory, NULL on failure.
 char *config_reference(void);
 
-// The effective configuration as libconfig text (`show config`). Heap memory.
+// The effective configuration as libconfig text (`show config`), which config_parse() reads back as
+// the same under the same file name. Heap memory.
 char *config_dump(const struct config *config);

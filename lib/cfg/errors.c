@@ -13,12 +13,36 @@ bool errors_start(struct config_errors *errors)
 	return errors->list != NULL;
 }
 
-// What an operator typed is shown to a terminal: nothing in it may be a command to that.
+// Bytes of the UTF-8 character at p; 0 where there is none.
+static unsigned character_len(const unsigned char *p)
+{
+	unsigned len = *p < 0x80 ? 1 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : 4;
+
+	if (len == 1)
+		return 1;
+	// Longer forms than needed, surrogates, and what is behind the last character.
+	if (*p < 0xc2 || *p > 0xf4 || (*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) ||
+		(*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f))
+		return 0;
+	for (unsigned i = 1; i < len; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	return len;
+}
+
+// What an operator typed is shown to a terminal, where nothing in it may be a command, and goes
+// into JSON, which is UTF-8.
 static void make_printable(char *text)
 {
-	for (; *text != '\0'; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
+	unsigned char *p = (unsigned char *)text;
+
+	while (*p != '\0') {
+		unsigned len = character_len(p);
+
+		if (len == 0 || *p < 0x20 || *p == 0x7f)
+			*p = '?';
+		p += len ? len : 1;
+	}
 }
 
 void errors_add(struct config_errors *errors, const char *file, struct place place,
@@ -31,8 +55,11 @@ void errors_add(struct config_errors *errors, const char *file, struct place pla
 
 	if (errors->count == ERRORS_MAX)
 		return;
+	error->order = (uint64_t)place.set << 48 | (uint64_t)(place.set ? 0 : place.line) << 16 |
+		       errors->count;
 	errors->count++;
 	if (errors->count == ERRORS_MAX) {
+		error->order = UINT64_MAX;
 		path = NULL;
 		format = "there are more errors than these";
 	}
@@ -44,6 +71,18 @@ void errors_add(struct config_errors *errors, const char *file, struct place pla
 		va_end(arguments);
 	}
 	make_printable(error->text);
+}
+
+static int compare_order(const void *a, const void *b)
+{
+	const struct config_error *one = a, *two = b;
+
+	return one->order < two->order ? -1 : one->order > two->order;
+}
+
+void errors_sort(struct config_errors *errors)
+{
+	qsort(errors->list, errors->count, sizeof(*errors->list), compare_order);
 }
 
 const char *hint_format(const char *hint, char *out, size_t size)

@@ -12,9 +12,9 @@ static void read_group(struct document *document, struct element *element, enum 
 
 static struct place place_of(const config_setting_t *setting)
 {
-	uintptr_t set = (uintptr_t)config_setting_get_hook(setting);
+	unsigned set = (unsigned)(uintptr_t)config_setting_get_hook(setting);
 
-	return (struct place){.line = setting->line ? setting->line : 1, .set = (unsigned)set};
+	return (struct place){.line = setting->line || set ? setting->line : 1, .set = set};
 }
 
 static void report_unknown(struct document *document, const struct element *element,
@@ -269,6 +269,16 @@ static void read_group(struct document *document, struct element *element, enum 
 	}
 }
 
+// Whether the key belongs to an optional group that is not there: then nothing of it is missing.
+static bool is_absent(const struct document *document, enum key key)
+{
+	for (enum key group = 0; group < key; group++)
+		if (schema[group].type == TYPE_GROUP && schema[group].optional &&
+			schema_end(group) > key && !document->values[group].given)
+			return true;
+	return false;
+}
+
 // A value that is missing or was refused becomes the default, so that later checks see no nonsense.
 static void fill(struct document *document, struct element *element, enum key key)
 {
@@ -282,7 +292,7 @@ static void fill(struct document *document, struct element *element, enum key ke
 	value->bad = value->bad || (element != NULL && element->bad);
 	if (entry->initial != NULL)
 		scalar_parse(value, key, entry->initial, text, sizeof(text));
-	else if (!value->bad)
+	else if (!value->bad && !is_absent(document, key))
 		report(document, element, key, "is missing: give %s",
 			expected(key, text, sizeof(text)));
 }

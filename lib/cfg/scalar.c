@@ -11,6 +11,7 @@
 #define PROTOCOL_TCP 6
 #define PROTOCOL_UDP 17
 #define SEPARATORS   ", "
+#define BLANKS	     " "
 #define ENTRIES_MAX  65536
 #define ENTRY_BYTES  80
 
@@ -127,29 +128,36 @@ int range_add(struct value *value, enum key key, const char *text, char *why, si
 typedef int (*entry_reader)(
 	struct value *value, enum key key, const char *text, char *why, size_t why_size);
 
-// Entries between commas and blanks.
+// Entries between commas, blanks or both.
 static int entries_parse(entry_reader add, struct value *value, enum key key, const char *text,
 	char *why, size_t why_size)
 {
+	char entry[ENTRY_BYTES] = "";
 	int failed = 0;
 
-	text += strspn(text, SEPARATORS);
+	text += strspn(text, BLANKS);
 	if (*text == '\0') {
 		snprintf(why, why_size, "is empty; leave the key out, or write \"any\"");
 		return -ERR_MALFORMED;
 	}
-	while (*text != '\0' && failed == 0) {
+	for (bool more = true; more && failed == 0;) {
 		size_t len = strcspn(text, SEPARATORS);
-		char entry[ENTRY_BYTES];
 
 		if (len >= sizeof(entry)) {
 			snprintf(why, why_size, "`%.64s...' is too long", text);
 			return -ERR_MALFORMED;
 		}
+		if (len == 0) {
+			snprintf(why, why_size, "lacks an entry behind `%s,'", entry);
+			return -ERR_MALFORMED;
+		}
 		snprintf(entry, sizeof(entry), "%.*s", (int)len, text);
 		failed = add(value, key, entry, why, why_size);
 		text += len;
-		text += strspn(text, SEPARATORS);
+		text += strspn(text, BLANKS);
+		more = *text != '\0';
+		text += *text == ',';
+		text += strspn(text, BLANKS);
 	}
 	return failed;
 }

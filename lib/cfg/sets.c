@@ -101,11 +101,31 @@ static bool is_whole_number(const char *text, long long *number)
 	return *text != '\0' && *end == '\0' && errno == 0;
 }
 
+// True where the file says the same, so that nothing is overridden.
+static bool is_same(const config_setting_t *setting, const char *text)
+{
+	long long number;
+
+	switch (config_setting_type(setting)) {
+	case CONFIG_TYPE_STRING:
+		return strcmp(config_setting_get_string(setting), text) == 0;
+	case CONFIG_TYPE_BOOL:
+		return strcmp(config_setting_get_bool(setting) ? "true" : "false", text) == 0;
+	case CONFIG_TYPE_INT:
+	case CONFIG_TYPE_INT64:
+		return is_whole_number(text, &number) &&
+		       number == config_setting_get_int64(setting);
+	default:
+		return false;
+	}
+}
+
 // Replaces the value. What is no number or boolean goes in as text, and reading says so.
 static void set_store(const struct set *set, config_setting_t *parent, enum key key)
 {
 	enum schema_type type = schema[key].type;
-	config_setting_t *setting;
+	config_setting_t *setting = config_setting_get_member(parent, set->component);
+	unsigned line = setting != NULL && !is_same(setting, set->value) ? setting->line : 0;
 	long long number;
 
 	config_setting_remove(parent, set->component);
@@ -123,6 +143,8 @@ static void set_store(const struct set *set, config_setting_t *parent, enum key 
 		if (setting != NULL)
 			config_setting_set_string(setting, set->value);
 	}
+	if (setting != NULL)
+		setting->line = line;
 	mark(set, setting);
 }
 

@@ -87,6 +87,7 @@ static void write_list(struct writer *writer, enum key key)
 	struct value *list = &writer->document->values[key];
 	const char *example = writer->explain ? schema[key].example : NULL;
 
+	line_start(writer);
 	fprintf(writer->out, "%s = (", schema_name(key));
 	for (unsigned i = 0; i < list->count; i++) {
 		writer->element = &list->elements[i];
@@ -94,6 +95,7 @@ static void write_list(struct writer *writer, enum key key)
 		writer->depth++;
 		write_keys(writer, key + 1, schema_end(key));
 		writer->depth--;
+		line_start(writer);
 		fputc('}', writer->out);
 	}
 	writer->element = NULL;

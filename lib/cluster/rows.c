@@ -9,9 +9,11 @@
 // service lists its ports.
 static bool service_ports(const struct service *service, unsigned index, struct row *row)
 {
-	row->port_first = service->port_low;
-	row->port_last = service->port_high;
-	return index == 0;
+	if (index >= service->port_count)
+		return false;
+	row->port_first = service->ports[index].low;
+	row->port_last = service->ports[index].high;
+	return true;
 }
 
 // Prefix `index` of a service in a family: "any" stands for all addresses of each.

@@ -62,7 +62,8 @@ static bool put_frame(
 	if (message->frame_len == 0 || message->frame_len > MESSAGE_FRAME_MAX ||
 		message->frame_side > SIDE_INSIDE)
 		return false;
-	put_head(out, UPDATE_FRAME, 1u + FLOW_DIGEST_BYTES + message->frame_len);
+	put_head(out, message->type == MESSAGE_EMIT ? UPDATE_EMIT : UPDATE_FRAME,
+		1u + FLOW_DIGEST_BYTES + message->frame_len);
 	cursor_put8(out, message->frame_side);
 	put_digest(out, digest_of(codec, message, 0));
 	cursor_put(out, message->frame, message->frame_len);
@@ -88,6 +89,7 @@ static bool put_any(
 	case MESSAGE_CONFIRMED:
 		return put_confirmed(out, codec, message);
 	case MESSAGE_FRAME:
+	case MESSAGE_EMIT:
 		return put_frame(out, codec, message);
 	case MESSAGE_NONE:
 		return put_none(out, codec, message);
@@ -115,9 +117,8 @@ struct update_head update_peek(const struct cursor *in)
 		return (struct update_head){.type = UPDATE_CHANGE};
 	if (first & UPDATE_CREATE)
 		return (struct update_head){.type = UPDATE_CREATE, .early = true};
-	return (struct update_head){.type = first,
-		.early =
-			first == UPDATE_CONFIRMED || first == UPDATE_FRAME || first == UPDATE_NONE};
+	return (struct update_head){
+		.type = first, .early = first >= UPDATE_CONFIRMED && first <= UPDATE_EMIT};
 }
 
 static bool get_change(struct cursor *in, uint8_t first, struct message *message)
@@ -139,11 +140,11 @@ static bool get_flow(struct cursor *in, enum message_type type, struct message *
 	return !in->failed && cursor_left(in) == 0;
 }
 
-static bool get_frame(struct cursor *in, struct message *message)
+static bool get_frame(struct cursor *in, enum message_type type, struct message *message)
 {
 	size_t len;
 
-	message->type = MESSAGE_FRAME;
+	message->type = (uint8_t)type;
 	message->frame_side = cursor_get8(in);
 	message->body.flow = (struct message_flow){.digest = get_digest(in)};
 	len = cursor_left(in);
@@ -169,7 +170,9 @@ static bool get_sized(struct cursor *in, uint8_t first, struct message *message,
 	case UPDATE_CONFIRMED:
 		return get_flow(&inner, MESSAGE_CONFIRMED, message);
 	case UPDATE_FRAME:
-		return get_frame(&inner, message);
+		return get_frame(&inner, MESSAGE_FRAME, message);
+	case UPDATE_EMIT:
+		return get_frame(&inner, MESSAGE_EMIT, message);
 	case UPDATE_NONE:
 		return get_flow(&inner, MESSAGE_NONE, message);
 	default:

@@ -24,6 +24,7 @@ enum update_type {
 	UPDATE_CONFIRMED = 0x01,
 	UPDATE_FRAME = 0x02,
 	UPDATE_NONE = 0x03,
+	UPDATE_EMIT = 0x04,
 	UPDATE_HELLO = 0x10,
 	UPDATE_HEARTBEAT = 0x11,
 	UPDATE_ROWS = 0x12,
@@ -33,9 +34,9 @@ enum update_type {
 	UPDATE_CHANGE = 0x80, // and bits
 };
 
-// Appends OPENED (as CREATE), CHANGED, CONFIRMED, FRAME or NONE; the last four name their flow by
-// body.flow.key. False, and nothing written, where it does not fit into the cursor, or where the
-// wire cannot say it at all: what fails in an empty record fails for good.
+// Appends OPENED (as CREATE), CHANGED, CONFIRMED, FRAME, NONE or EMIT; all but the first name their
+// flow by body.flow.key. False, and nothing written, where it does not fit into the cursor, or
+// where the wire cannot say it at all: what fails in an empty record fails for good.
 bool update_put(
 	struct cursor *out, const struct update_codec *codec, const struct message *message);
 

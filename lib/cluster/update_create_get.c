@@ -207,6 +207,8 @@ static bool get_frame(struct cursor *in, struct message *message)
 		return false;
 	memcpy(message->frame, frame, len);
 	message->frame_len = len;
+	message->frame_side =
+		message->body.record.bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
 	return true;
 }
 

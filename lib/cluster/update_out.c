@@ -38,7 +38,7 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 {
 	struct update_codec codec = {.rows = &cluster->rows,
 		.sender = cluster->config.id,
-		.whole = message->node == NODE_ALL,
+		.whole = message->node == NODE_ALL || message->why,
 		.key = peer->table_key};
 
 	for (unsigned tries = 0; tries < 2; tries++) {
@@ -88,6 +88,7 @@ void update_route(struct cluster *cluster, struct message *message)
 	case MESSAGE_CONFIRMED:
 	case MESSAGE_FRAME:
 	case MESSAGE_NONE:
+	case MESSAGE_EMIT:
 		break;
 	default:
 		return;

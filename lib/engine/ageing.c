@@ -1,12 +1,15 @@
 // Ageing and eviction. Each call looks at a slice of the table sized so that the whole table is
 // seen about once a second however large it is; nothing ever scans it at once.
 //
-// Trust, from least to most: closed or unanswered, a single unanswered datagram, answered
-// pseudo-state, established. Established flows are never evicted: a flood cannot push them out.
+// Trust, from least to most: the memory of a refused handshake, ended, unanswered, answered
+// pseudo-state, established. Established flows are never evicted: a flood cannot push them out. A
+// memory is no flow and goes even where flows are not to be evicted: real handshakes that are
+// refused fill the table against nobody.
 #include "engine/internal.h"
 
 enum trust {
-	TRUST_ENDED = 0,
+	TRUST_MEMORY = 0,
+	TRUST_ENDED,
 	TRUST_UNANSWERED,
 	TRUST_ANSWERED,
 	TRUST_ESTABLISHED,
@@ -24,7 +27,7 @@ static enum trust flow_trust(const struct flow *flow)
 	case TCP_SYN_RECV:
 		return TRUST_UNANSWERED;
 	default:
-		return TRUST_ENDED;
+		return entry_is_memory(flow) ? TRUST_MEMORY : TRUST_ENDED;
 	}
 }
 
@@ -42,8 +45,13 @@ static void age_one(struct engine *engine, uint32_t index)
 
 	if (flow == NULL || (flow->bits & FLOW_OPENING))
 		return;
+	if (engine->policy->clustered)
+		share_visit(engine, flow);
 	// Its last use may be later than noted.
 	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow) + TOUCH_MS)
+		return;
+	share_ended(engine, flow);
+	if (entry_remember(engine, flow))
 		return;
 	counter_add(ending(engine, flow), 1);
 	entry_remove(engine, flow);
@@ -66,6 +74,15 @@ void ageing_slice(struct engine *engine)
 			engine->ageing_cursor = 0;
 		age_one(engine, engine->ageing_cursor++);
 	}
+	engine->resync_left -= engine->resync_left < slice ? engine->resync_left : (uint32_t)slice;
+	if (engine->resync_left == 0)
+		engine->resync = 0;
+}
+
+// What is trusted as much, or more, stays.
+static enum trust trust_kept(const struct engine *engine)
+{
+	return engine->policy->eviction == EVICTION_NEVER ? TRUST_ENDED : TRUST_ESTABLISHED;
 }
 
 static void consider(struct flow *flow, struct flow **worst, enum trust *trust)
@@ -81,10 +98,10 @@ static void consider(struct flow *flow, struct flow **worst, enum trust *trust)
 static struct flow *worst_in_table(struct engine *engine)
 {
 	uint32_t high = flow_table_high_water(engine->table);
-	enum trust trust = TRUST_ESTABLISHED;
+	enum trust trust = trust_kept(engine);
 	struct flow *worst = NULL;
 
-	for (unsigned i = 0; i < EVICTION_SCAN && i < high && trust > TRUST_ENDED; i++) {
+	for (unsigned i = 0; i < EVICTION_SCAN && i < high && trust > TRUST_MEMORY; i++) {
 		struct flow *flow;
 
 		if (engine->eviction_cursor >= high)
@@ -100,7 +117,7 @@ static struct flow *worst_in_buckets(struct engine *engine, uint64_t hash)
 {
 	struct flow *list[FLOW_TABLE_CANDIDATES];
 	unsigned count = flow_table_candidates(engine->table, hash, list);
-	enum trust trust = TRUST_ESTABLISHED;
+	enum trust trust = trust_kept(engine);
 	struct flow *worst = NULL;
 
 	for (unsigned i = 0; i < count; i++)
@@ -118,6 +135,7 @@ bool ageing_evict(struct engine *engine, uint64_t hash)
 		worst = worst_in_buckets(engine, hash);
 	if (worst == NULL)
 		return false;
+	share_ended(engine, worst);
 	counter_add(&engine->stats.flows_evicted, 1);
 	entry_remove(engine, worst);
 	return true;

@@ -62,6 +62,8 @@ struct engine *engine_init(void *memory, const struct engine_config *config)
 	engine->bad_acks = rate_limit_init(base + at.bad_acks, engine->table_key);
 	engine->openings = (struct opening *)(void *)(base + at.openings);
 	engine->opening_free = FLOW_NONE;
+	// Until told otherwise every node is there (tests, and a node that is alone).
+	engine->view = (struct message_view){.active = UINT64_MAX, .decodes = true};
 	return engine;
 }
 

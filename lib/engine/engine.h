@@ -81,10 +81,12 @@ struct engine_service_stats {
 	counter syn; // SYNs the rules allowed
 	counter synack_sent, cookie_valid, cookie_bad;
 	counter server_syn, server_synack, server_refused, server_timeout;
-	counter flows; // gauge: flows of the service now
+	counter flows; // gauge: flows of the service that have not ended
 };
 
 // Paths of `show worker`: the engine says which one each frame took.
+#define WAIT_BUCKETS 24
+
 enum engine_path { PATH_SYN = 0, PATH_ACK_BAD, PATH_ESTABLISHED, PATH_OTHER, PATH_COUNT };
 
 struct engine_stats {
@@ -96,6 +98,11 @@ struct engine_stats {
 	counter queued;	     // gauge: frames in holds
 	counter handed_over; // frames given to another worker
 	counter dropped[REASON_COUNT];
+	counter synack_to_owner,
+		synack_from_finder;    // handed over, and taken, by way of the cluster
+	counter shared;		       // OPENED messages
+	counter wait_timeouts;	       // confirmations that did not come in time
+	counter wait_us[WAIT_BUCKETS]; // confirmations after < 2^i us
 	counter flows_created, flows_closed, flows_expired, flows_evicted, flows_refused;
 	counter states[TCP_STATE_COUNT + 1]; // gauge by tcp_state; the last is UDP, ICMP and other
 	counter path_packets[PATH_COUNT];

@@ -1,8 +1,22 @@
 // Flow entries: made, touched, ended. Every gauge (states, flows per service and prefix) is kept
 // here and nowhere else, so that what create counted, remove takes back.
+//
+// The replay filter (TCP.md 1.7, 3.9). A cookie is good for as many ACKs as arrive while it is
+// valid, so the entry it made is what keeps a recorded one from a second server SYN: an ACK whose
+// cookie the entry knows proves nothing. An entry of `proxy` mode therefore outlives the cookie,
+// whatever became of the connection and whatever the timers say: where the server never accepted,
+// or the timer is up before the cookie's, the entry is left as CLOSED and not FLOW_CONFIRMED, a
+// bare memory, which every packet but the client's own passes by as if it were not there. It counts
+// in no limit and is the first to be evicted, so that refused handshakes keep nobody out; what a
+// full table evicts while its cookie is valid may be replayed. Two cookies are known: the entry's,
+// and the one before it or the last one the server refused while an older connection held the
+// entry. Who has recorded three of one tuple may take turns.
 #include "engine/internal.h"
 
 #include <string.h>
+
+// An ACK proves the cookie of epoch e from the second half of e - 1 to the first half of e + 1.
+#define COOKIE_LIFE_MS ((uint32_t)(2 * KEYRING_TICKS_PER_EPOCH * (KEYRING_TICK_NS / NS_PER_MS)))
 
 static counter *state_gauge(struct engine *engine, const struct flow *flow)
 {
@@ -27,7 +41,7 @@ static struct flow *insert_or_evict(
 {
 	struct flow *flow = flow_table_insert(engine->table, key, hash);
 
-	if (flow != NULL || engine->policy->eviction == EVICTION_NEVER)
+	if (flow != NULL)
 		return flow;
 	if (!ageing_evict(engine, hash))
 		return NULL;
@@ -46,18 +60,28 @@ static struct prefix_limit *prefixes_of(struct engine *engine, bool proven)
 	return proven ? engine->prefixes : engine->claimed;
 }
 
-static enum reason take_limits(struct engine *engine, const struct flow_key *key, enum side client,
-	const struct service *service)
+static enum reason take_limits(struct engine *engine, const struct addr *client,
+	const struct service *service, bool proven)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
-	bool proven = service != NULL && service->mode == MODE_PROXY;
 
 	if (!service_has_room(engine, service))
 		return REASON_flow_limit;
-	if (!prefix_limit_take(prefixes_of(engine, proven), client_addr(key, client),
-		    limits->prefix4, limits->prefix6, limits->per_prefix_flows))
+	if (!prefix_limit_take(prefixes_of(engine, proven), client, limits->prefix4,
+		    limits->prefix6, limits->per_prefix_flows))
 		return REASON_prefix_limit;
 	return REASON_NONE;
+}
+
+static void give_limits(struct engine *engine, struct flow *flow)
+{
+	if (!(flow->bits & FLOW_COUNTED))
+		return;
+	if (flow->service != SERVICE_NONE)
+		counter_sub(&engine->services[flow->service].flows, 1);
+	prefix_limit_give(prefixes_of(engine, (flow->bits & FLOW_PROVEN) != 0),
+		client_addr(&flow->key, flow_client_side(flow)), flow->prefix4, flow->prefix6);
+	flow->bits &= (uint8_t)~FLOW_COUNTED;
 }
 
 struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
@@ -67,7 +91,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	bool proven = service != NULL && service->mode == MODE_PROXY;
 	struct flow *flow;
 
-	*reason = take_limits(engine, key, client, service);
+	*reason = take_limits(engine, client_addr(key, client), service, proven);
 	if (*reason != REASON_NONE) {
 		counter_add(&engine->stats.flows_refused, 1);
 		return NULL;
@@ -81,8 +105,9 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 		return NULL;
 	}
 	flow->last_ms = engine->now_ms;
-	flow->opening = FLOW_NONE;
+	flow->past = FLOW_NONE;
 	flow->helper = FLOW_NONE;
+	flow->partner = NODE_NONE;
 	flow->bits = (uint8_t)(FLOW_COUNTED | (proven ? FLOW_PROVEN : 0) |
 			       (client == SIDE_INSIDE ? FLOW_CLIENT_INSIDE : 0));
 	flow->owner = engine->policy->node_id;
@@ -96,23 +121,12 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	return flow;
 }
 
-static void give_prefix(struct engine *engine, struct flow *flow)
-{
-	if (!(flow->bits & FLOW_COUNTED))
-		return;
-	prefix_limit_give(prefixes_of(engine, (flow->bits & FLOW_PROVEN) != 0),
-		client_addr(&flow->key, flow_client_side(flow)), flow->prefix4, flow->prefix6);
-	flow->bits &= (uint8_t)~FLOW_COUNTED;
-}
-
 void entry_remove(struct engine *engine, struct flow *flow)
 {
 	if (flow->bits & FLOW_OPENING)
 		opening_free(engine, flow, REASON_hold_timeout);
 	counter_sub(state_gauge(engine, flow), 1);
-	if (flow->service != SERVICE_NONE)
-		counter_sub(&engine->services[flow->service].flows, 1);
-	give_prefix(engine, flow);
+	give_limits(engine, flow);
 	flow_table_remove(engine->table, flow, flow_key_hash(engine->table_key, &flow->key));
 }
 
@@ -122,14 +136,28 @@ bool entry_has_ended(const struct flow *flow)
 	       (flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED);
 }
 
+bool entry_is_memory(const struct flow *flow)
+{
+	return flow->mode == MODE_PROXY && flow->track.state == TCP_CLOSED &&
+	       !(flow->bits & FLOW_CONFIRMED);
+}
+
+bool entry_knows_cookie(const struct engine *engine, const struct flow *flow, uint32_t cookie)
+{
+	uint32_t past =
+		flow->bits & FLOW_OPENING ? engine->openings[flow->opening].past : flow->past;
+
+	return cookie == flow->cookie || cookie == past;
+}
+
 // An ended connection only waits for its timer and goes first when room is needed: it does not
-// count against its prefix, or a busy client would be refused for what it has finished.
+// count against its prefix or service, or a busy client would be refused for what it has finished.
 static void state_changed(struct engine *engine, struct flow *flow, uint8_t before)
 {
 	counter_sub(&engine->stats.states[before], 1);
 	counter_add(&engine->stats.states[flow->track.state], 1);
 	if (entry_has_ended(flow))
-		give_prefix(engine, flow);
+		give_limits(engine, flow);
 }
 
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state)
@@ -146,32 +174,39 @@ void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before)
 		state_changed(engine, flow, before);
 }
 
-bool entry_reuse(struct engine *engine, struct flow *flow)
+enum reason entry_reuse(struct engine *engine, struct flow *flow)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
 
 	if (entry_has_ended(flow) && !(flow->bits & FLOW_COUNTED)) {
-		if (!prefix_limit_take(engine->prefixes,
-			    client_addr(&flow->key, flow_client_side(flow)), limits->prefix4,
-			    limits->prefix6, limits->per_prefix_flows)) {
+		enum reason reason =
+			take_limits(engine, client_addr(&flow->key, flow_client_side(flow)),
+				policy_service(engine->policy, flow->service), true);
+
+		if (reason != REASON_NONE) {
 			counter_add(&engine->stats.flows_refused, 1);
-			return false;
+			return reason;
 		}
+		if (flow->service != SERVICE_NONE)
+			counter_add(&engine->services[flow->service].flows, 1);
 		flow->bits |= FLOW_COUNTED | FLOW_PROVEN;
 		flow->prefix4 = limits->prefix4;
 		flow->prefix6 = limits->prefix6;
 	}
 	counter_add(&engine->stats.flows_closed, 1);
 	counter_add(&engine->stats.flows_created, 1);
-	return true;
+	return REASON_NONE;
 }
 
 void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service)
 {
-	if (flow->service != SERVICE_NONE)
+	bool counted = (flow->bits & FLOW_COUNTED) != 0;
+
+	if (counted && flow->service != SERVICE_NONE)
 		counter_sub(&engine->services[flow->service].flows, 1);
 	flow->service = service->id;
-	counter_add(&engine->services[flow->service].flows, 1);
+	if (counted)
+		counter_add(&engine->services[flow->service].flows, 1);
 }
 
 static uint32_t tcp_timeout_s(const struct policy_timeouts *timeouts, const struct flow *flow)
@@ -196,11 +231,24 @@ uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow)
 {
 	const struct policy_timeouts *timeouts = &engine->policy->timeouts;
 
+	if (entry_is_memory(flow))
+		return COOKIE_LIFE_MS;
 	if (flow->key.protocol == PROTOCOL_TCP)
 		return tcp_timeout_s(timeouts, flow) * MS_PER_S;
 	if (flow->key.protocol == PROTOCOL_ICMP || flow->key.protocol == PROTOCOL_ICMP6)
 		return timeouts->icmp_s * MS_PER_S;
 	return timeouts->udp_s * MS_PER_S;
+}
+
+// However short the timers: the replay filter is no matter of configuration.
+bool entry_remember(struct engine *engine, struct flow *flow)
+{
+	if (flow->mode != MODE_PROXY || entry_is_memory(flow) ||
+		engine->now_ms - flow->last_ms >= COOKIE_LIFE_MS)
+		return false;
+	flow->bits &= (uint8_t)~FLOW_CONFIRMED;
+	entry_set_state(engine, flow, TCP_CLOSED);
+	return true;
 }
 
 // Written only when it changes by a while: a packet that only refreshes leaves the line clean.

@@ -130,9 +130,12 @@ void icmp_decide_error(struct engine *engine, struct arrival *arrival)
 	if (ingress_hand_over(engine, arrival))
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow == NULL)
-		stateless_error(engine, arrival, &quote);
-	else if (flow->key.protocol != PROTOCOL_TCP)
+	if (flow == NULL || entry_is_memory(flow)) {
+		if (!finder_error(engine, arrival, &quote))
+			stateless_error(engine, arrival, &quote);
+		return;
+	}
+	if (flow->key.protocol != PROTOCOL_TCP)
 		verdict_forward(engine, arrival);
 	else if ((flow->bits & FLOW_OPENING) && !opening_of(engine, flow)->pending)
 		opening_error(engine, arrival, flow, &quote);

@@ -24,8 +24,13 @@
 #define EVICTION_SCAN	     64	 // entries looked at for one eviction
 #define TOUCH_MS	     64	 // a flow's last use is noted at least this often
 #define POLICIES_RETIRED_MAX 16
-#define PROBE_EPOCHS	     16 // between probes of a service whose profile lacks something
-#define CHALLENGES_PER_S     10 // challenged segments forwarded per flow (RFC 5961 4, 5)
+#define PROBE_EPOCHS	     16	  // between probes of a service whose profile lacks something
+#define HANDED_MAX	     4096 // flows remembered as handed over
+#define HANDED_NS	     (4 * NS_PER_S)
+#define ASKS_PER_S	     65536 // packets handed to other nodes
+#define ASKS_PER_FLOW_S	     32
+#define OFFERS_PER_S	     100 // packets offered to every node
+#define CHALLENGES_PER_S     10	 // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
 struct arrival {
@@ -54,11 +59,13 @@ enum opening_wait {
 // A half-open context of `proxy` mode: from the ACK with a valid cookie until the last queued
 // segment left (P2-P4). opening.c has the life cycle.
 struct opening {
-	uint8_t wait;  // enum opening_wait
-	uint8_t tries; // server SYNs sent
-	bool probing;  // this SYN offers everything, to learn the server's profile
-	bool pending;  // the flow's entry still belongs to the previous incarnation
-	bool unshared; // in WAIT_CONFIRM: no message cell was free yet
+	uint8_t wait;	  // enum opening_wait
+	uint8_t tries;	  // server SYNs sent
+	bool probing;	  // this SYN offers everything, to learn the server's profile
+	bool pending;	  // the flow's entry still belongs to the previous incarnation
+	bool unshared;	  // in WAIT_CONFIRM: no message cell was free yet
+	uint64_t waiting; // in WAIT_CONFIRM: bits of nodes whose confirmation is awaited
+	uint64_t shared_ns;
 	uint8_t announced_wscale;
 	uint8_t out_port;     // port towards the server
 	uint8_t in_port;      // port towards the client
@@ -70,6 +77,7 @@ struct opening {
 	struct hold hold;
 	struct agreed agreed;
 	uint32_t cookie; // sequence number of our SYN/ACK
+	uint32_t past;	 // flow->past once this context is gone
 	uint32_t isn_client;
 	uint32_t syn_seq;	// ISN of the server SYN: isn_client, or the m.SYN cookie
 	uint32_t tsval;		// of the segment that proved the cookie
@@ -81,6 +89,25 @@ struct opening {
 	uint16_t sender;	// node that handed the SYN/ACK to us, NODE_NONE
 	uint16_t syn_len;
 	uint8_t syn_frame[SYN_FRAME_BYTES]; // the server SYN as sent: the same in every retry
+};
+
+// A packet that was handed to another node (finder.c).
+struct handed {
+	uint64_t hash;
+	uint64_t until_ns; // remembered so long
+	uint64_t second;   // of `count`
+	uint32_t seq, ack; // of the SYN/ACK
+	uint16_t owner;	   // NODE_ALL: offered to all; NODE_NONE: it has nothing
+	uint16_t count;	   // in that second
+	bool synack;	   // seq and ack are of a SYN/ACK
+};
+
+// What was asked of other nodes in this second.
+struct asks {
+	uint64_t second;
+	uint32_t total, outside;
+	uint32_t all; // offered to every node
+	uint32_t owner[NODES_MAX];
 };
 
 struct epoch_profiles {
@@ -111,6 +138,12 @@ struct engine {
 	uint32_t probe_epoch[SERVICE_COUNT_MAX]; // epoch + 1 in which a server SYN probed last
 	struct profile told[SERVICE_COUNT_MAX];	 // what LEARNT messages of told_epoch said
 	uint32_t told_epoch[SERVICE_COUNT_MAX];	 // epoch + 1
+
+	struct message_view view;
+	struct handed handed[HANDED_MAX];
+	struct asks asks;
+	uint64_t resync;      // bits of nodes that lost what they had
+	uint32_t resync_left; // flows ageing has still to visit for them
 
 	// Replaced policies for whose return no message cell was free yet.
 	const struct policy *retired[POLICIES_RETIRED_MAX];
@@ -183,10 +216,18 @@ void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state st
 void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
 // True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.
 bool entry_has_ended(const struct flow *flow);
+// True for an entry that is only there to remember a cookie: its connection ended before the server
+// accepted it.
+bool entry_is_memory(const struct flow *flow);
+// True for a cookie that was proved on this entry: a second proof is a replay (TCP.md 1.7).
+bool entry_knows_cookie(const struct engine *engine, const struct flow *flow, uint32_t cookie);
 // A new incarnation takes the entry over: counts the old one as closed and the new one as created,
-// and an ended one against its prefix again. False, and nothing done, where the limit refuses it.
-bool entry_reuse(struct engine *engine, struct flow *flow);
+// and an ended one against its limits again. The limit that refuses it, and then nothing is done,
+// or REASON_NONE.
+enum reason entry_reuse(struct engine *engine, struct flow *flow);
 void entry_set_service(struct engine *engine, struct flow *flow, const struct service *service);
+// The timer of an entry is up: leaves a memory behind where its cookie may still be valid.
+bool entry_remember(struct engine *engine, struct flow *flow);
 uint32_t entry_timeout_ms(const struct engine *engine, const struct flow *flow);
 void entry_record(const struct flow *flow, struct flow_record *record);
 void entry_row(const struct engine *engine, const struct flow *flow, struct flow_row *row);
@@ -195,12 +236,15 @@ void entry_clear_all(struct engine *engine);
 
 // ageing.c
 void ageing_slice(struct engine *engine);
-// Frees one entry that is trusted less than a new flow would be. False where there is none.
+// Frees one entry that the policy lets go for a new flow. False where there is none.
 bool ageing_evict(struct engine *engine, uint64_t hash);
 
 // tcp.c
 void tcp_decide(struct engine *engine, struct arrival *arrival);
 bool tcp_flags_are_bad(uint8_t flags);
+// Turns the arrival into the reset its sender accepts (RFC 9293 3.5.2). False where it is dropped
+// because too many were sent.
+bool tcp_reset(struct engine *engine, struct arrival *arrival);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
@@ -216,6 +260,13 @@ const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 
+// msyn.c: the SYN of `msyn` mode.
+void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,
+	const struct options *offered);
+
+// True for an answer to a SYN that is not the one this flow stands for.
+bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival);
+
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
 // False where it is none; then the arrival is untouched. An ACK without a flow always gets its
 // verdict.
@@ -226,13 +277,13 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 struct opening *opening_of(struct engine *engine, const struct flow *flow);
 bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *flow,
 	const struct opening *proof);
-void opening_begin_incarnation(
-	struct engine *engine, struct flow *flow, const struct opening *opening);
-void opening_confirmed(struct engine *engine, struct flow *flow);
+void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening);
+void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
 void opening_run(struct engine *engine);
 // Ends the context; queued segments are dropped for `reason`. The flow stays.
 void opening_free(struct engine *engine, struct flow *flow, enum reason reason);
-// Ends the context and the flow, unless the entry still is the previous incarnation's.
+// Ends the context and closes the flow, unless the entry still is the previous incarnation's. The
+// entry stays as a memory of the cookie.
 void opening_close(struct engine *engine, struct flow *flow, enum reason reason);
 void opening_set_wait(struct engine *engine, struct opening *opening, enum opening_wait wait);
 // Serves the opening in this very call.
@@ -256,7 +307,8 @@ bool opening_claims(const struct opening *opening, const struct view *view);
 // opening_server.c
 void opening_server(struct engine *engine, struct arrival *arrival, struct flow *flow);
 void opening_refused(struct engine *engine, struct flow *flow, enum reason reason);
-void opening_share(struct engine *engine, struct flow *flow, struct opening *opening);
+// WAIT_CONFIRM ends without the confirmation, or OPENED is tried again.
+void opening_wait_over(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_start_drain(struct engine *engine, struct opening *opening);
 
 // opening_drain.c
@@ -285,11 +337,40 @@ bool icmp_is_link_local(const struct view *view);
 // fragment.c
 void fragment_decide(struct engine *engine, struct arrival *arrival);
 
-// cluster.c: strangers' SYN/ACKs and what peers send.
-void cluster_stray(struct engine *engine, struct arrival *arrival);
-void cluster_frame(struct engine *engine, const struct message *message);
-void cluster_install(struct engine *engine, const struct message *message);
-void cluster_changed(struct engine *engine, const struct message *message);
+// finder.c: packets of connections whose state another node has.
+void finder_stray(struct engine *engine, struct arrival *arrival);
+// The same where its cookie names another node; false, and nothing done, where it does not.
+bool finder_claims(struct engine *engine, struct arrival *arrival);
+// A segment of a flow that was handed over. False, and nothing done, where it is none.
+bool finder_late(struct engine *engine, struct arrival *arrival);
+// The same for an ICMP error without a flow.
+bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
+const struct handed *finder_handed(struct engine *engine, uint64_t hash);
+void finder_forget(struct engine *engine, uint64_t digest);
+// True where the node that was asked about a flow lately knows nothing of it.
+bool finder_nobody_has(struct engine *engine, uint64_t hash);
+
+// owner.c: what finders hand in, and what owners send back.
+void owner_frame(struct engine *engine, const struct message *message);
+void owner_emit(struct engine *engine, const struct message *message);
+
+// share.c: state that other nodes must have.
+uint16_t share_target(const struct engine *engine, uint16_t finder);
+// Bits of the nodes whose confirmation is waited for.
+uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);
+// OPENED to the flow's partner. False where no message cell was free.
+bool share_opened(struct engine *engine, struct flow *flow);
+// Tells the partner what became true since `before`.
+void share_changed(struct engine *engine, struct flow *flow, const struct tcp_track *before);
+// The entry of a connection that has not ended goes.
+void share_ended(struct engine *engine, const struct flow *flow);
+void share_again(struct engine *engine, struct flow *flow);
+void share_visit(struct engine *engine, struct flow *flow); // by ageing
+void share_take_install(struct engine *engine, const struct message *message);
+void share_take_confirmed(struct engine *engine, const struct message *message);
+void share_take_changed(struct engine *engine, const struct message *message);
+void share_take_unsent(struct engine *engine, const struct message *message);
+void share_take_resync(struct engine *engine, const struct message *message);
 
 // messages.c
 void messages_take(struct engine *engine);

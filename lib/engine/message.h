@@ -32,6 +32,7 @@ enum message_type {
 	MESSAGE_CHANGED,   // body.flow.bits became true of body.flow (enum flow_change)
 	MESSAGE_FRAME,	   // a packet for the owner of body.flow, with where it arrived
 	MESSAGE_NONE,	   // the FRAME about body.flow found no flow there
+	MESSAGE_EMIT,	   // the FRAME's answer or translation: to be sent through frame_side
 	// from the engine
 	MESSAGE_OPENED, // share body.record with `node`, which gets it as INSTALL; with a frame:
 			// that is to be sent to the client's side there
@@ -130,7 +131,8 @@ struct message_dump {
 
 struct message {
 	uint8_t type;	    // enum message_type
-	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0); RESYNC: it may lack anything
+	uint8_t why;	    // REPLY: to a QUERY (1) or a DUMP (0); RESYNC: it may lack anything;
+			    // OPENED: with cookie and ISN
 			    // (1), or what UNSENT named (0)
 	uint16_t node;	    // node it goes to or comes from; NODE_NONE: this node's control core,
 			    // NODE_ALL

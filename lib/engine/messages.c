@@ -44,15 +44,6 @@ static void take_epoch(struct engine *engine, const struct message *message)
 	memcpy(slot->profiles, message->body.epoch.profiles, sizeof(slot->profiles));
 }
 
-static void take_confirmed(struct engine *engine, const struct message *message)
-{
-	const struct message_flow *known = &message->body.flow;
-	struct flow *flow = flow_table_find_digest(engine->table, engine->table_key, known->digest);
-
-	if (flow != NULL && flow->generation == known->generation)
-		opening_confirmed(engine, flow);
-}
-
 static bool row_matches(const struct message_dump *dump, const struct flow *flow)
 {
 	bool inside = flow_client_side(flow) == SIDE_INSIDE;
@@ -154,7 +145,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	flow_key_from_view(&arrival.key, &arrival.view, query->side);
 	flow = flow_table_find(
 		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
-	if (flow == NULL)
+	if (flow == NULL || entry_is_memory(flow))
 		return;
 	why->has_flow = true;
 	why->verdict = WHY_ALLOW;
@@ -168,7 +159,7 @@ static void take(struct engine *engine, const struct message *message)
 {
 	// Without a policy there is nothing to judge by: only what brings one is taken.
 	if (engine->policy == NULL && message->type != MESSAGE_POLICY &&
-		message->type != MESSAGE_EPOCH)
+		message->type != MESSAGE_EPOCH && message->type != MESSAGE_VIEW)
 		return;
 	switch (message->type) {
 	case MESSAGE_POLICY:
@@ -177,17 +168,32 @@ static void take(struct engine *engine, const struct message *message)
 	case MESSAGE_EPOCH:
 		take_epoch(engine, message);
 		return;
-	case MESSAGE_INSTALL:
-		cluster_install(engine, message);
+	case MESSAGE_VIEW:
+		engine->view = message->body.view;
 		return;
-	case MESSAGE_CHANGED:
-		cluster_changed(engine, message);
+	case MESSAGE_INSTALL:
+		share_take_install(engine, message);
 		return;
 	case MESSAGE_CONFIRMED:
-		take_confirmed(engine, message);
+		share_take_confirmed(engine, message);
+		return;
+	case MESSAGE_CHANGED:
+		share_take_changed(engine, message);
+		return;
+	case MESSAGE_UNSENT:
+		share_take_unsent(engine, message);
+		return;
+	case MESSAGE_RESYNC:
+		share_take_resync(engine, message);
 		return;
 	case MESSAGE_FRAME:
-		cluster_frame(engine, message);
+		owner_frame(engine, message);
+		return;
+	case MESSAGE_EMIT:
+		owner_emit(engine, message);
+		return;
+	case MESSAGE_NONE:
+		finder_forget(engine, message->body.flow.digest);
 		return;
 	case MESSAGE_DUMP:
 		take_dump(engine, message);

@@ -12,6 +12,8 @@
 // A flow has at most one context (FLOW_OPENING). For a new incarnation on a key whose old
 // connection still counts as open the context is `pending`: the entry is the old connection's until
 // the server confirms the new SYN (TCP.md 3.9). Nothing but this file frees a context.
+//
+// An opening that fails leaves its entry, so that a replay of its ACK opens nothing (entry.c).
 #include "engine/internal.h"
 
 #include "base/check.h"
@@ -69,7 +71,7 @@ void opening_free(struct engine *engine, struct flow *flow, enum reason reason)
 	opening->next = engine->opening_free;
 	engine->opening_free = flow->opening;
 	engine->opening_used--;
-	flow->opening = FLOW_NONE;
+	flow->past = opening->past;
 	flow->bits &= (uint8_t)~FLOW_OPENING;
 }
 
@@ -84,8 +86,8 @@ void opening_close(struct engine *engine, struct flow *flow, enum reason reason)
 	opening_free(engine, flow, reason);
 	if (pending)
 		return; // the old connection's entry stays
-	entry_remove(engine, flow);
-	counter_add(&engine->stats.flows_closed, 1);
+	entry_set_state(engine, flow, TCP_CLOSED);
+	flow->last_ms = engine->now_ms;
 }
 
 bool opening_pool_is_low(const struct engine *engine)
@@ -172,7 +174,7 @@ static uint32_t server_isn(struct engine *engine, const struct flow *flow, uint3
 	struct tuple tuple;
 	const struct policy *policy = engine->policy;
 
-	if (!policy->clustered)
+	if (!policy->clustered || !engine->view.decodes)
 		return isn_client;
 	flow_key_tuple(&tuple, &flow->key, flow_client_side(flow));
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
@@ -207,9 +209,9 @@ static bool should_probe(struct engine *engine, const struct service *service)
 	return true;
 }
 
-void opening_begin_incarnation(
-	struct engine *engine, struct flow *flow, const struct opening *opening)
+void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening)
 {
+	opening->past = flow->cookie;
 	flow->cookie = opening->cookie;
 	flow->isn_client = opening->isn_client;
 	flow->incarnation = engine->tick << 12 | opening->cookie >> 20;
@@ -235,6 +237,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	}
 	*opening = *proof;
 	hold_init(&opening->hold);
+	opening->past = flow->past;
 	opening->sender = NODE_NONE;
 	opening->flow = flow_table_index(engine->table, flow);
 	opening->pending = state == TCP_ESTABLISHED || state == TCP_CLOSING;
@@ -247,7 +250,9 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 		return false;
 	}
 	opening_make_syn(engine, opening, &arrival->view, should_probe(engine, service));
-	if (!opening->pending)
+	if (opening->pending)
+		opening->past = opening->cookie;
+	else
 		opening_begin_incarnation(engine, flow, opening);
 	opening_set_wait(engine, opening, WAIT_SERVER);
 	send_syn(engine, opening, flow);
@@ -255,12 +260,25 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	return true;
 }
 
-void opening_confirmed(struct engine *engine, struct flow *flow)
+static void count_wait(struct engine *engine, const struct opening *opening)
+{
+	uint64_t us = (engine->now_ns - opening->shared_ns) / 1000;
+	unsigned bucket = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
+
+	counter_add(&engine->stats.wait_us[bucket < WAIT_BUCKETS ? bucket : WAIT_BUCKETS - 1], 1);
+}
+
+void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes)
 {
 	struct opening *opening = opening_of(engine, flow);
 
-	if (opening != NULL && opening->wait == WAIT_CONFIRM)
-		opening_start_drain(engine, opening);
+	if (opening == NULL || opening->wait != WAIT_CONFIRM)
+		return;
+	opening->waiting &= ~nodes;
+	if (opening->waiting != 0)
+		return;
+	count_wait(engine, opening);
+	opening_start_drain(engine, opening);
 }
 
 static void server_silent(struct engine *engine, struct flow *flow)
@@ -283,12 +301,7 @@ static void due(struct engine *engine, struct opening *opening)
 			send_syn(engine, opening, flow);
 		return;
 	case WAIT_CONFIRM:
-		if (opening->unshared && engine->now_ns < opening->confirm_ns) {
-			opening_share(engine, flow, opening);
-			return;
-		}
-		opening_set_wait(engine, opening, WAIT_DRAIN);
-		opening_drain(engine, flow, opening);
+		opening_wait_over(engine, flow, opening);
 		return;
 	case WAIT_DRAIN:
 		opening_drain(engine, flow, opening);
@@ -302,7 +315,10 @@ static void serve(struct engine *engine, uint32_t index)
 {
 	struct opening *opening = &engine->openings[index];
 
-	if (opening->wait != WAIT_FREE && opening->deadline_ns <= engine->now_ns)
+	// A node that is gone is not waited for (TCP.md 7.4).
+	bool alone = opening->wait == WAIT_CONFIRM && (opening->waiting & engine->view.active) == 0;
+
+	if (opening->wait != WAIT_FREE && (alone || opening->deadline_ns <= engine->now_ns))
 		due(engine, opening);
 }
 

@@ -31,12 +31,11 @@ static void count_refused(struct engine *engine, const struct flow *flow)
 // A segment that came by a peer arrived elsewhere: its answer leaves through our own port.
 static bool reset_server(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
-	struct craft craft;
-
-	craft_reset_for(&craft, &arrival->view);
 	if (arrival->from_peer) {
+		struct craft craft;
 		struct view model;
 
+		craft_reset_for(&craft, &arrival->view);
 		craft.reply = false;
 		opening_model(opening, &model);
 		bool sent = engine_may_reset(engine) &&
@@ -45,18 +44,17 @@ static bool reset_server(struct engine *engine, struct arrival *arrival, struct 
 		verdict_consume(engine, arrival);
 		return sent;
 	}
-	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
-		verdict_drop(arrival, REASON_rate_limited);
-		return false;
-	}
-	verdict_reply(engine, arrival);
-	return true;
+	return tcp_reset(engine, arrival);
 }
 
 // A segment of an older connection: the server still holds it (TCP.md 3.2, 3.3). It is reset and
-// the SYN goes out again at once.
+// the SYN goes out again at once, unless another node, which the segment names, may have opened the
+// connection after a change of routes: that one is asked first.
 static void server_old(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
+	if (opening->wait == WAIT_SERVER && !finder_nobody_has(engine, arrival->hash) &&
+		finder_claims(engine, arrival))
+		return;
 	if (opening->wait != WAIT_SERVER || opening->resets >= SYN_RESETS_MAX) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
@@ -67,23 +65,65 @@ static void server_old(struct engine *engine, struct arrival *arrival, struct op
 	opening_make_ready(engine, opening);
 }
 
-// Tells the node that sees the server's packets. Without a free message cell the next call tries
-// again: what the server answers to segments that left before could not be translated there.
-void opening_share(struct engine *engine, struct flow *flow, struct opening *opening)
+// Tells who has to know. Without a free message cell the next call tries again: what the server
+// answers to segments that left before could not be translated there.
+static void share(struct engine *engine, struct flow *flow, struct opening *opening)
 {
-	struct message *message = engine_message(engine, MESSAGE_OPENED, opening->sender);
-
-	opening->unshared = message == NULL;
+	opening->unshared = !share_opened(engine, flow);
 	opening->deadline_ns = opening->unshared ? engine->now_ns : opening->confirm_ns;
-	if (message != NULL)
-		entry_record(flow, &message->body.record);
+}
+
+static void drain_now(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	flow->bits |= opening->unshared ? FLOW_DIRTY : 0;
+	opening_set_wait(engine, opening, WAIT_DRAIN);
+	opening_drain(engine, flow, opening);
+}
+
+// What was not confirmed in time: goes on, or ends, as the policy says.
+static void confirm_late(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	struct craft craft = {.tcp_flags = TCP_RST, .seq = opening->syn_seq + 1};
+	struct view model;
+
+	counter_add(&engine->stats.wait_timeouts, 1);
+	if (!engine->policy->drop_on_timeout) {
+		drain_now(engine, flow, opening);
+		return;
+	}
+	opening_model(opening, &model);
+	opening_craft(engine, &model, &craft, opening->out_port);
+	opening_refused(engine, flow, REASON_hold_timeout);
+}
+
+void opening_wait_over(struct engine *engine, struct flow *flow, struct opening *opening)
+{
+	if ((opening->waiting & engine->view.active) == 0)
+		drain_now(engine, flow, opening);
+	else if (opening->unshared && engine->now_ns < opening->confirm_ns)
+		share(engine, flow, opening);
+	else
+		confirm_late(engine, flow, opening);
 }
 
 static void start_share(struct engine *engine, struct flow *flow, struct opening *opening)
 {
+	flow->partner = share_target(engine, opening->sender);
+	opening->waiting = share_awaited(engine, flow->partner, opening->sender);
+	if (flow->partner == NODE_NONE) {
+		opening_start_drain(engine, opening);
+		return;
+	}
+	if (opening->waiting == 0) {
+		if (!share_opened(engine, flow))
+			flow->bits |= FLOW_DIRTY;
+		opening_start_drain(engine, opening);
+		return;
+	}
+	opening->shared_ns = engine->now_ns;
 	opening->confirm_ns = engine->now_ns + engine->policy->timeouts.share_wait_ms * NS_PER_MS;
 	opening_set_wait(engine, opening, WAIT_CONFIRM);
-	opening_share(engine, flow, opening);
+	share(engine, flow, opening);
 }
 
 void opening_start_drain(struct engine *engine, struct opening *opening)
@@ -135,10 +175,7 @@ static void accepted(struct engine *engine, struct arrival *arrival, struct flow
 	if (flow->service != SERVICE_NONE)
 		counter_add(&engine->services[flow->service].server_synack, 1);
 	verdict_consume(engine, arrival);
-	if (opening->sender != NODE_NONE)
-		start_share(engine, flow, opening);
-	else
-		opening_start_drain(engine, opening);
+	start_share(engine, flow, opening);
 }
 
 static void server_synack(

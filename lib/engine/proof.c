@@ -12,19 +12,11 @@ static const struct addr *client_of(const struct arrival *arrival)
 static bool may_try(struct engine *engine, const struct arrival *arrival, bool timestamps)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
-	uint32_t worth = timestamps ? 16 : 1;
+	uint64_t worth = timestamps ? 16 : 1;
 
 	return rate_limit_allows(engine->bad_acks, engine->now_ns, client_of(arrival),
 		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s * worth,
 		limits->bad_ack_per_s * worth);
-}
-
-static void count_bad(struct engine *engine, const struct arrival *arrival)
-{
-	const struct policy_limits *limits = &engine->policy->limits;
-
-	rate_limit_count(engine->bad_acks, engine->now_ns, client_of(arrival), limits->prefix4,
-		limits->prefix6);
 }
 
 static bool check(struct engine *engine, const struct arrival *arrival, uint32_t isn_client,
@@ -77,17 +69,16 @@ static struct flow *entry_for(struct engine *engine, struct arrival *arrival,
 	if (flow == NULL)
 		return entry_create(
 			engine, &arrival->key, arrival->hash, arrival->side, service, reason);
-	*reason = REASON_prefix_limit;
-	if (!is_established(flow) && !entry_reuse(engine, flow))
-		return NULL;
 	if (flow->service != service->id)
 		entry_set_service(engine, flow, service);
-	return flow;
+	*reason = is_established(flow) ? REASON_NONE : entry_reuse(engine, flow);
+	return *reason == REASON_NONE ? flow : NULL;
 }
 
 static void start(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow, const struct opening *proof)
 {
+	bool fresh = flow == NULL;
 	enum reason reason;
 
 	flow = entry_for(engine, arrival, service, flow, &reason);
@@ -95,21 +86,25 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 		verdict_drop(arrival, reason);
 		return;
 	}
-	// An entry that stood for nothing but this opening, or one that it replaced, goes with it.
 	if (opening_start(engine, arrival, flow, proof))
 		return;
 	counter_add(&engine->stats.flows_refused, 1);
-	if (flow->track.state == TCP_SYN_SENT)
+	if (fresh) { // stood for nothing but this opening
 		entry_remove(engine, flow);
-	else
-		entry_set_state(engine, flow, flow->track.state); // ended: leaves its prefix again
+		counter_add(&engine->stats.flows_closed, 1);
+	} else if (flow->track.state == TCP_SYN_SENT) { // of an opening that gave way to this one
+		entry_set_state(engine, flow, TCP_CLOSED);
+	} else {
+		entry_set_state(engine, flow, flow->track.state); // ended: leaves its limits again
+	}
 }
 
-// A guess at a connection that is open or about to be counts as a bad ACK, so that its tuple is no
-// way round the limit. What comes late for one that ended is no guess.
-static bool is_open(const struct flow *flow)
+// A guess at a connection that is open or about to be, or never was, counts as a bad ACK, so that
+// its tuple is no way round the limit. What comes late for one that ended is no guess.
+static bool is_guess(const struct flow *flow)
 {
-	return (flow->bits & FLOW_OPENING) || is_established(flow);
+	return flow == NULL || (flow->bits & FLOW_OPENING) || is_established(flow) ||
+	       entry_is_memory(flow);
 }
 
 // No proof. With a flow its own state judges the segment; without one this is its end.
@@ -118,9 +113,9 @@ static bool refuse(struct engine *engine, struct arrival *arrival, const struct 
 {
 	bool tried = reason == REASON_bad_cookie;
 
-	if (tried && (flow == NULL || is_open(flow)))
-		count_bad(engine, arrival);
-	if (flow != NULL)
+	if (tried && is_guess(flow))
+		rate_limit_count(engine->bad_acks);
+	if (flow != NULL && !entry_is_memory(flow))
 		return false;
 	arrival->path = PATH_ACK_BAD;
 	if (tried)
@@ -140,8 +135,8 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 
 	if ((view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK)
 		return false;
-	if (flow != NULL && view->ack - 1 == flow->cookie)
-		return false; // its own cookie, or a replay of it: never a second time (1.7)
+	if (flow != NULL && entry_knows_cookie(engine, flow, view->ack - 1))
+		return false; // its own cookie, or a replay: never a second time (1.7)
 	whole = options_parse(&options, view) == 0;
 	if (!may_try(engine, arrival, whole && (options.bits & OPTION_TIMESTAMPS)))
 		return refuse(engine, arrival, service, flow, REASON_rate_limited);

@@ -147,7 +147,7 @@ static void track_syn(
 static void denied_syn(struct engine *engine, struct arrival *arrival)
 {
 	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	bool crosses = flow != NULL && flow->mode == MODE_TRACK &&
+	bool crosses = flow != NULL && flow->mode != MODE_PROXY &&
 		       flow_direction(flow, arrival->side) == TO_CLIENT &&
 		       (flow->track.state == TCP_SYN_SENT || flow->track.state == TCP_SYN_RECV);
 
@@ -189,6 +189,9 @@ void syn_decide(struct engine *engine, struct arrival *arrival)
 		return;
 	case MODE_BYPASS:
 		verdict_forward(engine, arrival);
+		return;
+	case MODE_MSYN:
+		msyn_syn(engine, arrival, &admission, &offered);
 		return;
 	default:
 		track_syn(engine, arrival, &admission);

@@ -19,7 +19,8 @@ struct tcp_segment tcp_segment_of(
 	struct tcp_segment segment = {.flags = view->tcp_flags,
 		.window = view->window,
 		.len = view_seg_len(view),
-		.wscale = OPTIONS_WSCALE_NONE};
+		.wscale = OPTIONS_WSCALE_NONE,
+		.elsewhere = flow->copy != COPY_OWN || flow->partner != NODE_NONE};
 
 	segment.seq = translation_client_seq(&flow->translation, dir, view->seq);
 	segment.ack = translation_client_ack(&flow->translation, dir, view->ack);
@@ -43,6 +44,19 @@ void tcp_forward(
 		translation_apply(&flow->translation, dir, &arrival->view, whole ? &options : NULL);
 	}
 	verdict_forward(engine, arrival);
+}
+
+bool tcp_reset(struct engine *engine, struct arrival *arrival)
+{
+	struct craft craft;
+
+	craft_reset_for(&craft, &arrival->view);
+	if (!engine_may_reset(engine) || craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return false;
+	}
+	verdict_reply(engine, arrival);
+	return true;
 }
 
 // Challenged segments (RFC 5961) are forwarded for the endpoint to judge, a few a second.
@@ -83,17 +97,23 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 {
 	enum direction dir = flow_direction(flow, arrival->side);
 	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
-	uint8_t before = flow->track.state;
+	struct tcp_track before = flow->track;
 	struct tcp_result result;
 
 	watch_resyn(flow, &arrival->view, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
-	entry_count_state(engine, flow, before);
+	entry_count_state(engine, flow, before.state);
+	if (engine->policy->clustered)
+		share_changed(engine, flow, &before);
 	switch (result.outcome) {
 	case TCP_PASS:
 		entry_touch(engine, flow);
 		flow->bits |= dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
+		tcp_forward(engine, arrival, flow, dir);
+		return true;
+	case TCP_PASS_STALE:
+		entry_touch(engine, flow);
 		tcp_forward(engine, arrival, flow, dir);
 		return true;
 	case TCP_PASS_IDLE:
@@ -125,11 +145,25 @@ static bool proves_anew(struct engine *engine, struct arrival *arrival, struct f
 	const struct service *service;
 	const struct view *view = &arrival->view;
 
-	if (flow_direction(flow, arrival->side) != TO_SERVER || view->ack - 1 == flow->cookie)
+	if (flow_direction(flow, arrival->side) != TO_SERVER)
 		return false;
 	service = admit_service(engine, view, arrival->side);
 	return service != NULL && service->mode == MODE_PROXY &&
 	       proof_try(engine, arrival, service, flow);
+}
+
+// True for a client's segment of a connection that is over for good, refused, reset or replaced:
+// the reset it was sent may be lost, and it must not wait for ever (or it is a replay).
+static bool is_late(
+	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
+{
+	const struct view *view = &arrival->view;
+	bool over = flow->track.state == TCP_CLOSED || view->ack - 1 != flow->cookie;
+
+	return over && flow->mode == MODE_PROXY &&
+	       flow_direction(flow, arrival->side) == TO_SERVER &&
+	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK &&
+	       entry_knows_cookie(engine, flow, view->ack - 1);
 }
 
 // A finished connection gives way to a new one; what does not fit an open one may begin the next.
@@ -140,7 +174,11 @@ static void known_or_anew(struct engine *engine, struct arrival *arrival, struct
 	if (!open && proves_anew(engine, arrival, flow))
 		return;
 	known(engine, arrival, flow);
-	if (open && arrival->verdict->kind == VERDICT_DROP)
+	if (arrival->verdict->kind != VERDICT_DROP)
+		return;
+	if (is_late(engine, arrival, flow))
+		tcp_reset(engine, arrival);
+	else if (open)
 		proves_anew(engine, arrival, flow);
 }
 
@@ -179,25 +217,30 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 		return;
 	}
 	if (from_server && (arrival->view.tcp_flags & TCP_SYN)) {
-		// Another m.SYN cookie than the entry's own names its own owner (TCP.md 3.9).
-		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
+		// Another m.SYN cookie than the entry's own names its own owner (TCP.md 3.9). What
+		// was reset is acknowledged no more.
+		if (flow->copy == COPY_OWN && flow->track.state != TCP_CLOSED &&
+			handshake_is_own(flow, &arrival->view))
 			handshake_reack(engine, arrival, flow);
 		else
-			cluster_stray(engine, arrival);
+			finder_stray(engine, arrival);
 		return;
 	}
 	known_or_anew(engine, arrival, flow);
 }
 
-// No flow: the proof of a cookie, a packet of a service without state, a stranger's SYN/ACK, or
-// nobody's.
-static void unknown(struct engine *engine, struct arrival *arrival)
+// No flow, or no more than the memory of one: the proof of a cookie, a packet of a service without
+// state, a stranger's SYN/ACK, or nobody's.
+static void unknown(struct engine *engine, struct arrival *arrival, struct flow *memory)
 {
 	const struct service *service = admit_service(engine, &arrival->view, arrival->side);
+	bool from_client = memory == NULL || flow_direction(memory, arrival->side) == TO_SERVER;
 	uint8_t flags = arrival->view.tcp_flags;
 
-	if (service != NULL && service->mode == MODE_PROXY) {
-		if (!proof_try(engine, arrival, service, NULL))
+	if (from_client && service != NULL && service->mode == MODE_PROXY) {
+		if (memory != NULL && is_late(engine, arrival, memory))
+			tcp_reset(engine, arrival);
+		else if (!proof_try(engine, arrival, service, memory))
 			verdict_drop(arrival, REASON_no_flow);
 		return;
 	}
@@ -206,9 +249,11 @@ static void unknown(struct engine *engine, struct arrival *arrival)
 		return;
 	}
 	if ((flags & (TCP_SYN | TCP_RST)) && (flags & TCP_ACK)) {
-		cluster_stray(engine, arrival);
+		finder_stray(engine, arrival);
 		return;
 	}
+	if (finder_late(engine, arrival))
+		return;
 	verdict_drop(arrival, REASON_no_flow);
 }
 
@@ -228,8 +273,11 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	if (ingress_hand_over(engine, arrival))
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	if (flow == NULL)
-		unknown(engine, arrival);
+	if (flow == NULL || entry_is_memory(flow))
+		unknown(engine, arrival, flow);
+	else if (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
+		 finder_claims(engine, arrival))
+		return;
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
 	else if (flow->bits & FLOW_OPENING)

@@ -35,12 +35,16 @@ enum flow_bit {
 	FLOW_COUNTED = 1 << 4,	     // counted in its source prefix's limit
 	FLOW_RESYN = 1 << 5,	     // `track`: a SYN was challenged; `cookie` acknowledges it
 	FLOW_PROVEN = 1 << 6,	     // counted among those whose client proved its address
+	FLOW_DIRTY = 1 << 7,	     // a partner missed something about it
 };
 
 struct flow {
-	struct flow_key key;		// 40
-	uint32_t last_ms;		// last packet that refreshed it (engine's clock)
-	uint32_t opening;		// index of the half-open context with FLOW_OPENING
+	struct flow_key key; // 40
+	uint32_t last_ms;    // last packet that refreshed it (engine's clock)
+	union {
+		uint32_t opening; // with FLOW_OPENING: index of the half-open context
+		uint32_t past;	  // without: a cookie served here before `cookie`, or FLOW_NONE
+	};
 	uint32_t helper;		// index of helper or translation state, FLOW_NONE
 	uint8_t mode;			// enum flow_mode
 	uint8_t bits;			// enum flow_bit
@@ -57,7 +61,7 @@ struct flow {
 	uint16_t challenge_s;
 	uint8_t prefix4; // bits its prefix was counted with: a reload may change them
 	uint8_t prefix6;
-	uint8_t spare[2];
+	uint16_t partner; // node an own flow was shared with; NODE_NONE, NODE_ALL
 } CPU_ALIGNED;
 _Static_assert(sizeof(struct flow) == 128, "two cache lines");
 

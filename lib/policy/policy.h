@@ -39,6 +39,13 @@ enum eviction {
 	EVICTION_NEVER,
 };
 
+// Who gets a connection's state, and whose confirmation its first segments wait for.
+enum share {
+	SHARE_FINDER = 0, // the node that saw the server's answer
+	SHARE_ALL,
+	SHARE_NONE,
+};
+
 // An index by name for `show rule hits`.
 struct policy_rule {
 	char name[RULE_NAME_BYTES];
@@ -61,7 +68,10 @@ struct policy {
 	uint8_t eviction;  // enum eviction
 	uint16_t node_id;
 	uint16_t max_id;
-	bool clustered; // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
+	uint8_t share;	      // enum share
+	uint8_t wait;	      // enum share
+	bool drop_on_timeout; // what becomes of a connection whose confirmation does not come
+	bool clustered;	      // server SYNs carry m.SYN cookies, strangers' SYN/ACKs are decoded
 };
 
 // Defaults of limits and timeouts (INTERFACE section 1), no rule, no service. Deny everything.

@@ -1,16 +1,25 @@
 #include "service/service.h"
 
+static bool port_matches(const struct service *service, uint16_t port)
+{
+	for (unsigned i = 0; i < service->port_count; i++)
+		if (port >= service->ports[i].low && port <= service->ports[i].high)
+			return true;
+	return false;
+}
+
 // A service matches as a rule row does, with any source: one meaning of "icmp", families and sides.
 static bool service_matches(const struct service *service, const struct rule_query *query)
 {
 	struct rule_row row = {
-		.dport_low = service->port_low,
-		.dport_high = service->port_high,
+		.dport_high = UINT16_MAX,
 		.sport_high = UINT16_MAX,
 		.protocol = service->protocol,
 		.from = service->from,
 	};
 
+	if (!port_matches(service, query->dport))
+		return false;
 	for (unsigned i = 0; i < service->to_count; i++) {
 		row.dst = service->to[i];
 		if (rule_row_matches(&row, query))

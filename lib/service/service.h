@@ -1,5 +1,5 @@
-// Services decide how a connection is handled: a protected prefix, protocol and port range with a
-// handshake mode. The first that matches counts; a service never allows (DESIGN section 1).
+// Services decide how a connection is handled: protected prefixes, protocol and port ranges with
+// a handshake mode. The first that matches counts; a service never allows (DESIGN section 1).
 #pragma once
 
 #include "base/addr.h"
@@ -14,6 +14,7 @@
 #define SERVICE_NONE	     UINT16_MAX
 #define SERVICE_COUNT_MAX    256
 #define SERVICE_PREFIXES_MAX 64
+#define SERVICE_PORTS_MAX    64 // ranges
 
 enum profile_bit {
 	PROFILE_MSS = 1 << 0,
@@ -35,6 +36,10 @@ struct profile {
 	uint8_t known; // enum profile_bit: shown by a server; the others are configured or a guess
 };
 
+struct port_range {
+	uint16_t low, high; // both included
+};
+
 struct service {
 	char name[SERVICE_NAME_BYTES];
 	uint16_t id; // stable over reloads (policy_adopt); flows, counters and profiles
@@ -44,7 +49,8 @@ struct service {
 	uint8_t protocol; // enum rule_protocol: RULE_TCP, RULE_UDP, RULE_ICMP or RULE_ANY
 	uint8_t from;	  // enum rule_from
 	uint8_t mode;	  // enum flow_mode
-	uint16_t port_low, port_high;
+	struct port_range ports[SERVICE_PORTS_MAX];
+	unsigned port_count;	// ranges; without one nothing matches
 	uint32_t queue_bytes;	// ACK queue of one flow, and the window announced
 	uint32_t flows_max;	// 0: no limit of its own
 	struct profile profile; // at start; profile.mss is the configured `mss`

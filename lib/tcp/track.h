@@ -63,14 +63,17 @@ struct tcp_segment {
 	uint16_t window; // as on the wire of the sender
 	uint8_t flags;	 // enum tcp_flag
 	uint8_t wscale;	 // of a SYN: its option, OPTIONS_WSCALE_NONE where absent
+	bool elsewhere;	 // other nodes forward this connection, too: what they have seen is no
+			 // reason to drop here (TCP.md 4.0)
 };
 
 enum tcp_outcome {
-	TCP_PASS,      // forward
-	TCP_PASS_IDLE, // forward, do not refresh the timer (challenged segments; TCP.md 4.1)
-	TCP_DROP,      // drop for `reason`
-	TCP_REOPEN,    // a SYN that may start a new incarnation of a closed connection (9293 MAY-2,
-		       // RFC 6191); the caller makes a new flow
+	TCP_PASS,	// forward
+	TCP_PASS_STALE, // forward; the numbers here are behind those other nodes have seen
+	TCP_PASS_IDLE,	// forward, do not refresh the timer (challenged segments; TCP.md 4.1)
+	TCP_DROP,	// drop for `reason`
+	TCP_REOPEN, // a SYN that may start a new incarnation of a closed connection (9293 MAY-2,
+		    // RFC 6191); the caller makes a new flow
 };
 
 struct tcp_result {

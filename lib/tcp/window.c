@@ -117,7 +117,7 @@ static bool seq_fits(const struct step *step)
 	const struct tcp_segment *segment = step->segment;
 	enum direction back = direction_back(step->dir);
 
-	if (!track_seen(step->track, back))
+	if (segment->elsewhere || !track_seen(step->track, back))
 		return near(segment->seq, sender->end, window_bound(step->track, back));
 	// An ACK after a zero-window probe carries the number behind the probe.
 	if (serial_after(segment->seq, sender->limit) &&
@@ -150,9 +150,11 @@ static bool ack_plausible(const struct step *step)
 struct tcp_result window_judge(const struct step *step)
 {
 	const struct tcp_track *track = step->track;
-	bool peer_seen = track_seen(track, direction_back(step->dir));
+	bool peer_seen = track_seen(track, direction_back(step->dir)) && !step->segment->elsewhere;
 	bool liberal = track_is_liberal(track);
 
+	if (step->segment->elsewhere && !liberal && !(seq_fits(step) && ack_plausible(step)))
+		return (struct tcp_result){TCP_PASS_STALE, REASON_NONE};
 	if (liberal && !track_seen(track, step->dir) && !peer_seen)
 		return (struct tcp_result){TCP_PASS, REASON_NONE};
 	if (!seq_fits(step) && !liberal)
@@ -211,7 +213,9 @@ enum reset_place window_place_reset(const struct step *step)
 		inside = between(sender->acked, seq, sender->limit);
 	else
 		inside = !end_known || near(seq, sender->end, window_bound(step->track, back));
-	return inside || track_is_liberal(step->track) ? RESET_INSIDE : RESET_OUTSIDE;
+	if (inside || track_is_liberal(step->track) || step->segment->elsewhere)
+		return RESET_INSIDE;
+	return RESET_OUTSIDE;
 }
 
 bool tcp_track_in_flight(const struct tcp_track *track, enum direction dir, uint32_t seq)

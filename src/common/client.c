@@ -39,24 +39,74 @@ void client_finish(struct client *client)
 	client->line_room = 0;
 }
 
+static int connect_to(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd, saved;
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+// False for the socket a killed process left: nobody listens there.
+static bool is_served(const char *path)
+{
+	int fd = connect_to(path);
+
+	if (fd < 0)
+		return errno != ECONNREFUSED;
+	close(fd);
+	return true;
+}
+
+// Keeps the paths of those that run, in their order.
+static size_t drop_dead(char **paths, size_t count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		char *path = paths[i];
+
+		if (!is_served(path))
+			continue;
+		paths[i] = paths[kept];
+		paths[kept++] = path;
+	}
+	return kept;
+}
+
 char *client_find_socket(const char *given, FILE *err)
 {
 	glob_t found = {.gl_pathc = 0};
 	char *path = NULL;
+	size_t count = 0;
 
 	if (!given)
 		given = getenv("WEIR_SOCKET");
 	if (given && *given)
 		return strdup(given);
-	if (glob(SOCKETS_PATTERN, 0, NULL, &found) == 0 && found.gl_pathc == 1) {
+	if (glob(SOCKETS_PATTERN, 0, NULL, &found) == 0)
+		count = drop_dead(found.gl_pathv, found.gl_pathc);
+	if (count == 1) {
 		path = strdup(found.gl_pathv[0]);
-	} else if (found.gl_pathc == 0) {
-		fprintf(err, "error: no running weir found: there is no %s\n", SOCKETS_PATTERN);
+	} else if (count == 0) {
+		fprintf(err, "error: no running weir found: nobody listens at %s\n",
+			SOCKETS_PATTERN);
 		fprintf(err, "hint: %sname its socket with -s or WEIR_SOCKET\n",
 			geteuid() == 0 ? "" : "only root may look there: try sudo; or ");
 	} else {
 		fprintf(err, "error: more than one weir is running; choose one with -s:\n");
-		for (size_t i = 0; i < found.gl_pathc; i++)
+		for (size_t i = 0; i < count; i++)
 			fprintf(err, "  %s\n", found.gl_pathv[i]);
 	}
 	globfree(&found);
@@ -65,22 +115,9 @@ char *client_find_socket(const char *given, FILE *err)
 
 static int connect_socket(struct client *client)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-	if (client->fd >= 0)
-		return 0;
-	if (strlen(client->socket) >= sizeof(address.sun_path)) {
-		errno = ENAMETOOLONG;
-		return -1;
-	}
-	memcpy(address.sun_path, client->socket, strlen(client->socket) + 1);
-	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (client->fd < 0)
-		return -1;
-	if (connect(client->fd, (struct sockaddr *)&address, sizeof(address)) == 0)
-		return 0;
-	disconnect(client);
-	return -1;
+		client->fd = connect_to(client->socket);
+	return client->fd < 0 ? -1 : 0;
 }
 
 static bool interrupted(void)
@@ -231,7 +268,7 @@ static enum client_status print_document(struct client *client, const char *comm
 		return CLIENT_UNREACHABLE;
 	if (json_object_get(document, "error")) {
 		fflush(client->out);
-		render_error(document, command, client->err);
+		render_error(document, client->place, command, client->err);
 		status = CLIENT_FAILED;
 	} else {
 		render_document(document, client->out);
@@ -254,11 +291,11 @@ enum client_status client_command(struct client *client, const char *command)
 		return status;
 	disconnect(client);
 	if (client_cancelled) {
-		fprintf(client->err, "cancelled\n");
+		fprintf(client->err, "%scancelled\n", client->place);
 		return CLIENT_FAILED;
 	}
-	fprintf(client->err, "error: %s weir at %s: %s\n", reused ? "lost" : "cannot reach",
-		client->socket, strerror(errno));
+	fprintf(client->err, "%serror: %s weir at %s: %s\n", client->place,
+		reused ? "lost" : "cannot reach", client->socket, strerror(errno));
 	return status;
 }
 
@@ -290,24 +327,38 @@ bool client_is_quit(const char *command)
 	return len == 4 && (memcmp(command, "quit", 4) == 0 || memcmp(command, "exit", 4) == 0);
 }
 
-enum client_status client_batch(struct client *client, FILE *file)
+static enum client_status run_line(
+	struct client *client, const char *command, const char *name, unsigned number)
+{
+	snprintf(client->place, sizeof(client->place), "%.100s:%u: ", name, number);
+	enum client_status status = client_command(client, command);
+	// A document does not say what it answers to.
+	if (status == CLIENT_FAILED && client->json)
+		fprintf(client->err, "%serror: %s\n", client->place, command);
+	client->place[0] = '\0';
+	return status;
+}
+
+enum client_status client_batch(struct client *client, FILE *file, const char *name)
 {
 	enum client_status status = CLIENT_OK;
+	unsigned number = 0;
 	char *line = NULL;
 	size_t room = 0;
 
 	while (status == CLIENT_OK && getline(&line, &room, file) >= 0) {
 		char *start = line + strspn(line, " \t\r\n");
 
+		number++;
 		line[strcspn(line, "\r\n")] = '\0';
 		if (*start == '\0' || *start == '#')
 			continue;
 		if (client_is_quit(start))
 			break;
-		status = client_command(client, start);
+		status = run_line(client, start, name, number);
 	}
 	if (status == CLIENT_OK && ferror(file) && !client_closing) {
-		fprintf(client->err, "error: cannot read the commands: %s\n", strerror(errno));
+		fprintf(client->err, "error: %s cannot be read: %s\n", name, strerror(errno));
 		status = CLIENT_FAILED;
 	}
 	free(line);

@@ -19,8 +19,9 @@ struct client {
 	bool json; // print documents, not text
 	FILE *out;
 	FILE *err;
-	int fd;	    // -1: not connected
-	char *line; // what came in behind the last answer
+	char place[128]; // "FILE:LINE: " of the command being run; empty outside a file
+	int fd;		 // -1: not connected
+	char *line;	 // what came in behind the last answer
 	size_t line_len;
 	size_t line_room;
 };
@@ -44,7 +45,8 @@ enum client_status client_command(struct client *client, const char *command);
 json_t *client_complete(struct client *client, const char *text);
 
 // Runs the lines of a file until one fails; empty lines and # comments are skipped, `quit` ends it.
-enum client_status client_batch(struct client *client, FILE *file);
+// Errors begin with `name` and the line's number.
+enum client_status client_batch(struct client *client, FILE *file, const char *name);
 
 // True for `quit` and `exit`, which leave the client.
 bool client_is_quit(const char *command);

@@ -1,5 +1,7 @@
 #include "common/render.h"
 
+#include "common/flow_text.h"
+
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -153,6 +155,20 @@ static bool is_verbatim(const json_t *value)
 	return json_is_string(value) && strchr(json_string_value(value), '\n');
 }
 
+// A list of sentences, not of words.
+static bool is_sentences(const json_t *value)
+{
+	const char *first = json_string_value(json_array_get(value, 0));
+
+	return first && strchr(first, ' ');
+}
+
+// What follows the plain values.
+static bool is_block(const json_t *value)
+{
+	return is_table(value) || is_verbatim(value) || is_sentences(value);
+}
+
 // Plain values of an object in their order, nested objects flattened, as lists of names and texts.
 struct cells {
 	char *name[COLUMNS_MAX];
@@ -178,7 +194,7 @@ static void cells_add(struct cells *cells, const char *prefix, const json_t *obj
 			free(name.data);
 			continue;
 		}
-		if (is_table(member) || is_verbatim(member) || cells->count == COLUMNS_MAX) {
+		if (is_block(member) || cells->count == COLUMNS_MAX) {
 			free(name.data);
 			continue;
 		}
@@ -341,6 +357,14 @@ static void render_table(const json_t *rows, FILE *out)
 		free(columns[c].name);
 }
 
+static void render_flows(const json_t *flows, FILE *out)
+{
+	json_t *rows = flow_rows(flows);
+
+	render_table(rows, out);
+	json_decref(rows);
+}
+
 // Words of a sentence, indented, in lines of MANUAL_WIDTH.
 static void render_wrapped(const char *text, FILE *out)
 {
@@ -383,6 +407,20 @@ static void render_manual(const json_t *commands, FILE *out)
 	}
 }
 
+static void render_lines(const char *place, const char *prefix, const json_t *list, FILE *out)
+{
+	const json_t *one;
+	size_t index;
+
+	json_array_foreach(list, index, one)
+	{
+		render_text(place, "", out);
+		fputs(prefix, out);
+		render_text(json_is_string(one) ? json_string_value(one) : "", "", out);
+		fputc('\n', out);
+	}
+}
+
 // What follows the plain values of `object`: its tables and texts, each behind an empty line and,
 // where there is more than one thing to tell apart, its name.
 static void render_blocks(const json_t *object, bool titled, FILE *out)
@@ -392,7 +430,7 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 
 	json_object_foreach((json_t *)object, key, member)
 	{
-		if (!is_table(member) && !is_verbatim(member))
+		if (!is_block(member))
 			continue;
 		if (titled) {
 			fputc('\n', out);
@@ -401,8 +439,12 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 		}
 		if (is_table(member) && strcmp(key, "commands") == 0)
 			render_manual(member, out);
+		else if (is_table(member) && strcmp(key, "flows") == 0)
+			render_flows(member, out);
 		else if (is_table(member))
 			render_table(member, out);
+		else if (is_sentences(member))
+			render_lines("", "", member, out);
 		else
 			render_text(json_string_value(member), "\n\t", out);
 	}
@@ -416,16 +458,28 @@ void render_document(const json_t *document, FILE *out)
 	render_blocks(data, json_object_size(data) > 1, out);
 }
 
-void render_error(const json_t *document, const char *command, FILE *out)
+// One line for each thing that is wrong: the details where there are any, else the message.
+static void render_messages(const json_t *error, const char *place, FILE *out)
+{
+	const json_t *details = json_object_get(error, "details");
+
+	render_lines(place, "error: ", details, out);
+	if (json_array_size(details))
+		return;
+	render_text(place, "", out);
+	fputs("error: ", out);
+	render_text(string_of(error, "message"), "\n", out);
+	fputc('\n', out);
+}
+
+void render_error(const json_t *document, const char *place, const char *command, FILE *out)
 {
 	const json_t *error = json_object_get(document, "error");
 	const json_t *column = json_object_get(error, "column");
 	json_int_t at = json_integer_value(column);
 	json_int_t length = json_integer_value(json_object_get(error, "length"));
 
-	fputs("error: ", out);
-	render_text(string_of(error, "message"), "\n", out);
-	fputc('\n', out);
+	render_messages(error, place, out);
 	if (json_is_integer(column) && at >= 0 && at <= (json_int_t)strlen(command)) {
 		fputs("  ", out);
 		render_text(command, "", out);

@@ -10,8 +10,9 @@
 // Writes document["data"].
 void render_document(const json_t *document, FILE *out);
 
-// Writes document["error"] for the command line that caused it, its failing word marked.
-void render_error(const json_t *document, const char *command, FILE *out);
+// Writes document["error"] for the command line that caused it, its failing word marked. `place`
+// ("FILE:LINE: ", or empty) goes before each error.
+void render_error(const json_t *document, const char *place, const char *command, FILE *out);
 
 // Writes text with control characters as \xNN. `keep` are characters that pass ("\n").
 void render_text(const char *text, const char *keep, FILE *out);

@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/cluster/sync.h"
 #include "weir/console/console.h"
 #include "weir/control.h"
 #include "weir/eal.h"
@@ -24,6 +25,13 @@ struct step {
 	void (*stop)(struct node *node); // NULL: nothing to undo
 };
 
+static void print_errors(struct config_errors *errors)
+{
+	for (unsigned i = 0; i < errors->count; i++)
+		fprintf(stderr, "%s\n", errors->list[i].text);
+	config_errors_free(errors);
+}
+
 // Prints what is wrong with the configuration, all of it. Errors of the file are for the person who
 // wrote it: no time stamp in front.
 static int config_load(struct node *node)
@@ -31,9 +39,7 @@ static int config_load(struct node *node)
 	struct config_errors errors = {0};
 
 	node->config = node_read_config(node, &errors);
-	for (unsigned i = 0; i < errors.count; i++)
-		fprintf(stderr, "%s\n", errors.list[i].text);
-	config_errors_free(&errors);
+	print_errors(&errors);
 	return node->config ? 0 : -ERR_MALFORMED;
 }
 
@@ -70,8 +76,19 @@ static void log_stop(struct node *node)
 	log_close();
 }
 
-// What makes this run unlike any other: the key of the flow tables and the first value of the
-// cluster counter, a multiple of 4 so that m.SYN's T0 starts with 0.
+static int warn_start(struct node *node)
+{
+	struct config_errors warnings = {0};
+
+	config_warn(node->config, &warnings);
+	for (unsigned i = 0; i < warnings.count; i++)
+		log_warning("%s", warnings.list[i].text);
+	config_errors_free(&warnings);
+	return 0;
+}
+
+// What makes this run unlike any other: the key of the flow tables and, without a cluster, the
+// first value of the cluster counter, a multiple of 4 so that m.SYN's T0 starts with 0.
 static int identity_start(struct node *node)
 {
 	uint32_t base;
@@ -83,7 +100,10 @@ static int identity_start(struct node *node)
 	}
 	node->start_ns = node_now_ns();
 	node->reload_ns = node->start_ns;
-	node->tick_base = (base & 0x0ffffffc) + 4;
+	// With a cluster the counter is of no meaning, and low, until that tells it.
+	base = node->config->cluster.enabled ? 0 : base & 0x0ffffffc;
+	uint64_t counter_ns = ((uint64_t)base + 4) * KEYRING_TICK_NS;
+	atomic_store(&node->counter_offset_ns, (int64_t)(counter_ns - node->start_ns));
 	node->generation = 1;
 	node->worker_count = node->config->eal.workers;
 	return bell_init(&node->bell);
@@ -115,13 +135,16 @@ static const struct step steps[] = {
 	{runtime_claim, runtime_release},
 	{signals_hold, NULL},
 	{log_start, log_stop},
+	{warn_start, NULL},
 	{identity_start, identity_stop},
 	{eal_start, eal_stop},
 	{ports_start, ports_stop},
+	{sync_init, sync_finish},
 	{workers_init, workers_finish},
 	{control_init, control_finish},
 	{workers_launch, workers_join},
 	{control_start, control_stop},
+	{sync_launch, sync_join},
 	{console_start, console_stop},
 };
 
@@ -132,8 +155,10 @@ int boot_run(struct node *node)
 	while (done < ARRAY_LEN(steps) && steps[done].start(node) == 0)
 		done++;
 	bool all = done == ARRAY_LEN(steps);
-	if (all)
+	if (all) {
 		control_run(node);
+		node->ended_well = true;
+	}
 	while (done-- > 0) {
 		if (steps[done].stop)
 			steps[done].stop(node);
@@ -143,10 +168,14 @@ int boot_run(struct node *node)
 
 int boot_check(struct node *node)
 {
+	struct config_errors warnings = {0};
+
 	if (config_load(node))
 		return 1;
 	int error = ports_prepare(node);
 	if (!error) {
+		config_warn(node->config, &warnings);
+		print_errors(&warnings);
 		printf("%s: ok ports=%u services=%u rules=%u sha256=%s\n", node->file,
 			node->config->port_count, node->config->policy->service_count,
 			node->config->policy->rule_count, node->config->sha256);

@@ -8,5 +8,6 @@ struct node;
 // after an orderly end, 1 where a step failed (it said why) and nothing was left running.
 int boot_run(struct node *node);
 
-// Checks the configuration as boot_run() would, without starting anything. 0 or 1; errors printed.
+// Checks the configuration as boot_run() would, without starting anything. 0 or 1; errors and
+// warnings are printed.
 int boot_check(struct node *node);

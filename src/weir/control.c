@@ -3,13 +3,15 @@
 // end the loop, SIGHUP reloads.
 //
 // Start: control_start() posts policy and keys to the mailboxes of the running workers; the node is
-// `forwarding` from the moment the last worker confirmed its policy. End: the loop ends and boot.c
+// `forwarding` from the moment the last worker confirmed its policy and, with a cluster, that told
+// secret and counter. End: the loop ends and boot.c
 // undoes the steps.
 #include "weir/control_internal.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/cluster/sync.h"
 #include "weir/worker.h"
 
 #include <signal.h>
@@ -47,11 +49,16 @@ void control_broadcast(struct node *node, const struct message *message)
 	}
 }
 
-static void announce(struct node *node)
+static bool is_ready(const struct node *node)
+{
+	return install_done(node) && keys_are_posted(node);
+}
+
+void control_announce(struct node *node)
 {
 	struct control *control = node->control;
 
-	if (!install_done(node))
+	if (!is_ready(node))
 		return;
 	// Also after a `start` that came while a reload was on its way.
 	if (node_get_state(node) == NODE_STARTING)
@@ -69,7 +76,7 @@ static void take_message(struct node *node, unsigned worker, const struct messag
 	switch ((enum message_type)message->type) {
 	case MESSAGE_POLICY:
 		install_returned(node, worker, message->body.policy);
-		announce(node);
+		control_announce(node);
 		break;
 	case MESSAGE_LEARNT:
 		// Until the worker has the new policy its service numbers are those of the old one.
@@ -80,35 +87,52 @@ static void take_message(struct node *node, unsigned worker, const struct messag
 	case MESSAGE_REPLY:
 		requests_answer(node, message);
 		break;
+	case MESSAGE_SECRET:
+		keys_secret(node, &message->body.secret);
+		break;
 	default:
 		break; // for other nodes: a node without a cluster has none
 	}
 }
 
-// Reads all workers' answers, a bounded number of them: what is left is found at the next event.
+// A bounded number of messages: what is left is found at the next event. `worker` says who sent
+// them, unless each says so itself.
+static void take_mail(struct node *node, struct mailbox *mailbox, unsigned worker)
+{
+	struct message *cells[ENGINE_BATCH_MAX];
+
+	for (unsigned pass = 0; pass < MAIL_PASSES_MAX; pass++) {
+		unsigned count = mailbox_read(mailbox, cells, ENGINE_BATCH_MAX);
+
+		for (unsigned i = 0; i < count; i++) {
+			take_message(
+				node, worker == WORKER_ALL ? cells[i]->worker : worker, cells[i]);
+			if (cells[i]->type == MESSAGE_SECRET)
+				explicit_bzero(cells[i], sizeof(*cells[i]));
+		}
+		mailbox_release(mailbox, count);
+		if (count < ENGINE_BATCH_MAX)
+			return;
+	}
+	bell_ring(&node->bell);
+}
+
+// With a cluster its thread reads the workers' answers and passes on what is for control.
 static void on_mail(evutil_socket_t fd, short what, void *argument)
 {
 	struct node *node = argument;
-	struct message *cells[ENGINE_BATCH_MAX];
 
 	(void)fd;
 	(void)what;
 	bell_clear(&node->bell);
-	for (unsigned w = 0; w < node->worker_count; w++) {
-		struct mailbox *answers = worker_answers(node->workers[w]);
-
-		for (unsigned pass = 0; pass < MAIL_PASSES_MAX; pass++) {
-			unsigned count = mailbox_read(answers, cells, ENGINE_BATCH_MAX);
-
-			for (unsigned i = 0; i < count; i++)
-				take_message(node, w, cells[i]);
-			mailbox_release(answers, count);
-			if (count < ENGINE_BATCH_MAX)
-				break;
-			if (pass == MAIL_PASSES_MAX - 1)
-				bell_ring(&node->bell);
-		}
+	if (node->sync) {
+		take_mail(node, sync_answers(node->sync), WORKER_ALL);
+		keys_tick(node);
+		watch_look(node);
+		return;
 	}
+	for (unsigned w = 0; w < node->worker_count; w++)
+		take_mail(node, worker_answers(node->workers[w]), w);
 }
 
 static void sample_busy(struct node *node)
@@ -142,6 +166,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	keys_tick(node);
+	watch_look(node);
 	requests_expire(node, now_ns);
 	if (now_ns - node->control->sampled_ns >= SAMPLE_NS) {
 		node->control->sampled_ns = now_ns;
@@ -264,7 +289,7 @@ bool control_set_forwarding(struct node *node, bool forward)
 	if (!forward)
 		node_set_state(node, NODE_STOPPED);
 	else
-		node_set_state(node, install_done(node) ? NODE_FORWARDING : NODE_STARTING);
+		node_set_state(node, is_ready(node) ? NODE_FORWARDING : NODE_STARTING);
 	log_info("the node is told to %s", forward ? "forward" : "stop forwarding");
 	return true;
 }

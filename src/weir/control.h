@@ -29,11 +29,16 @@ void control_quit(struct node *node);
 bool control_set_forwarding(struct node *node, bool forward);
 
 // Reads the configuration file again, checks all of it and, unless check_only, installs it: all or
-// nothing, flows stay. 0, or -ERR_* with at least one error in `errors` (config_errors_free):
+// nothing, flows stay. 0, or with what config_overrides() and config_warn() have to say in
+// `errors` (config_errors_free), or -ERR_* with at least one error there:
 // -ERR_MALFORMED   the file has errors
 // -ERR_RANGE       keys changed that need a restart (eal, ports, runtime, ...): one error each
 // -ERR_FULL        the previous reload is not through yet, or a worker takes no messages
 int control_reload(struct node *node, bool check_only, struct config_errors *errors);
+
+// Changes one value ("PATH=VALUE") of the configuration in force, until the next reload. As
+// control_reload().
+int control_set(struct node *node, const char *set, struct config_errors *errors);
 
 // Called once with the reply, or with NULL where the worker did not answer within a second or the
 // node stops. `reply` is valid during the call only. It may ask again from inside the call.

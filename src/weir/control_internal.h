@@ -22,8 +22,19 @@ struct epoch_post {
 	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
 };
 
+// Epochs from first_epoch on are derived from it.
+struct keys_secret {
+	bool valid;
+	uint32_t generation;
+	uint32_t first_epoch;
+	uint8_t bytes[KEYRING_SECRET_BYTES_MAX];
+	size_t len;
+};
+
 struct keys {
-	uint8_t secret[32];
+	struct keys_secret secrets[2]; // the latest, and the one before
+	bool running;  // epochs are posted; with a cluster once that told secret and counter
+	bool changed;  // a secret came that is not posted yet
 	uint32_t next; // epoch to be posted next
 	struct epoch_post epochs[CONTROL_EPOCHS];
 	struct profile seen[SERVICE_COUNT_MAX]; // by id, since the last post
@@ -32,14 +43,14 @@ struct keys {
 // reload.c: a configuration that was replaced and is freed once every worker gave its policy back.
 struct retired {
 	struct config *config;
-	unsigned returned; // workers
+	unsigned returned; // of the takers
 };
 
 struct install {
 	struct retired retired[CONTROL_RETIRED_MAX];
 	unsigned retired_count;
-	unsigned pending[NODE_WORKERS_MAX]; // policies posted to the worker and not answered yet
-	uint64_t queue_bytes;		    // limits.queue_total_bytes the engines were made with
+	unsigned pending[NODE_WORKERS_MAX + 1]; // policies posted to a taker and not answered yet
+	uint64_t queue_bytes; // limits.queue_total_bytes the engines were made with
 };
 
 // request.c
@@ -62,6 +73,12 @@ struct busy {
 	double ratio;
 };
 
+// cluster/watch.c: what was logged of the cluster last.
+struct watch {
+	unsigned state, states[CONFIG_PEERS_MAX];
+	char errors[CONFIG_PEERS_MAX][160];
+};
+
 struct control {
 	struct event *signals[3];
 	struct event *mail; // the control core's bell
@@ -69,6 +86,7 @@ struct control {
 	struct event *links; // netlink socket
 	int link_socket;
 	bool announced; // "forwarding" was logged
+	struct watch watch;
 	uint64_t sampled_ns;
 	struct busy busy[NODE_WORKERS_MAX];
 	struct keys keys;
@@ -76,13 +94,18 @@ struct control {
 	struct requests requests;
 };
 
+// The node forwards from now on, if it only waited for what is there now.
+void control_announce(struct node *node);
+
 // True where each worker's mailbox has room for `count` messages.
 bool control_has_room(const struct node *node, unsigned count);
 
 // Posts a copy of `message` to every worker. Asked for room before.
 void control_broadcast(struct node *node, const struct message *message);
 
-int keys_start(struct node *node); // posts the epochs around now
+int keys_start(struct node *node); // posts the epochs around now; not with a cluster
+void keys_secret(struct node *node, const struct message_secret *secret); // the cluster's
+bool keys_are_posted(const struct node *node);
 void keys_stop(struct node *node);
 void keys_tick(struct node *node); // each timer tick: posts the next epoch in time
 void keys_learn(struct node *node, uint16_t id, const struct profile *now);
@@ -92,12 +115,16 @@ void keys_remap(struct node *node, const struct policy *old);
 
 int install_start(struct node *node); // posts the first policy
 void install_stop(struct node *node);
-void install_returned(struct node *node, unsigned worker, const struct policy *policy);
-// True where no worker has a policy still to answer.
+// Takers of policies: the workers and, with the number behind theirs, the cluster's thread.
+void install_returned(struct node *node, unsigned taker, const struct policy *policy);
+// True where no taker has a policy still to answer.
 bool install_done(const struct node *node);
 
 void requests_answer(struct node *node, const struct message *reply);
 void requests_expire(struct node *node, uint64_t now_ns); // UINT64_MAX: all of them
+
+// cluster/watch.c: logs what changed in the cluster. Harmless without one.
+void watch_look(struct node *node);
 
 int links_start(struct node *node);
 void links_stop(struct node *node);

@@ -216,7 +216,7 @@ static void allow_devices(const struct node *node, struct arguments *arguments)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		if (node->ports[i].kind != PORT_PCI)
 			continue;
 		any = true;

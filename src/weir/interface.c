@@ -1,35 +1,57 @@
-// Abstract socket names belong to the network namespace, as interfaces do, so that one name per
-// interface is exactly as unique as the interface.
+// The lock of an interface is named after its network namespace and its number there: the same for
+// every node that could take it, and different for one that only has the same name. The folder is
+// ours alone, so that nobody else can hold a lock to keep Weir from starting.
 #include "weir/interface.h"
 
 #include "base/error.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
-#include <stddef.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-int interface_take(struct interface *interface, const char *name)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	// The first byte stays 0: an abstract name.
-	int len = snprintf(
-		address.sun_path + 1, sizeof(address.sun_path) - 1, "weir-interface-%s", name);
-	socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)len);
+#define NAMESPACE    "/proc/self/ns/net"
+#define FOLDER_TRIES 4
 
-	interface->hearing = -1;
-	interface->claim = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (interface->claim < 0)
+// 0, or -ERR_MISSING with errno where the folder cannot be made, or is another's.
+static int make_folder(void)
+{
+	struct stat folder;
+
+	if ((mkdir("/run/weir", 0755) && errno != EEXIST) ||
+		(mkdir(INTERFACE_LOCKS, 0700) && errno != EEXIST) ||
+		lstat(INTERFACE_LOCKS, &folder))
 		return -ERR_MISSING;
-	if (bind(interface->claim, (struct sockaddr *)&address, size) == 0)
+	if (S_ISDIR(folder.st_mode) && folder.st_uid == geteuid() && !(folder.st_mode & 077))
 		return 0;
-	int error = errno == EADDRINUSE ? -ERR_EXISTS : -ERR_MISSING;
-	interface_release(interface);
+	errno = EPERM;
+	return -ERR_MISSING;
+}
+
+int interface_take(struct interface *interface, const char *name, const char *node,
+	char holder[LOCK_FILE_HOLDER_BYTES])
+{
+	unsigned index = if_nametoindex(name);
+	char path[LOCK_FILE_PATH_BYTES];
+	struct stat space;
+	int error = -ERR_MISSING;
+
+	*interface = (struct interface)INTERFACE_NONE;
+	if (index == 0 || stat(NAMESPACE, &space))
+		return -ERR_MISSING;
+	snprintf(path, sizeof(path), "%s/%llu-%u", INTERFACE_LOCKS,
+		(unsigned long long)space.st_ino, index);
+	// A node that ends removes the folder with its last lock.
+	for (unsigned tries = 0; tries < FOLDER_TRIES; tries++) {
+		if (make_folder() == 0)
+			error = lock_file_take(&interface->claim, path, node, holder);
+		if (error != -ERR_MISSING || errno != ENOENT)
+			break;
+	}
 	return error;
 }
 
@@ -51,7 +73,9 @@ void interface_release(struct interface *interface)
 {
 	if (interface->hearing >= 0)
 		close(interface->hearing);
-	if (interface->claim >= 0)
-		close(interface->claim);
+	if (interface->claim.fd >= 0) {
+		lock_file_release(&interface->claim);
+		rmdir(INTERFACE_LOCKS); // stays while there are others
+	}
 	*interface = (struct interface)INTERFACE_NONE;
 }

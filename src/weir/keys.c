@@ -1,18 +1,26 @@
 // Cluster counter, epoch keys and announced profiles.
 //
-// The counter is a function of the monotonic clock (node_tick). An epoch is two of its ticks; the
+// The counter is a function of the monotonic clock (node_tick) and, with a cluster, of what that
+// says. An epoch is two of its ticks; the
 // keys of epoch e + 1 are posted in the second tick of e, so that no worker ever meets an epoch it
 // has no keys for. With the keys goes what each service announces in that epoch: what its servers
 // showed since the previous post, the least of all; where they showed nothing, what was announced
 // before; with learn = false always the configured profile.
+//
+// Keys come from a secret: this life's own, or the cluster's, which MESSAGE_SECRET tells before the
+// node is active. Nothing is posted before both. `cluster rotate` brings another secret, for epochs
+// that begin later; the former one stays for those before.
 #include "weir/control_internal.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/cluster/sync.h"
 
 #include <string.h>
 #include <sys/random.h>
+
+#define OWN_SECRET_BYTES 32
 
 static struct epoch_post *post_of(struct keys *keys, uint32_t epoch)
 {
@@ -24,18 +32,32 @@ static uint32_t epoch_now(const struct node *node)
 	return node_tick(node, node_now_ns()) / KEYRING_TICKS_PER_EPOCH;
 }
 
+static bool covers(const struct keys_secret *secret, uint32_t epoch)
+{
+	return secret->valid && (int32_t)(epoch - secret->first_epoch) >= 0;
+}
+
+// An epoch before the first secret a joining node got is derived from that one, too: its cookies of
+// that time were made by others, and are not this node's to read.
+static const struct keys_secret *secret_of(const struct keys *keys, uint32_t epoch)
+{
+	bool former = !covers(&keys->secrets[0], epoch) && keys->secrets[1].valid;
+
+	return &keys->secrets[former];
+}
+
 // Sends keys and profiles of an epoch to all workers; there is room.
 static void send_epoch(struct node *node, const struct epoch_post *post)
 {
 	static struct message message; // large; one thread
-	struct keys *keys = &node->control->keys;
+	const struct keys_secret *secret = secret_of(&node->control->keys, post->epoch);
 
 	memset(&message, 0, sizeof(message));
 	message.type = MESSAGE_EPOCH;
 	message.node = NODE_NONE;
 	// libcrypto cannot fail half-way: it has derived keys at the start already.
-	CHECK(keyring_derive(&message.body.epoch.keys, keys->secret, sizeof(keys->secret),
-		      post->epoch) == 0);
+	CHECK(keyring_derive(&message.body.epoch.keys, secret->bytes, secret->len, post->epoch) ==
+		0);
 	message.body.epoch.service_count = SERVICE_COUNT_MAX; // by id, with holes
 	memcpy(message.body.epoch.profiles, post->profiles, sizeof(post->profiles));
 	control_broadcast(node, &message);
@@ -66,26 +88,99 @@ static void post_epoch(struct node *node, uint32_t epoch)
 	send_epoch(node, post);
 }
 
-int keys_start(struct node *node)
+// The epochs around now. There is room.
+static void post_first(struct node *node)
 {
-	struct keys *keys = &node->control->keys;
 	uint32_t now = epoch_now(node);
 
-	if (getrandom(keys->secret, sizeof(keys->secret), 0) != (ssize_t)sizeof(keys->secret) ||
-		!control_has_room(node, CONTROL_EPOCHS))
-		return -ERR_MEMORY;
 	for (uint32_t epoch = now - 1; epoch != now + 2; epoch++)
 		post_epoch(node, epoch);
+	node->control->keys.running = true;
+}
+
+int keys_start(struct node *node)
+{
+	struct keys_secret *secret = &node->control->keys.secrets[0];
+
+	if (node->sync)
+		return 0;
+	secret->valid = true;
+	secret->len = OWN_SECRET_BYTES;
+	secret->first_epoch = epoch_now(node) - 1;
+	if (getrandom(secret->bytes, secret->len, 0) != (ssize_t)secret->len ||
+		!control_has_room(node, CONTROL_EPOCHS))
+		return -ERR_MEMORY;
+	post_first(node);
 	return 0;
 }
 
 void keys_stop(struct node *node)
 {
-	explicit_bzero(node->control->keys.secret, sizeof(node->control->keys.secret));
+	explicit_bzero(node->control->keys.secrets, sizeof(node->control->keys.secrets));
+}
+
+bool keys_are_posted(const struct node *node)
+{
+	return node->control->keys.running;
+}
+
+// The cluster tells the former one first where that is still of use.
+void keys_secret(struct node *node, const struct message_secret *message)
+{
+	struct keys *keys = &node->control->keys;
+	struct keys_secret *secrets = keys->secrets;
+
+	if (secrets[0].valid && secrets[0].generation == message->generation &&
+		secrets[0].len == message->secret_len &&
+		memcmp(secrets[0].bytes, message->secret, message->secret_len) == 0)
+		return; // told again
+	secrets[1] = secrets[0];
+	secrets[0] = (struct keys_secret){.valid = true,
+		.generation = message->generation,
+		.first_epoch = message->first_epoch,
+		.len = message->secret_len};
+	memcpy(secrets[0].bytes, message->secret, sizeof(secrets[0].bytes));
+	log_info("the cluster has a secret from_epoch=%u now=%u", message->first_epoch,
+		epoch_now(node));
+	keys->changed = true;
+	keys_tick(node);
+}
+
+// Workers get the keys of all epochs again: some are another secret's now.
+static void post_changed(struct node *node)
+{
+	struct keys *keys = &node->control->keys;
+
+	if (!control_has_room(node, CONTROL_EPOCHS))
+		return;
+	keys->changed = false;
+	for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
+		if (keys->epochs[e].valid)
+			send_epoch(node, &keys->epochs[e]);
+	}
+}
+
+// With a cluster: the first epochs once secret and counter are there.
+static void start_late(struct node *node)
+{
+	struct keys *keys = &node->control->keys;
+
+	if (!keys->secrets[0].valid || !sync_is_active(node->sync) ||
+		!control_has_room(node, CONTROL_EPOCHS))
+		return;
+	keys->changed = false;
+	post_first(node);
+	control_announce(node);
 }
 
 void keys_tick(struct node *node)
 {
+	if (!node->control->keys.running && node->sync)
+		start_late(node);
+	if (!node->control->keys.running)
+		return;
+	if (node->control->keys.changed)
+		post_changed(node);
 	uint32_t tick = node_tick(node, node_now_ns());
 	uint32_t wanted = tick / KEYRING_TICKS_PER_EPOCH +
 			  (tick % KEYRING_TICKS_PER_EPOCH >= KEYRING_TICKS_PER_EPOCH / 2 ? 1 : 0);

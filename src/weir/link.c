@@ -91,7 +91,7 @@ static void follow(const struct node *node)
 
 void links_refresh(struct node *node)
 {
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		struct port *port = &node->ports[i];
 		bool link = ask_link(node, port);
 
@@ -136,7 +136,7 @@ int links_start(struct node *node)
 	if (!control->links || event_add(control->links, NULL))
 		return -ERR_MEMORY;
 	links_refresh(node);
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		if (!node->ports[i].link)
 			log_warning("port %s has no link", node->ports[i].config->name);
 	}

@@ -26,7 +26,8 @@ static const struct subcommand subcommands[] = {
 	{"run", "-c FILE [-i] [--set PATH=VALUE]...",
 		"runs the appliance; -i gives it a console on this terminal", run_run},
 	{"check", "-c FILE [--set PATH=VALUE]... | --reference",
-		"checks a configuration, or prints one with every key", run_check},
+		"checks a configuration, or prints one with every key; warnings leave status 0",
+		run_check},
 	{"replay", "-c FILE --in X.pcap [--inside PREFIX]... [--seed S] [--write F] [--json F]...",
 		"runs a capture through the engine: no root, no interfaces", replay_main},
 };
@@ -109,7 +110,7 @@ static struct node *make_node(const struct command_line *options)
 	node.sets = options->sets;
 	node.set_count = options->set_count;
 	node.interactive = options->interactive;
-	node.lock_fd = -1;
+	node.lock = (struct lock_file)LOCK_FILE_NONE;
 	return &node;
 }
 

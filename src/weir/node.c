@@ -28,9 +28,17 @@ uint64_t node_now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+uint64_t node_counter_ns(const struct node *node, uint64_t now_ns)
+{
+	// Relaxed: the offset stands for itself.
+	int64_t offset = atomic_load_explicit(&node->counter_offset_ns, memory_order_relaxed);
+
+	return now_ns + (uint64_t)offset;
+}
+
 uint32_t node_tick(const struct node *node, uint64_t now_ns)
 {
-	return node->tick_base + (uint32_t)((now_ns - node->start_ns) / KEYRING_TICK_NS);
+	return (uint32_t)(node_counter_ns(node, now_ns) / KEYRING_TICK_NS);
 }
 
 unsigned node_flow_worker(const struct node *node, const struct flow_key *key)

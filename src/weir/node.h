@@ -3,12 +3,14 @@
 //   boot      main thread, before any worker runs: everything marked `boot`, constant afterwards.
 //   control   the same thread, from then on in the event loop (node->events): console, reload,
 //             link state, keys. Everything marked `control` belongs to it; no lock guards it.
-//   workers   read `boot` fields and node->state only. They are talked to by message
+//   cluster   a thread of its own where there is a cluster (cluster/sync.h): writes the counter.
+//   workers   read `boot` fields, node->state and the counter only. They are talked to by message
 //             (control.h), and their counters are read at any time (stats.h).
 #pragma once
 
 #include "cfg/config.h"
 #include "engine/engine.h"
+#include "weir/lock_file.h"
 #include "weir/mailbox.h"
 
 #include <stdatomic.h>
@@ -23,6 +25,7 @@ struct control;
 struct event_base;
 struct port;
 struct rte_mempool;
+struct sync;
 struct worker;
 
 enum node_state {
@@ -40,16 +43,19 @@ struct node {
 	const char *file;	 // -c
 	const char *const *sets; // --set
 	unsigned set_count;
-	bool interactive;   // -i: the console also owns stdin and stdout
-	int lock_fd;	    // RUNTIME/lock, flock()ed as long as the process lives
-	uint64_t start_ns;  // monotonic
-	uint32_t tick_base; // cluster counter at start_ns
+	bool interactive;      // -i: the console also owns stdin and stdout
+	struct lock_file lock; // RUNTIME/lock
+	bool ended_well;       // it ran, and was told to end
+	uint64_t start_ns;     // monotonic
 	bool huge_pages;
 	uint8_t table_key[SIPHASH_KEY_BYTES]; // of all flow tables
 	struct rte_mempool *pool;	      // all packet buffers
 	struct bell bell;		      // of the control core
 	struct port *ports;
-	unsigned port_count;
+	unsigned port_count;	// data ports; workers know no others
+	unsigned device_count;	// and the sync port
+	struct port *sync_port; // NULL: the cluster has no port of its own
+	struct sync *sync;	// the cluster's thread; NULL: there is no cluster
 	struct worker *workers[NODE_WORKERS_MAX];
 	unsigned worker_count;
 
@@ -63,12 +69,16 @@ struct node {
 
 	// any thread
 	_Atomic int state; // enum node_state; written by control
+	// Cluster counter less the monotonic clock, ns. Constant without a cluster; else written by
+	// the cluster's thread, and of no meaning until sync_is_active().
+	_Atomic int64_t counter_offset_ns;
 };
 
 // Monotonic clock of everything in this process.
 uint64_t node_now_ns(void);
 
-// Cluster counter (16 s ticks) at now_ns. Constant inputs only: any thread.
+// Cluster counter at now_ns, in ns and in ticks of 16 s. Any thread.
+uint64_t node_counter_ns(const struct node *node, uint64_t now_ns);
 uint32_t node_tick(const struct node *node, uint64_t now_ns);
 
 static inline enum node_state node_get_state(const struct node *node)

@@ -23,6 +23,7 @@
 #define POOL_CACHE	   256 // buffers kept by each worker
 #define POOL_SHARE_PERCENT 80  // of eal.memory_mb; the rest is DPDK's own
 #define POOL_SPARE	   1024
+#define SYNC_BUFFERS	   (2 * PORT_DESCRIPTORS + POOL_SPARE) // of the sync port
 #define PAGE_BYTES	   4096
 // What is left of a page behind DPDK's header of a pool's element, one cache line, and the mbuf.
 #define XDP_DATA_BYTES (PAGE_BYTES - RTE_CACHE_LINE_SIZE - sizeof(struct rte_mbuf))
@@ -119,8 +120,8 @@ static int pair_ports(struct node *node)
 // Two ports on one device would each take half of its packets. The two ends of a ring are two.
 static int refuse_twice(const struct node *node)
 {
-	for (unsigned i = 0; i < node->port_count; i++) {
-		for (unsigned j = i + 1; j < node->port_count; j++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
+		for (unsigned j = i + 1; j < node->device_count; j++) {
 			const struct port *a = &node->ports[i], *b = &node->ports[j];
 
 			if (a->kind == PORT_RING || a->kind == PORT_NULL || a->kind == PORT_PCAP)
@@ -135,22 +136,41 @@ static int refuse_twice(const struct node *node)
 	return 0;
 }
 
+static const struct config_port *port_config(const struct node *node, unsigned index)
+{
+	return index < node->port_count ? &node->config->ports[index] : &node->config->cluster.port;
+}
+
+static int prepare_port(struct node *node, unsigned index)
+{
+	const struct config_port *config = port_config(node, index);
+	struct port *port = &node->ports[index];
+
+	if (port_parse(port, config)) {
+		log_error("port %s: \"%s\" is no device: pci:ADDRESS af_packet:IF af_xdp:IF "
+			  "memif:SOCKET ring:NAME pcap:FILE[,loop] null tap:IF",
+			config->name, config->device);
+		return -ERR_MALFORMED;
+	}
+	port->interface = (struct interface)INTERFACE_NONE;
+	port->peer = index;
+	port->pollers = index < node->port_count ? node->config->eal.workers : 1;
+	return 0;
+}
+
 int ports_prepare(struct node *node)
 {
 	const struct config *config = node->config;
 
-	node->ports = calloc(config->port_count ? config->port_count : 1, sizeof(*node->ports));
+	node->ports = calloc(config->port_count + 1, sizeof(*node->ports));
 	if (!node->ports)
 		return -ERR_MEMORY;
-	node->port_count = config->port_count;
-	for (unsigned i = 0; i < config->port_count; i++) {
-		node->ports[i].interface = (struct interface)INTERFACE_NONE;
-		if (port_parse(&node->ports[i], &config->ports[i])) {
-			log_error("port %s: \"%s\" is no device: pci:ADDRESS af_packet:IF "
-				  "af_xdp:IF memif:SOCKET ring:NAME pcap:FILE[,loop] null tap:IF",
-				config->ports[i].name, config->ports[i].device);
+	node->port_count = node->device_count = config->port_count;
+	if (config->cluster.enabled && config->cluster.transport == TRANSPORT_PORT)
+		node->sync_port = &node->ports[node->device_count++];
+	for (unsigned i = 0; i < node->device_count; i++) {
+		if (prepare_port(node, i))
 			goto fail;
-		}
 	}
 	if (pair_ports(node) || refuse_twice(node))
 		goto fail;
@@ -164,14 +184,15 @@ void ports_forget(struct node *node)
 {
 	free(node->ports);
 	node->ports = NULL;
-	node->port_count = 0;
+	node->port_count = node->device_count = 0;
+	node->sync_port = NULL;
 }
 
 void ports_adopt(struct node *node)
 {
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		struct port *port = &node->ports[i];
-		const struct config_port *config = &node->config->ports[i];
+		const struct config_port *config = port_config(node, i);
 
 		port->target = config->device + (port->target - port->config->device);
 		port->config = config;
@@ -191,7 +212,7 @@ static uint32_t pool_buffers(const struct node *node)
 
 static bool has_kind(const struct node *node, enum port_kind kind)
 {
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		if (node->ports[i].kind == kind)
 			return true;
 	}
@@ -205,7 +226,7 @@ static uint16_t data_bytes(const struct node *node)
 {
 	uint32_t room = 0;
 
-	for (unsigned i = 0; i < node->port_count; i++)
+	for (unsigned i = 0; i < node->device_count; i++)
 		room = RTE_MAX(room, port_room_bytes(&node->ports[i]));
 	room += RTE_PKTMBUF_HEADROOM;
 	if (has_kind(node, PORT_AF_XDP) && room < XDP_DATA_BYTES)
@@ -224,12 +245,13 @@ static unsigned pool_flags(const struct node *node)
 }
 
 // rte_pktmbuf_pool_create() with flags.
-static struct rte_mempool *create_pool(const struct node *node, uint32_t buffers, uint16_t bytes)
+static struct rte_mempool *create_pool(
+	const struct node *node, const char *name, uint32_t buffers, uint16_t bytes)
 {
 	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = bytes};
-	struct rte_mempool *pool = rte_mempool_create_empty("packets", buffers,
-		(unsigned)sizeof(struct rte_mbuf) + bytes, POOL_CACHE, sizeof(private),
-		(int)rte_socket_id(), pool_flags(node));
+	struct rte_mempool *pool =
+		rte_mempool_create_empty(name, buffers, (unsigned)sizeof(struct rte_mbuf) + bytes,
+			POOL_CACHE, sizeof(private), (int)rte_socket_id(), pool_flags(node));
 
 	if (!pool)
 		return NULL;
@@ -246,15 +268,19 @@ static int make_pool(struct node *node)
 {
 	uint32_t buffers = pool_buffers(node);
 	uint16_t bytes = data_bytes(node);
-	uint64_t all = (uint64_t)buffers *
+	uint64_t all = (uint64_t)(buffers + (node->sync_port ? SYNC_BUFFERS : 0)) *
 		       rte_mempool_calc_obj_size(
 			       (uint32_t)sizeof(struct rte_mbuf) + bytes, pool_flags(node), NULL);
 	uint64_t share =
 		(uint64_t)node->config->eal.memory_mb * (1 << 20) / 100 * POOL_SHARE_PERCENT;
 
 	if (all <= share)
-		node->pool = create_pool(node, buffers, bytes);
-	if (node->pool)
+		node->pool = create_pool(node, "packets", buffers, bytes);
+	for (unsigned i = 0; i < node->port_count; i++)
+		node->ports[i].pool = node->pool;
+	if (node->pool && node->sync_port)
+		node->sync_port->pool = create_pool(node, "sync", SYNC_BUFFERS, bytes);
+	if (node->pool && (!node->sync_port || node->sync_port->pool))
 		return 0;
 	log_error("eal.memory_mb = %u does not hold the %u packet buffers of %u bytes that %u "
 		  "port(s) and %u worker(s) need: set it to %" PRIu64,
@@ -267,12 +293,12 @@ int ports_start(struct node *node)
 {
 	unsigned done = 0;
 
-	for (unsigned i = 0; i < node->port_count; i++)
+	for (unsigned i = 0; i < node->device_count; i++)
 		if (port_device_check(&node->ports[i]))
 			return -ERR_MISSING;
 	if (make_pool(node))
 		return -ERR_MEMORY;
-	while (done < node->port_count) {
+	while (done < node->device_count) {
 		struct port *port = &node->ports[done];
 
 		if (port_device_start(node, port))
@@ -282,7 +308,7 @@ int ports_start(struct node *node)
 		done++;
 	}
 	xdp_guard(node);
-	if (done == node->port_count)
+	if (done == node->device_count)
 		return 0;
 	ports_stop(node);
 	return -ERR_MISSING;
@@ -290,11 +316,13 @@ int ports_start(struct node *node)
 
 void ports_stop(struct node *node)
 {
-	for (unsigned i = node->port_count; i-- > 0;) {
+	for (unsigned i = node->device_count; i-- > 0;) {
 		if (node->ports[i].started)
 			port_device_stop(&node->ports[i]);
 	}
 	xdp_unguard();
+	if (node->sync_port)
+		rte_mempool_free(node->sync_port->pool);
 	rte_mempool_free(node->pool);
 	node->pool = NULL;
 }

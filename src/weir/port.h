@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 struct node;
+struct rte_mempool;
 
 #define PORT_BURST	 32
 #define PORT_ETHER_BYTES 26 // Ethernet header, two tags, and four bytes to spare
@@ -34,8 +35,11 @@ struct port {
 	const char *target; // behind the colon of the device string: interface, address, file
 	char vdev[32];	    // DPDK's name of the device
 	uint16_t id;	    // DPDK's number of it
-	unsigned peer;	    // index of the port packets from here are forwarded to
-	uint16_t rx_queues; // worker rx_worker + q polls queue q
+	unsigned peer;	  // index of the port packets from here are forwarded to; of the sync port,
+			  // its own
+	unsigned pollers; // threads that want queues: the workers, or the cluster's one
+	struct rte_mempool *pool; // buffers of its receive queues
+	uint16_t rx_queues;	  // worker rx_worker + q polls queue q
 	unsigned rx_worker;
 	uint16_t tx_queues; // worker w sends on queue w; with a single one tx_worker sends for all
 	unsigned tx_worker;
@@ -57,8 +61,10 @@ int port_parse(struct port *port, const struct config_port *config);
 // Name of the kernel interface the port lives on, or NULL.
 const char *port_interface(const struct port *port);
 
-// Boot steps. ports_prepare() parses device strings and pairs the ports, without privilege or DPDK:
-// the EAL arguments come from it. ports_start() creates, configures and starts the devices.
+// Boot steps. node->ports holds the data ports and behind them, where the cluster has a port of its
+// own, that one (node->sync_port). ports_prepare() parses device strings and pairs the ports,
+// without privilege or DPDK: the EAL arguments come from it. ports_start() creates, configures and
+// starts the devices.
 int ports_prepare(struct node *node);
 void ports_forget(struct node *node);
 // The configuration was replaced by one with the same ports: points at its texts.

@@ -15,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <rte_bus_vdev.h>
@@ -50,13 +52,19 @@ static int check_interface(const struct port *port)
 	return 0;
 }
 
-static int take_interface(struct port *port)
+static int take_interface(const struct node *node, struct port *port)
 {
-	if (interface_take(&port->interface, port->target) == 0)
-		return 0;
-	log_error("port %s: %s is in use by another weir: end that one, or name another interface",
-		port->config->name, port->target);
-	return -ERR_EXISTS;
+	char holder[LOCK_FILE_HOLDER_BYTES];
+	int error = interface_take(&port->interface, port->target, node->config->node, holder);
+
+	if (error == -ERR_EXISTS)
+		log_error("port %s: %s is in use by another weir (%s): end that one, or name "
+			  "another interface",
+			port->config->name, port->target, holder);
+	else if (error)
+		log_error("port %s: %s cannot be locked in %s: %s: run as the user who owns it",
+			port->config->name, port->target, INTERFACE_LOCKS, strerror(errno));
+	return error;
 }
 
 static int check_xdp(const struct port *port)
@@ -97,6 +105,33 @@ static int check_pcap(const struct port *port)
 	return -ERR_MISSING;
 }
 
+// Whether somebody listens on a memif's socket: then we connect, else we listen. The greeting is
+// awaited, because a driver that cannot deliver it does not survive that. A socket that an earlier
+// run left is removed, because ours cannot bind to it.
+static bool memif_has_server(const char *path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	const struct timeval patience = {.tv_sec = 1};
+	struct stat status;
+	char greeting[256];
+
+	if (strlen(path) >= sizeof(address.sun_path) || stat(path, &status) ||
+		!S_ISSOCK(status.st_mode))
+		return false;
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	int file = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	if (file < 0)
+		return false;
+	int rc = connect(file, (struct sockaddr *)&address, sizeof(address));
+	if (rc && errno == ECONNREFUSED)
+		unlink(path);
+	setsockopt(file, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	if (rc == 0 && recv(file, greeting, sizeof(greeting), 0) < 0)
+		log_warning("port on %s: its listener does not answer", path);
+	close(file);
+	return rc == 0;
+}
+
 int port_device_check(const struct port *port)
 {
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
@@ -105,19 +140,19 @@ int port_device_check(const struct port *port)
 }
 
 // What must be ours before the driver touches it.
-static int take_device(struct port *port)
+static int take_device(const struct node *node, struct port *port)
 {
 	int error = 0;
 
 	if (port->kind == PORT_AF_PACKET || port->kind == PORT_AF_XDP)
-		error = take_interface(port);
+		error = take_interface(node, port);
 	if (!error && port->kind == PORT_AF_XDP)
 		error = check_xdp(port);
 	return error;
 }
 
 // Driver arguments of a virtual device.
-static void vdev_arguments(const struct node *node, const struct port *port, char *out)
+static void vdev_arguments(const struct port *port, char *out)
 {
 	char path[CONFIG_TEXT_BYTES];
 	uint32_t room = port_room_bytes(port);
@@ -126,7 +161,7 @@ static void vdev_arguments(const struct node *node, const struct port *port, cha
 	case PORT_AF_PACKET:
 		snprintf(out, ARGUMENT_BYTES,
 			"iface=%s,qpairs=%u,blocksz=%u,framesz=%u,framecnt=%u,qdisc_bypass=1",
-			port->target, node->worker_count, BLOCK_FRAMES * room, room,
+			port->target, port->pollers, BLOCK_FRAMES * room, room,
 			room > 2048 ? KERNEL_FRAMES / 4 : KERNEL_FRAMES);
 		break;
 	case PORT_AF_XDP:
@@ -136,8 +171,8 @@ static void vdev_arguments(const struct node *node, const struct port *port, cha
 	case PORT_MEMIF:
 		// The driver knows rings of up to 2^14 slots; 2^10 matches PORT_DESCRIPTORS.
 		snprintf(out, ARGUMENT_BYTES,
-			"role=server,socket=%s,socket-abstract=no,rsize=10,bsize=%u", port->target,
-			room);
+			"role=%s,socket=%s,socket-abstract=no,rsize=10,bsize=%u",
+			memif_has_server(port->target) ? "client" : "server", port->target, room);
 		break;
 	case PORT_PCAP:
 		snprintf(out, ARGUMENT_BYTES, "infinite_rx=%d,rx_pcap=%s",
@@ -186,7 +221,7 @@ static int make_ring(const struct node *node, struct port *port)
 {
 	const struct port *other = NULL;
 
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		const struct port *p = &node->ports[i];
 
 		if (p != port && p->kind == PORT_RING && strcmp(p->target, port->target) == 0)
@@ -208,7 +243,7 @@ static int make_device(struct node *node, struct port *port)
 	int error = 0;
 
 	if (port->kind != PORT_PCI) {
-		vdev_arguments(node, port, arguments);
+		vdev_arguments(port, arguments);
 		snprintf(port->vdev, sizeof(port->vdev), "%s%u", vdev_driver(port->kind),
 			(unsigned)(port - node->ports));
 		name = port->vdev;
@@ -232,12 +267,12 @@ static void choose_queues(
 	const struct node *node, struct port *port, const struct rte_eth_dev_info *info)
 {
 	unsigned index = (unsigned)(port - node->ports);
-	uint16_t workers = (uint16_t)node->worker_count;
+	uint16_t workers = (uint16_t)port->pollers;
 
 	port->rx_queues = RTE_MIN(workers, info->max_rx_queues);
 	port->tx_queues = info->max_tx_queues >= workers ? workers : 1;
-	port->tx_worker = index % node->worker_count;
-	port->rx_worker = port->rx_queues < workers ? index % node->worker_count : 0;
+	port->tx_worker = index % workers;
+	port->rx_worker = port->rx_queues < workers ? index % workers : 0;
 }
 
 static int configure(const struct port *port, const struct rte_eth_dev_info *info)
@@ -258,14 +293,14 @@ static int configure(const struct port *port, const struct rte_eth_dev_info *inf
 	return rte_eth_dev_configure(port->id, port->rx_queues, port->tx_queues, &conf);
 }
 
-static int set_up_queues(const struct node *node, const struct port *port)
+static int set_up_queues(const struct port *port)
 {
 	uint16_t rx = PORT_DESCRIPTORS, tx = PORT_DESCRIPTORS;
 	int socket = (int)rte_socket_id();
 	int error = rte_eth_dev_adjust_nb_rx_tx_desc(port->id, &rx, &tx);
 
 	for (uint16_t q = 0; !error && q < port->rx_queues; q++)
-		error = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, node->pool);
+		error = rte_eth_rx_queue_setup(port->id, q, rx, (unsigned)socket, NULL, port->pool);
 	for (uint16_t q = 0; !error && q < port->tx_queues; q++)
 		error = rte_eth_tx_queue_setup(port->id, q, tx, (unsigned)socket, NULL);
 	return error;
@@ -274,7 +309,7 @@ static int set_up_queues(const struct node *node, const struct port *port)
 // A wire takes every frame. Devices without the switch do so anyway.
 static void hear_all(struct port *port)
 {
-	if (port->interface.claim >= 0)
+	if (port->interface.claim.fd >= 0)
 		port->promiscuous = interface_hear_all(&port->interface, port->target) == 0;
 	else
 		port->promiscuous = rte_eth_promiscuous_get(port->id) == 0 &&
@@ -298,10 +333,17 @@ static void find_wake(const struct node *node, struct port *port)
 		port->wake.count = 0;
 }
 
+static const char *port_side_name(const struct port *port)
+{
+	if (port->config->side == SIDE_SYNC)
+		return "sync";
+	return port->config->side == SIDE_OUTSIDE ? "outside" : "inside";
+}
+
 int port_device_start(struct node *node, struct port *port)
 {
 	struct rte_eth_dev_info info;
-	int error = take_device(port);
+	int error = take_device(node, port);
 
 	if (!error)
 		error = make_device(node, port);
@@ -316,7 +358,7 @@ int port_device_start(struct node *node, struct port *port)
 		error = configure(port, &info);
 	}
 	if (!error)
-		error = set_up_queues(node, port);
+		error = set_up_queues(port);
 	if (!error)
 		error = rte_eth_dev_start(port->id);
 	if (error) {
@@ -329,15 +371,14 @@ int port_device_start(struct node *node, struct port *port)
 	hear_all(port);
 	find_wake(node, port);
 	log_info("port %s is open device=%s side=%s mtu=%u rx_queues=%u tx_queues=%u",
-		port->config->name, port->config->device,
-		port->config->side == SIDE_OUTSIDE ? "outside" : "inside", port->config->mtu,
+		port->config->name, port->config->device, port_side_name(port), port->config->mtu,
 		port->rx_queues, port->tx_queues);
 	return 0;
 }
 
 void port_device_stop(struct port *port)
 {
-	if (port->promiscuous && port->interface.claim < 0)
+	if (port->promiscuous && port->interface.claim.fd < 0)
 		rte_eth_promiscuous_disable(port->id);
 	if (port->started)
 		rte_eth_dev_stop(port->id);

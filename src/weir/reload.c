@@ -1,12 +1,14 @@
 // Policies: the first one and its replacements. A configuration is read and checked whole before
 // anything changes. The workers get the new policy by message and answer with the old one; the old
-// configuration, of which that policy is a part, is freed when the last worker answered.
+// configuration, of which that policy is a part, is freed when the last of them answered; with a
+// cluster its thread is one of them.
 #include "weir/control_internal.h"
 
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
 #include "weir/classifier_acl.h"
+#include "weir/cluster/sync.h"
 #include "weir/port.h"
 
 #include <stdarg.h>
@@ -17,6 +19,27 @@
 // MESSAGE_POLICY and the epochs that go with it, all or none.
 #define RELOAD_MESSAGES (1 + CONTROL_EPOCHS)
 
+static unsigned taker_count(const struct node *node)
+{
+	return node->worker_count + (node->sync ? 1 : 0);
+}
+
+static bool cluster_has_room(const struct node *node)
+{
+	struct message *cell;
+
+	return !node->sync || mailbox_room(sync_mail(node->sync), &cell, 1) == 1;
+}
+
+static void post_to_cluster(struct node *node, const struct message *message)
+{
+	struct message *cell;
+
+	CHECK(mailbox_room(sync_mail(node->sync), &cell, 1) == 1);
+	*cell = *message;
+	mailbox_post(sync_mail(node->sync), 1);
+}
+
 static void post_policy(struct node *node)
 {
 	static struct message message; // large; one thread
@@ -26,8 +49,10 @@ static void post_policy(struct node *node)
 	message.node = NODE_NONE;
 	message.body.policy = node->config->policy;
 	control_broadcast(node, &message);
-	for (unsigned w = 0; w < node->worker_count; w++)
-		node->control->install.pending[w]++;
+	if (node->sync)
+		post_to_cluster(node, &message);
+	for (unsigned t = 0; t < taker_count(node); t++)
+		node->control->install.pending[t]++;
 }
 
 int install_start(struct node *node)
@@ -58,22 +83,22 @@ void install_stop(struct node *node)
 
 bool install_done(const struct node *node)
 {
-	for (unsigned w = 0; w < node->worker_count; w++) {
-		if (node->control->install.pending[w])
+	for (unsigned t = 0; t < taker_count(node); t++) {
+		if (node->control->install.pending[t])
 			return false;
 	}
 	return true;
 }
 
-void install_returned(struct node *node, unsigned worker, const struct policy *policy)
+void install_returned(struct node *node, unsigned taker, const struct policy *policy)
 {
 	struct install *install = &node->control->install;
 
-	install->pending[worker]--;
+	install->pending[taker]--;
 	for (unsigned i = 0; i < install->retired_count; i++) {
 		struct retired *retired = &install->retired[i];
 
-		if (retired->config->policy != policy || ++retired->returned < node->worker_count)
+		if (retired->config->policy != policy || ++retired->returned < taker_count(node))
 			continue;
 		config_free(retired->config);
 		*retired = install->retired[--install->retired_count];
@@ -111,23 +136,82 @@ static void compare_number(
 			(unsigned long long)next);
 }
 
+static void compare_port(
+	struct config_errors *errors, const struct config_port *a, const struct config_port *b)
+{
+	char path[CONFIG_TEXT_BYTES + 32];
+	size_t used = (size_t)snprintf(path, sizeof(path), "ports.%s", a->name);
+
+	compare_text(errors, path, a->name, b->name);
+	snprintf(path + used, sizeof(path) - used, ".device");
+	compare_text(errors, path, a->device, b->device);
+	snprintf(path + used, sizeof(path) - used, ".side");
+	compare_number(errors, path, a->side, b->side);
+	snprintf(path + used, sizeof(path) - used, ".mtu");
+	compare_number(errors, path, a->mtu, b->mtu);
+}
+
 static void compare_ports(
 	struct config_errors *errors, const struct config *now, const struct config *next)
 {
 	compare_number(errors, "ports", now->port_count, next->port_count);
-	for (unsigned i = 0; i < now->port_count && i < next->port_count; i++) {
-		const struct config_port *a = &now->ports[i], *b = &next->ports[i];
+	for (unsigned i = 0; i < now->port_count && i < next->port_count; i++)
+		compare_port(errors, &now->ports[i], &next->ports[i]);
+}
+
+static void compare_addr(struct config_errors *errors, const char *path, const struct addr *now,
+	const struct addr *next)
+{
+	char a[ADDR_TEXT_BYTES], b[ADDR_TEXT_BYTES];
+
+	compare_text(errors, path, addr_format(now, a), addr_format(next, b));
+}
+
+static void compare_peers(struct config_errors *errors, const struct config_cluster *now,
+	const struct config_cluster *next)
+{
+	compare_number(errors, "cluster.peers", now->peer_count, next->peer_count);
+	for (unsigned i = 0; i < now->peer_count && i < next->peer_count; i++) {
+		const struct config_peer *a = &now->peers[i], *b = &next->peers[i];
 		char path[CONFIG_TEXT_BYTES + 32];
-		size_t used = (size_t)snprintf(path, sizeof(path), "ports.%s", a->name);
+		size_t used = (size_t)snprintf(path, sizeof(path), "cluster.peers.%s", a->name);
 
 		compare_text(errors, path, a->name, b->name);
-		snprintf(path + used, sizeof(path) - used, ".device");
-		compare_text(errors, path, a->device, b->device);
-		snprintf(path + used, sizeof(path) - used, ".side");
-		compare_number(errors, path, a->side, b->side);
-		snprintf(path + used, sizeof(path) - used, ".mtu");
-		compare_number(errors, path, a->mtu, b->mtu);
+		snprintf(path + used, sizeof(path) - used, ".id");
+		compare_number(errors, path, a->id, b->id);
+		snprintf(path + used, sizeof(path) - used, ".address");
+		compare_addr(errors, path, &a->address, &b->address);
+		snprintf(path + used, sizeof(path) - used, ".udp_port");
+		compare_number(errors, path, a->udp_port, b->udp_port);
 	}
+}
+
+// The files' content is not compared: their names are.
+static void compare_cluster(struct config_errors *errors, const struct config_cluster *now,
+	const struct config_cluster *next)
+{
+	compare_number(errors, "cluster", now->enabled, next->enabled);
+	if (!now->enabled || !next->enabled)
+		return;
+	compare_number(errors, "cluster.id", now->id, next->id);
+	compare_number(errors, "cluster.max_id", now->max_id, next->max_id);
+	compare_text(errors, "cluster.name", now->name, next->name);
+	compare_number(errors, "cluster.transport", now->transport, next->transport);
+	if (now->transport == TRANSPORT_PORT && next->transport == TRANSPORT_PORT)
+		compare_port(errors, &now->port, &next->port);
+	compare_addr(errors, "cluster.address", &now->address, &next->address);
+	compare_number(errors, "cluster.address (length)", now->network.bits, next->network.bits);
+	compare_addr(errors, "cluster.gateway", &now->gateway, &next->gateway);
+	compare_number(errors, "cluster.udp_port", now->udp_port, next->udp_port);
+	compare_text(errors, "cluster.psk_file", now->psk_file, next->psk_file);
+	compare_text(
+		errors, "cluster.certificate_file", now->certificate_file, next->certificate_file);
+	compare_text(errors, "cluster.key_file", now->key_file, next->key_file);
+	compare_text(errors, "cluster.ca_file", now->ca_file, next->ca_file);
+	compare_peers(errors, now, next);
+	compare_number(errors, "cluster.detect_ms", now->detect_ms, next->detect_ms);
+	compare_number(errors, "cluster.backup", now->backup, next->backup);
+	compare_number(errors, "cluster.copies", now->copies, next->copies);
 }
 
 // One error for each key that was changed and can only be applied by a restart.
@@ -148,6 +232,7 @@ static void compare(
 	compare_number(errors, "follow_link", now->follow_link, next->follow_link);
 	compare_number(errors, "flows.capacity", now->flow_capacity, next->flow_capacity);
 	compare_ports(errors, now, next);
+	compare_cluster(errors, &now->cluster, &next->cluster);
 	if (next->policy->limits.queue_total_bytes > made_with)
 		compare_number(errors, "limits.queue_total_bytes (growing)", made_with,
 			next->policy->limits.queue_total_bytes);
@@ -160,7 +245,7 @@ static int check_next(
 	if (errors->count)
 		return -ERR_RANGE;
 	if (node->control->install.retired_count == CONTROL_RETIRED_MAX || !install_done(node) ||
-		!control_has_room(node, RELOAD_MESSAGES)) {
+		!control_has_room(node, RELOAD_MESSAGES) || !cluster_has_room(node)) {
 		add_error(errors, "the workers have not taken the previous reload yet: try again");
 		return -ERR_FULL;
 	}
@@ -197,14 +282,41 @@ int control_reload(struct node *node, bool check_only, struct config_errors *err
 		add_error(errors, "services: too many names in use: try again later");
 		error = -ERR_FULL;
 	}
+	if (!error) {
+		config_overrides(next, errors);
+		config_warn(next, errors);
+	}
 	if (!error && !check_only) {
 		install_next(node, next);
 		log_info("reloaded generation=%u rules=%u services=%u sha256=%s", node->generation,
 			next->policy->rule_count, next->policy->service_count, next->sha256);
+		for (unsigned i = 0; i < errors->count; i++)
+			log_warning("reload: %s", errors->list[i].text);
 		return 0;
 	}
 	config_free(next);
 	for (unsigned i = 0; error && !check_only && i < errors->count; i++)
 		log_error("reload refused: %s", errors->list[i].text);
 	return error;
+}
+
+// The configuration in force, with one value changed: no other edit of the file comes in with it.
+int control_set(struct node *node, const char *set, struct config_errors *errors)
+{
+	char *text = config_dump(node->config);
+	struct config *next = text ? config_parse(node->file, text, &set, 1, errors) : NULL;
+	int error = next ? check_next(node, next, errors) : -ERR_MALFORMED;
+
+	free(text);
+	if (!error && policy_adopt(next->policy, node->config->policy))
+		error = -ERR_FULL;
+	if (error) {
+		config_free(next);
+		return error;
+	}
+	// What `show status` compares with the file is the file.
+	memcpy(next->sha256, node->config->sha256, sizeof(next->sha256));
+	install_next(node, next);
+	log_info("set %s generation=%u", set, node->generation);
+	return 0;
 }

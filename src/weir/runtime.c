@@ -4,14 +4,15 @@
 #include "common/log.h"
 #include "weir/node.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define FOLDER_TRIES 4
 
 // Makes every folder on the way to `path`, the last one for this user only.
 static int make_folders(const char *path)
@@ -30,54 +31,70 @@ static int make_folders(const char *path)
 	return chmod(part, 0700) ? -ERR_MISSING : 0;
 }
 
-static int read_pid(int file)
+// Removes the files of DPDK/PREFIX and the two folders; nothing below, and nothing beside.
+static void remove_dpdk(const struct node *node)
 {
-	char text[32] = "";
+	char path[NODE_PATH_BYTES];
+	int parent = open(node_path(node, "dpdk", path), O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	const char *prefix = node->config->node;
+	int fd = openat(parent, prefix, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
 
-	return pread(file, text, sizeof(text) - 1, 0) > 0 ? (int)strtol(text, NULL, 10) : 0;
+	for (struct dirent *entry; folder && (entry = readdir(folder));)
+		unlinkat(fd, entry->d_name, 0); // refuses folders
+	if (folder)
+		closedir(folder);
+	if (parent < 0)
+		return;
+	unlinkat(parent, prefix, AT_REMOVEDIR);
+	close(parent);
+	rmdir(path);
 }
 
-static int write_pid(int file)
+// What this process made, or one that was killed left behind. The socket is the console's, which
+// removes it, too, when it ends in order.
+static void remove_files(const struct node *node)
 {
-	char text[32];
-	int len = snprintf(text, sizeof(text), "%d\n", (int)getpid());
+	char path[NODE_PATH_BYTES];
 
-	return ftruncate(file, 0) || pwrite(file, text, (size_t)len, 0) != len ? -ERR_MISSING : 0;
+	unlink(node_path(node, "console.sock", path));
+	remove_dpdk(node);
 }
 
 int runtime_claim(struct node *node)
 {
 	const char *folder = node->config->runtime;
-	char path[NODE_PATH_BYTES];
+	char holder[LOCK_FILE_HOLDER_BYTES], path[NODE_PATH_BYTES];
+	int error = -ERR_MISSING;
 
-	if (make_folders(folder)) {
-		log_error("the runtime folder %s cannot be made: %s", folder, strerror(errno));
-		return -ERR_MISSING;
+	node_path(node, "lock", path);
+	// A node that ends removes the folder with its lock.
+	for (unsigned tries = 0; tries < FOLDER_TRIES; tries++) {
+		if (make_folders(folder) == 0)
+			error = lock_file_take(&node->lock, path, NULL, holder);
+		if (error != -ERR_MISSING || errno != ENOENT)
+			break;
 	}
-	node->lock_fd = open(node_path(node, "lock", path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (node->lock_fd < 0) {
-		log_error("the lock %s cannot be opened: %s", path, strerror(errno));
-		return -ERR_MISSING;
-	}
-	if (flock(node->lock_fd, LOCK_EX | LOCK_NB)) {
-		log_error("another weir (pid %d) runs in %s: stop it, or give this one its own "
+	if (error == -ERR_EXISTS)
+		log_error("another weir (%s) runs in %s: stop it, or give this one its own "
 			  "`runtime'",
-			read_pid(node->lock_fd), folder);
-		close(node->lock_fd);
-		node->lock_fd = -1;
-		return -ERR_EXISTS;
-	}
-	if (write_pid(node->lock_fd)) {
-		log_error("the lock %s cannot be written: %s", path, strerror(errno));
-		runtime_release(node);
-		return -ERR_MISSING;
-	}
-	return 0;
+			holder, folder);
+	else if (error)
+		log_error("the runtime folder %s cannot be made or locked: %s", folder,
+			strerror(errno));
+	else
+		remove_files(node);
+	return error;
 }
 
-// The file stays: removing it would let a third process lock a name that a second one still holds.
 void runtime_release(struct node *node)
 {
-	close(node->lock_fd);
-	node->lock_fd = -1;
+	char path[NODE_PATH_BYTES];
+
+	remove_files(node);
+	// After a failed start there is something to read in it.
+	if (node->ended_well && strcmp(node->config->log_to, "auto") == 0)
+		unlink(node_path(node, "log", path));
+	lock_file_release(&node->lock);
+	rmdir(node->config->runtime); // stays with what others put there, such as captures
 }

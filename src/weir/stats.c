@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "flow/key.h"
+#include "weir/cluster/sync.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/port.h"
@@ -25,6 +26,19 @@ void stats_status(const struct node *node, struct status_stats *out)
 	};
 }
 
+// The cluster's thread counts what peers and this node said, no ARP or echo.
+static void add_sync(const struct node *node, struct port_stats *out)
+{
+	struct transport_stats stats;
+
+	sync_transport_stats(node->sync, &stats);
+	out->rx_packets = counter_get(&stats.rx_packets);
+	out->rx_bytes = counter_get(&stats.rx_bytes);
+	out->tx_packets = counter_get(&stats.tx_packets);
+	out->tx_bytes = counter_get(&stats.tx_bytes);
+	out->tx_refused = counter_get(&stats.tx_refused);
+}
+
 void stats_port(const struct node *node, unsigned index, struct port_stats *out)
 {
 	const struct port *port = &node->ports[index];
@@ -36,7 +50,9 @@ void stats_port(const struct node *node, unsigned index, struct port_stats *out)
 		.side = port->config->side,
 		.link = port->link,
 	};
-	for (unsigned w = 0; w < node->worker_count; w++) {
+	if (port == node->sync_port)
+		add_sync(node, out);
+	for (unsigned w = 0; port != node->sync_port && w < node->worker_count; w++) {
 		const struct worker_port_stats *stats =
 			&worker_counters(node->workers[w])->ports[index];
 
@@ -163,6 +179,40 @@ uint64_t stats_rule_hits(const struct node *node, uint32_t rule)
 	for (unsigned w = 0; w < node->worker_count; w++)
 		hits += engine_rule_hits(worker_engine(node->workers[w]), rule);
 	return hits;
+}
+
+// The bound of the bucket that holds it; 0 where nothing was waited for.
+static uint64_t wait_percentile(const uint64_t *buckets, uint64_t count, unsigned percent)
+{
+	uint64_t below = 0;
+
+	for (unsigned i = 0; i < WAIT_BUCKETS && count; i++) {
+		below += buckets[i];
+		if (below * 100 >= count * percent)
+			return UINT64_C(1) << i;
+	}
+	return 0;
+}
+
+void stats_opening(const struct node *node, struct opening_stats *out)
+{
+	uint64_t buckets[WAIT_BUCKETS] = {0}, count = 0;
+
+	memset(out, 0, sizeof(*out));
+	for (unsigned w = 0; w < node->worker_count; w++) {
+		const struct engine_stats *stats = engine_stats(worker_engine(node->workers[w]));
+
+		out->synack_to_owner += counter_get(&stats->synack_to_owner);
+		out->synack_from_finder += counter_get(&stats->synack_from_finder);
+		out->shared += counter_get(&stats->shared);
+		out->wait_timeouts += counter_get(&stats->wait_timeouts);
+		for (unsigned i = 0; i < WAIT_BUCKETS; i++) {
+			buckets[i] += counter_get(&stats->wait_us[i]);
+			count += counter_get(&stats->wait_us[i]);
+		}
+	}
+	out->wait_us_p50 = wait_percentile(buckets, count, 50);
+	out->wait_us_p99 = wait_percentile(buckets, count, 99);
 }
 
 void stats_worker(const struct node *node, unsigned index, struct worker_stats *out)

@@ -76,6 +76,16 @@ struct service_stats {
 void stats_service(const struct node *node, uint16_t index, struct service_stats *out);
 uint64_t stats_rule_hits(const struct node *node, uint32_t rule);
 
+// Connections that open over two nodes.
+struct opening_stats {
+	uint64_t synack_to_owner;	   // handed to the node they belong to
+	uint64_t synack_from_finder;	   // handed to this node
+	uint64_t shared;		   // told to other nodes
+	uint64_t wait_timeouts;		   // that was waited for in vain
+	uint64_t wait_us_p50, wait_us_p99; // for confirmations; rounded up to a power of 2
+};
+void stats_opening(const struct node *node, struct opening_stats *out);
+
 struct path_stats {
 	uint64_t packets;
 	double cycles_per_packet; // TSC cycles; 0 where there was no packet

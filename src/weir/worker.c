@@ -2,15 +2,16 @@
 //
 //   1. take frames: first those other workers handed over, then bursts of its own queues, until a
 //      batch is full; the first port asked changes from turn to turn
-//   2. take messages of the control core; lend spare buffers and free message cells
+//   2. take messages of the control core and the cluster's thread; lend spare buffers and free
+//   message cells
 //   3. engine_run(): every frame gets its verdict, the engine its slice of ageing
 //   4. act: buffers go to transmit queues, to another worker, or back to the pool
 //   5. account: the engine's cycles are divided over the frames, the turn's make it busy
 //
 // Who writes what: everything in struct worker is written by its own thread once it runs, but for
-// the producers' ends of `mail` (control core), of `handed` and `outgoing` (the other workers), and
-// `stop` (main thread). No lock, no allocation beyond the pool's, no log; the only system calls are
-// the nap and the bell that ends somebody's nap.
+// the producers' ends of `mail` (control core) and `sync_mail` (the cluster's thread), of `handed`
+// and `outgoing` (the other workers), and `stop` (main thread). No lock, no allocation beyond the
+// pool's, no log; the only system calls are the nap and the bell that ends somebody's nap.
 //
 // Without traffic it spins for a while and then naps, bounded by the engine's next deadline and
 // ended by a bell: mail, or a frame from another worker. Where every queue of its own has a socket
@@ -22,6 +23,7 @@
 #include "base/error.h"
 #include "common/log.h"
 #include "flow/table.h"
+#include "weir/cluster/sync.h"
 #include "weir/node.h"
 #include "weir/worker_internal.h"
 
@@ -83,6 +85,53 @@ static void account_paths(struct worker *worker, uint64_t cycles)
 	}
 }
 
+// Letters of the two mailboxes, in the order they were read.
+struct letters {
+	struct mailbox *box[2];
+	unsigned count[2];
+};
+
+// At most `room`. The mailboxes take turns in being first, and the first takes half of the room
+// unless the other leaves more.
+static struct letters read_mail(struct worker *worker, struct message **mail, unsigned room)
+{
+	struct letters letters = {.box = {&worker->mail, &worker->sync_mail}};
+	struct message *ignored[ENGINE_BATCH_MAX];
+
+	if (!worker->sync_mail.cells) {
+		letters.count[0] = mailbox_read(&worker->mail, mail, room);
+		return letters;
+	}
+	if (worker->first_box) {
+		letters.box[0] = &worker->sync_mail;
+		letters.box[1] = &worker->mail;
+	}
+	worker->first_box ^= 1;
+	unsigned other = mailbox_read(letters.box[1], ignored, room / 2);
+	letters.count[0] = mailbox_read(letters.box[0], mail, room - other);
+	letters.count[1] =
+		mailbox_read(letters.box[1], mail + letters.count[0], room - letters.count[0]);
+	return letters;
+}
+
+static void release_mail(struct worker *worker, const struct letters *letters)
+{
+	mailbox_release(letters->box[0], letters->count[0]);
+	if (worker->sync_mail.cells)
+		mailbox_release(letters->box[1], letters->count[1]);
+}
+
+// The cluster's counter may be corrected while it runs; `tick` waits rather than goes back.
+static void follow_counter(struct worker *worker)
+{
+	uint64_t counter_ns = node_counter_ns(worker->node, worker->now_ns);
+
+	if (counter_ns < worker->tick_end_ns)
+		return;
+	worker->tick = (uint32_t)(counter_ns / KEYRING_TICK_NS);
+	worker->tick_end_ns = ((uint64_t)worker->tick + 1) * KEYRING_TICK_NS;
+}
+
 // One turn. True where there was something to do. With `inward` false nothing new is taken from
 // devices.
 static bool turn(struct worker *worker, bool inward)
@@ -95,14 +144,9 @@ static bool turn(struct worker *worker, bool inward)
 	unsigned frames = worker_take(worker, inward);
 	// No more letters than can be answered: a policy that is not given back is never freed.
 	unsigned room = mailbox_room(&worker->answers, answers, ENGINE_BATCH_MAX);
-	unsigned letters = mailbox_read(&worker->mail, mail, room);
+	struct letters letters = read_mail(worker, mail, room);
 	worker->now_ns = node_now_ns();
-	if (worker->now_ns >= worker->tick_end_ns) {
-		worker->tick = node_tick(node, worker->now_ns);
-		worker->tick_end_ns =
-			node->start_ns +
-			(uint64_t)(worker->tick - node->tick_base + 1) * KEYRING_TICK_NS;
-	}
+	follow_counter(worker);
 	struct batch batch = {
 		.now_ns = worker->now_ns,
 		.tick = worker->tick,
@@ -113,7 +157,7 @@ static bool turn(struct worker *worker, bool inward)
 		.out = worker->out,
 		.out_room = worker_lend(worker),
 		.messages_in = mail,
-		.messages_in_count = letters,
+		.messages_in_count = letters.count[0] + letters.count[1],
 		.messages_out = answers,
 		.messages_out_room = room,
 	};
@@ -122,10 +166,10 @@ static bool turn(struct worker *worker, bool inward)
 	if (frames)
 		account_paths(worker, rte_rdtsc() - decide);
 	worker_act(worker, &batch);
-	mailbox_release(&worker->mail, letters);
+	release_mail(worker, &letters);
 	mailbox_post(&worker->answers, batch.messages_out_used);
 	counter_add(&worker->counters.turns, 1);
-	bool busy = frames > 0 || letters > 0 || batch.out_used > 0;
+	bool busy = frames > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
 	if (busy)
 		counter_add(&worker->counters.cycles_busy, rte_rdtsc() - start);
 	return busy;
@@ -338,6 +382,7 @@ static void finish_worker(struct worker *worker)
 	if (worker->memory)
 		munmap(worker->memory, line_up(worker->engine_bytes));
 	mailbox_finish(&worker->mail);
+	mailbox_finish(&worker->sync_mail);
 	mailbox_finish(&worker->answers);
 	bell_finish(&worker->bell);
 	free(worker);
@@ -354,10 +399,12 @@ static int init_worker(struct node *node, unsigned index)
 	worker->node = node;
 	worker->index = index;
 	worker->naps = should_nap(node);
-	worker->tick = node->tick_base;
 	if (bell_init(&worker->bell) ||
 		mailbox_init(&worker->mail, WORKER_MAIL_CELLS, &worker->bell) ||
-		mailbox_init(&worker->answers, WORKER_ANSWER_CELLS, &node->bell)) {
+		mailbox_init(&worker->answers, WORKER_ANSWER_CELLS,
+			node->sync ? sync_bell(node->sync) : &node->bell) ||
+		(node->sync &&
+			mailbox_init(&worker->sync_mail, WORKER_SYNC_CELLS, &worker->bell))) {
 		log_error("no memory for the mailboxes of worker %u", index);
 		return -ERR_MEMORY;
 	}
@@ -424,6 +471,11 @@ uint32_t worker_capacity(const struct worker *worker)
 struct mailbox *worker_mail(struct worker *worker)
 {
 	return &worker->mail;
+}
+
+struct mailbox *worker_sync_mail(struct worker *worker)
+{
+	return &worker->sync_mail;
 }
 
 struct mailbox *worker_answers(struct worker *worker)

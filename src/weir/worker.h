@@ -14,7 +14,8 @@
 struct node;
 
 #define WORKER_MAIL_CELLS     64  // control -> worker
-#define WORKER_ANSWER_CELLS   256 // worker -> control
+#define WORKER_ANSWER_CELLS   256 // worker -> control, or the cluster's thread
+#define WORKER_SYNC_CELLS     256 // the cluster's thread -> worker
 #define WORKER_HANDOVER_SLOTS 1024
 
 // Counters of one worker on one port; written by the worker alone.
@@ -48,6 +49,8 @@ const struct worker_counters *worker_counters(const struct worker *worker);
 size_t worker_engine_bytes(const struct worker *worker);
 uint32_t worker_capacity(const struct worker *worker); // flows
 
-// The control core's ends of the two mailboxes.
-struct mailbox *worker_mail(struct worker *worker);    // to the worker
-struct mailbox *worker_answers(struct worker *worker); // from the worker
+// The other ends of its mailboxes. The answers are the cluster thread's where there is one, else
+// the control core's.
+struct mailbox *worker_mail(struct worker *worker);	 // from the control core
+struct mailbox *worker_sync_mail(struct worker *worker); // from the cluster's thread
+struct mailbox *worker_answers(struct worker *worker);

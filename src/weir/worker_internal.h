@@ -32,9 +32,10 @@ struct worker {
 
 	// its own
 	uint64_t now_ns;
-	uint64_t busy_ns;     // now_ns of the last turn that did something
-	uint64_t tick_end_ns; // when `tick` is over
-	uint32_t tick;
+	uint64_t busy_ns;      // now_ns of the last turn that did something
+	uint64_t tick_end_ns;  // cluster counter at which `tick` is over
+	uint32_t tick;	       // never goes back
+	unsigned first_box;    // of boxes[], read first in the next turn
 	unsigned first_port;   // asked first in the next turn
 	unsigned first_worker; // whose handed frames are taken first in the next turn
 	uint64_t path_seen[PATH_COUNT];
@@ -50,7 +51,8 @@ struct worker {
 	// shared
 	struct bell bell CPU_ALIGNED; // rung by the control core and by the other workers
 	struct mailbox mail;	      // from the control core
-	struct mailbox answers;	      // to the control core
+	struct mailbox sync_mail;     // from the cluster's thread
+	struct mailbox answers;	      // to the cluster's thread where there is one, else to control
 	atomic_bool stop;	      // written by the main thread
 	struct worker_counters counters CPU_ALIGNED;
 };

@@ -84,7 +84,7 @@ void xdp_guard(const struct node *node)
 	struct sigaction action = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND};
 	bool any = false;
 
-	for (unsigned i = 0; i < node->port_count; i++) {
+	for (unsigned i = 0; i < node->device_count; i++) {
 		bool is_xdp = node->ports[i].kind == PORT_AF_XDP;
 
 		guarded[i] = is_xdp ? node->ports[i].ifindex : 0;

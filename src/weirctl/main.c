@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define STDIN_NAME "stdin"
+
 static const char usage_text[] =
 	"usage: weirctl [-s SOCKET] [-j] [-f FILE] [COMMAND...]\n"
 	"  -s, --socket SOCKET  console of the appliance; else $WEIR_SOCKET, else the only\n"
@@ -59,7 +61,7 @@ static enum client_status run_file(struct client *client, const char *path)
 		fprintf(stderr, "error: %s: %s\n", path, strerror(errno));
 		return CLIENT_USAGE;
 	}
-	status = client_batch(client, file);
+	status = client_batch(client, file, file == stdin ? STDIN_NAME : path);
 	if (file != stdin)
 		fclose(file);
 	return status;
@@ -86,7 +88,7 @@ static enum client_status run(struct client *client, const char *file, int count
 		return run_words(client, count, words);
 	if (isatty(STDIN_FILENO) && isatty(STDOUT_FILENO))
 		return client_interact(client, &quit);
-	return client_batch(client, stdin);
+	return client_batch(client, stdin, STDIN_NAME);
 }
 
 int main(int argc, char **argv)

@@ -24,8 +24,11 @@ static char *dump_of(const char *text, const char *const *sets, unsigned count)
 	char *dump = NULL;
 
 	CHECK((config == NULL) == (errors.count > 0));
-	if (config != NULL)
+	if (config != NULL) {
+		config_warn(config, &errors);
+		config_overrides(config, &errors);
 		dump = config_dump(config);
+	}
 	config_free(config);
 	config_errors_free(&errors);
 	return dump;

@@ -12,6 +12,8 @@ static void values(void *context, enum grammar_type type, struct grammar_choices
 		grammar_choice_add(out, "outside");
 	if (type == TYPE_SERVICE)
 		grammar_choice_add(out, "lab");
+	if (type == TYPE_PEER)
+		grammar_choice_add(out, "pop-b");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -30,7 +30,8 @@ static void start(void)
 			snprintf(service->name, sizeof(service->name), "service-%u", i);
 			service->to_count = 1;
 			service->protocol = RULE_TCP;
-			service->port_high = UINT16_MAX;
+			service->ports[0].high = UINT16_MAX;
+			service->port_count = 1;
 		}
 		CHECK(policy_adopt(&policy, NULL) == 0);
 	}

@@ -16,6 +16,13 @@ ports = ( {{ name = "outside"; side = "outsde"; device = "af_packet:outside"; }}
 servces = ();
 flows = {{ capacity = "many"; }};
 """
+WARN = """node = "x";
+ports = ( { name = "outside"; side = "outside"; device = "null"; },
+          { name = "inside"; side = "inside"; device = "null"; } );
+services = ( { name = "web"; to = "192.0.2.0/24"; ports = "80"; } );
+rules = ( { name = "all"; to = "192.0.2.0/24"; action = "deny"; },
+          { name = "web"; to = "192.0.2.1"; protocol = "tcp"; ports = "80"; action = "allow"; } );
+"""
 NOBODY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                "--inh-caps=-all", "--bounding-set=-all")
 
@@ -91,6 +98,22 @@ def syntax_error(lab):
 
 
 @check(families=False)
+def warnings(lab):
+    """What can never be reached is told, and is no error."""
+    path = f"{lab.folder}/warn.cfg"
+    with open(path, "w") as file:
+        file.write(WARN)
+    result = lab.run("pop-a", WEIR, "check", "-c", path)
+    expect_equal(result.returncode, 0, f"status ({result.stderr})")
+    expect_equal([line.rsplit(":", 1)[0] for line in result.stderr.splitlines()],
+                 [f"{path}:4: services.web: warning", f"{path}:6: rules.web: warning: shadowed"],
+                 "warnings")
+    log = refused(lab, "ports.inside.device=af_packet:nothere", config=path)
+    for what in ("4: services.web: warning: no rule", "6: rules.web: warning: shadowed"):
+        expect(re.search(f" warning {re.escape(path)}:{what}", log), log)
+
+
+@check(families=False)
 def missing_file(lab):
     result = lab.run("pop-a", WEIR, "run", "-c", "/nonexistent.cfg")
     expect_equal(result.returncode, 1, "status")
@@ -101,6 +124,17 @@ def missing_file(lab):
 def usage_errors(lab):
     for words in ([], ["bogus"], ["run"], ["run", "-c"]):
         expect_equal(lab.run("pop-a", WEIR, *words).returncode, 2, f"status of {words}")
+
+
+@check(families=False)
+def list_for_a_short_reader(lab):
+    """scripts/test --list | head: whoever has read enough gets no traceback."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer) as closed:
+        result = subprocess.run([f"{ROOT}/test/run.py", "--only", "lint", "--list"], stdout=closed,
+                                stderr=subprocess.PIPE, text=True)
+    expect_equal(result.stderr, "", "errors")
 
 
 @check(families=False)
@@ -135,8 +169,21 @@ def second_instance(lab):
 @check(families=False)
 def interface_in_use(lab):
     """Two nodes on one wire would send every frame twice."""
-    expect_one_line(refused(lab), "outside", "use")
+    expect_one_line(refused(lab), "outside", "use", f"pid {lab.pid()}, node pop-a")
     expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
+
+
+@check(families=False)
+def interface_locks_are_private(lab):
+    """Nobody else can get hold of what keeps a second node away."""
+    folder = "/run/weir/.interfaces"
+    expect_equal(os.stat(folder).st_mode & 0o7777, 0o700, "mode of the folder")
+    space = os.stat(f"/run/netns/{lab.name}-pop-a").st_ino
+    held = [name for name in os.listdir(folder) if name.startswith(f"{space}-")]
+    expect_equal(len(held), 2, f"locks of the namespace in {os.listdir(folder)}")
+    for name in held:
+        result = lab.run("pop-a", *NOBODY_USER, "flock", "-n", f"{folder}/{name}", "true")
+        expect("Permission denied" in result.stderr, f"flock by nobody: {result.stderr}")
 
 
 @check(families=False)
@@ -147,13 +194,47 @@ def unreachable_daemon(lab):
     expect("/nonexistent.sock" in result.stderr, result.stderr)
 
 
+@check(families=False)
+def dead_socket(lab):
+    """The socket of a killed node does not stand in the way of those that run."""
+    folder = f"/run/weir/{lab.name}-dead"
+    os.mkdir(folder, 0o700)
+    try:
+        with socket.socket(socket.AF_UNIX) as dead:
+            dead.bind(f"{folder}/console.sock")
+        result = subprocess.run([f"{BUILD}/weirctl", "show", "status"], capture_output=True,
+                                text=True, env=dict(os.environ, WEIR_SOCKET=""))
+        # Other labs of this machine may run, too: then it lists the choice.
+        expect(folder not in result.stderr, result.stderr)
+        expect("forwarding" in result.stdout or f"  {lab.runtime}/console.sock\n" in result.stderr,
+               result.stdout + result.stderr)
+    finally:
+        shutil.rmtree(folder)
+
+
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as client, contextlib.suppress(OSError):
+        client.connect(path)
+        return True
+
+
 def end_by(lab, last):
-    shutil.rmtree(lab.other, ignore_errors=True)
     process = lab.start("pop-a", WEIR, "run", "-c", lab.config, "--set", f"runtime={lab.other}")
-    until(lambda: os.path.exists(f"{lab.other}/console.sock"), 15, "the console opens")
+    until(lambda: answers(f"{lab.other}/console.sock"), 15, "the console opens")
     process.send_signal(last)
     wanted = -last if last == signal.SIGKILL else 0
     expect_equal(process.wait(10), wanted, f"exit status after {last.name}")
+    # What a killed node leaves is no running node: the next start removes it, and so its end.
+    expect_equal(os.path.exists(lab.other), last == signal.SIGKILL, f"{lab.other} is there")
+
+
+def squat(lab):
+    """Any user may bind the abstract name of an interface first."""
+    code = ("import socket, time; s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM);"
+            "s.bind(chr(0) + 'weir-interface-outside'); print('bound', flush=True); time.sleep(30)")
+    process = lab.start("pop-a", *NOBODY_USER, "/usr/bin/python3", "-c", code)
+    expect_equal(process.stdout.readline(), "bound\n", "the name is taken")
+    return process
 
 
 @check(families=False)
@@ -165,9 +246,12 @@ def sigterm_and_kill(lab):
                           for word in interfaces(lab)), 5, "the killed node's sockets are gone")
     before = interfaces(lab)
     try:
-        for last in (signal.SIGTERM, signal.SIGINT, signal.SIGKILL):
+        shutil.rmtree(lab.other, ignore_errors=True)
+        squatter = squat(lab)
+        for last in (signal.SIGTERM, signal.SIGKILL, signal.SIGINT):
             end_by(lab, last)
             until(lambda: interfaces(lab) == before, 5, f"the interfaces are as before {last.name}")
+        end(squatter)
     finally:
         started = lab.lab("start", "pop-a")
     expect_equal(started.returncode, 0, "status of lab start")

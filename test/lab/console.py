@@ -21,7 +21,7 @@ KEYS = {  # command: (path to one object, its keys)
                         "states queue"),
     "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
                   "d e ts_offset worker owner copy generation half idle_ms"),
-    "show service": (("services", 0), "name mode syn synack_sent cookie_valid cookie_bad server_syn "
+    "show service": (("services", 0), "name mode from protocol to ports syn synack_sent cookie_valid cookie_bad server_syn "
                      "server_synack server_refused server_timeout profile"),
     "show rule hits": (("rules", 0), "name action hits"),
     "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
@@ -90,6 +90,16 @@ def console_flows(lab):
 
 
 @check(families=False)
+def console_flows_in_text(lab):
+    """A table that fits a terminal, one line a flow."""
+    lines = lab.weirctl("show", "flow", "tcp", "any", "any", SERVER[4], "80").stdout.splitlines()
+    table = [line for line in lines if line.startswith(("proto ", "tcp "))]
+    expect(len(table) > 10, f"{lines}")
+    expect(max(map(len, table)) <= 120, f"{max(map(len, table))} columns: {table[:2]}")
+    expect(all(f"  {SERVER[4]}:80  " in line for line in table[1:]), f"{table[1]}")
+
+
+@check(families=False)
 def console_why(lab):
     why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80", "in", "outside")
     expect_equal((why["rule"], why["service"], why["mode"]), ("servers", "lab", "proxy"), "why")
@@ -124,10 +134,19 @@ def console_reload(lab):
     """A good change applies and connections live on; a bad one changes nothing."""
     ping = '{ name = "ping"; protocol = "icmp"; action = "allow"; },'
     denied = ping.replace("allow", "deny")
-    generation = lab.show("status")["config_generation"]
     listener = lab.listen(4, 9300)
     client = lab.connect(4, 9300)
     server = listener.accept()[0]
+    edit_config(lab, ping, denied)
+    for one in (["reload", "check"], ["reload"]):
+        notes = json.loads(lab.weirctl("-j", *one).stdout)["data"]["notes"]
+        # What the lab gives with --set replaces a line of the file.
+        expect(any(re.match(f"{lab.state}/pop-a.cfg:\\d+: limits.per_prefix_flows: note: "
+                            "overridden by --set: 60000 is in force", one) for one in notes),
+               f"{notes}")
+    edit_config(lab, denied, ping)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    generation = lab.show("status")["config_generation"]
     edit_config(lab, ping, denied)
     expect_equal(lab.weirctl("reload", "check").returncode, 0, "status of reload check")
     expect_equal(lab.show("status")["config_generation"], generation, "generation after check")
@@ -139,16 +158,40 @@ def console_reload(lab):
     expect_equal(receive_exactly(server, 8), b"question", "over the reload")
 
     generation = lab.show("status")["config_generation"]
-    edit_config(lab, denied, '{ name = "ping"; protocl = "icmp"; action = "allow"; },')
+    wrong = '{ name = "ping"; protocl = "icmp"; action = "alow"; },'
+    edit_config(lab, denied, wrong)
     result = lab.weirctl("reload")
     expect_equal(result.returncode, 1, "status of a bad reload")
-    expect("protocl" in result.stdout + result.stderr, "the mistake is named")
+    told = [f"{lab.state}/pop-a.cfg:\\d+: rules.ping.{what}" for what in ("protocl", "action")]
+    lines = result.stderr.splitlines()
+    expect_equal(len(lines), 3, f"lines of {lines}")
+    for line, pattern in zip(lines, told):
+        expect(re.match(f"error: {pattern}: ", line), line)
+    error = json.loads(lab.weirctl("-j", "reload").stdout)["error"]
+    expect_equal(["error: " + one for one in error["details"]], lines[:2], "details")
+    expect_equal(error["message"], "\n".join(error["details"]), "message")
     expect_equal(lab.show("status")["config_generation"], generation, "generation, bad reload")
-    edit_config(lab, '{ name = "ping"; protocl = "icmp"; action = "allow"; },', ping)
+    edit_config(lab, wrong, ping)
     expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
     lab.output("client", "ping", "-q", "-c", "1", SERVER[4])
     for one in (client, server, listener):
         one.close()
+
+
+@check(families=False)
+def console_service_ports(lab):
+    """One service of several port ranges: matched by each, shown as one."""
+    before, after = 'ports = "1-65535";\n\t\tfrom', 'ports = "80,443,8000-8080";\n\t\tfrom'
+    edit_config(lab, before, after)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    expect_equal(lab.service()["ports"], ["80", "443", "8000-8080"], "ports")
+    for port, service in ((80, "lab"), (443, "lab"), (8000, "lab"), (8080, "lab"), (81, None),
+                          (8081, None)):
+        why = lab.show("why", "tcp", CLIENT[6], "40000", SERVER[6], str(port))
+        expect_equal(why["service"], service, f"service of port {port}")
+    lab.expect_downloads(4, 5)
+    edit_config(lab, after, before)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
 
 
 @check(families=False)
@@ -178,6 +221,10 @@ def console_batch(lab):
     expect_equal(result.returncode, 1, "status")
     expect("forwarding" in result.stdout and "unexplained" in result.stdout, result.stdout)
     expect("busy_ratio" not in result.stdout, "it went on after the error")
+    expect_equal(result.stderr.splitlines()[:2],
+                 [f"{path}:4: error: unknown word `bogus'", "  bogus"], "the error's place")
+    result = lab.weirctl("-j", "-f", path)
+    expect_equal((result.returncode, result.stderr), (1, f"{path}:4: error: bogus\n"), "with -j")
 
 
 def tell(lab, *commands):

@@ -30,8 +30,9 @@ def exec_status(lab):
 
 @check(families=False)
 def refusals(lab):
-    for words in (["up", "asym"], ["up", "cluster3"], ["cut", "pop-a", "pop-b"],
-                  ["heal", "pop-a", "pop-b"], ["impair", "nothing", "off"],
+    for words in (["up", "cluster3"], ["cut", "pop-a", "pop-b"],
+                  ["heal", "pop-a", "pop-b"], ["cut", "pop-a", "pop-a"], ["cut", "pop-a"],
+                  ["impair", "nothing", "off"], ["impair", "sync:pop-b", "off"],
                   ["impair", "client", "loss=many"], ["unknown"], []):
         result = lab.lab(*words)
         expect_equal(result.returncode, 2, f"status of lab {' '.join(words)}")

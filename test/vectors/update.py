@@ -11,6 +11,7 @@ Columns (addresses, keys, 32-bit numbers, names, frames and WIRE in hex, the res
   change    KEY OUTER OUTER_PORT INNER INNER_PORT INCARNATION BITS WIRE
   confirmed KEY OUTER OUTER_PORT INNER INNER_PORT INCARNATION GENERATION WIRE
   frame     KEY OUTER OUTER_PORT INNER INNER_PORT SIDE FRAME WIRE
+  emit      the same
   none      KEY OUTER OUTER_PORT INNER INNER_PORT WIRE
 """
 
@@ -293,6 +294,7 @@ def named_rows():
         side, frame = draw.bits(1), draw.bytes(draw.pick([1, 54, 74]))
         wire = sized(0x02, bytes([side]) + digest(key, flow, 0) + frame)
         yield f"frame {head} {side} {frame.hex()} {wire.hex()}"
+        yield f"emit {head} {side} {frame.hex()} {bytes([4]).hex()}{wire[1:].hex()}"
         yield f"none {head} {sized(0x03, digest(key, flow, 0)).hex()}"
 
 

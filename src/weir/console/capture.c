@@ -226,6 +226,11 @@ void command_capture_start(struct session *session)
 	struct record *record;
 	int error;
 
+	if (is_port && want.port >= session->node->port_count) {
+		session_fail(session, "bad_argument", NULL,
+			"the cluster's port carries no packets of flows");
+		return;
+	}
 	if (is_port && *session->args.match.in) {
 		session_fail(session, "bad_argument", NULL, "`in' goes with `drop' only");
 		return;

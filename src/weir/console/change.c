@@ -52,6 +52,15 @@ void command_clear_flow(struct session *session)
 	session_answer(session, json_object());
 }
 
+static json_t *reply_errors(const struct config_errors *errors)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < errors->count; i++)
+		json_array_append_new(list, json_string(errors->list[i].text));
+	return list;
+}
+
 static void fail_reload(struct session *session, int rc, const struct config_errors *errors)
 {
 	char text[ERRORS_BYTES] = "";
@@ -60,11 +69,11 @@ static void fail_reload(struct session *session, int rc, const struct config_err
 	for (unsigned i = 0; i < errors->count && used < sizeof(text); i++)
 		used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s", i ? "\n" : "",
 			errors->list[i].text);
-	session_fail(session, rc == -ERR_FULL ? "busy" : "failed",
+	session_fail_details(session, rc == -ERR_FULL ? "busy" : "failed",
 		rc == -ERR_FULL	   ? "try again"
 		: rc == -ERR_RANGE ? "these changes need a restart; nothing was changed"
 				   : "nothing was changed",
-		"%s", *text ? text : "the configuration was not taken");
+		*text ? text : "the configuration was not taken", reply_errors(errors));
 }
 
 static void do_reload(struct session *session, bool check_only)
@@ -76,9 +85,10 @@ static void do_reload(struct session *session, bool check_only)
 	if (rc)
 		fail_reload(session, rc, &errors);
 	else
-		session_answer(session, json_pack("{s:b,s:I,s:s}", "applied", !check_only,
-						"config_generation", (json_int_t)node->generation,
-						"config_sha256", node->config->sha256));
+		session_answer(session,
+			json_pack("{s:b,s:I,s:s,s:o}", "applied", !check_only, "config_generation",
+				(json_int_t)node->generation, "config_sha256", node->config->sha256,
+				"notes", reply_errors(&errors)));
 	config_errors_free(&errors);
 }
 

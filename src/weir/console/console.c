@@ -96,7 +96,7 @@ static void *run_front(void *argument)
 	if (isatty(STDIN_FILENO))
 		client_interact(&client, &quit);
 	else
-		client_batch(&client, stdin);
+		client_batch(&client, stdin, "stdin");
 	client_finish(&client);
 	if (!client_closing)
 		kill(getpid(), SIGTERM);

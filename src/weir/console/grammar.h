@@ -24,6 +24,8 @@ struct grammar_command {
 #define GRAMMAR_TYPES(X)                                                                           \
 	X(PORT, "PORT")                                                                            \
 	X(SERVICE, "SERVICE")                                                                      \
+	X(PEER, "PEER")                                                                            \
+	X(SCOPE, "SCOPE")                                                                          \
 	X(LEVEL, "LEVEL")                                                                          \
 	X(FILE, "FILE")                                                                            \
 	X(NUMBER, "NUMBER")                                                                        \
@@ -55,7 +57,7 @@ void grammar_choice_add(struct grammar_choices *choices, const char *word);
 struct grammar {
 	const struct grammar_command *commands;
 	unsigned command_count;
-	// Adds the names that exist now: of ports (PORT) and services (SERVICE).
+	// Adds the names that exist now: of ports (PORT), services (SERVICE) and peers (PEER).
 	void (*values)(void *context, enum grammar_type type, struct grammar_choices *out);
 	void *context;
 };
@@ -75,6 +77,8 @@ struct grammar_args {
 	const char *port; // name or number, with TYPE_PORT in `given`; else the word beside it in
 			  // the form was there (all, drop)
 	const char *service;
+	const char *peer;
+	const char *scope; // finder, all or none
 	const char *level;
 	const char *file;
 	uint64_t number;

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "weir/console/form.h"
 #include "weir/node.h"
+#include "weir/port.h"
 
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
@@ -37,6 +38,8 @@ json_t *reply_name(const char *name)
 
 const char *reply_side(unsigned side)
 {
+	if (side == SIDE_SYNC)
+		return "sync";
 	return side == SIDE_INSIDE ? "inside" : "outside";
 }
 
@@ -46,8 +49,11 @@ static void values(void *context, enum grammar_type type, struct grammar_choices
 	const struct policy *policy = node->config->policy;
 
 	if (type == TYPE_PORT)
-		for (unsigned i = 0; i < node->config->port_count; i++)
-			grammar_choice_add(out, node->config->ports[i].name);
+		for (unsigned i = 0; i < node->device_count; i++)
+			grammar_choice_add(out, node->ports[i].config->name);
+	if (type == TYPE_PEER)
+		for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
+			grammar_choice_add(out, node->config->cluster.peers[i].name);
 	if (type == TYPE_SERVICE)
 		for (unsigned i = 0; i < policy->service_count; i++)
 			grammar_choice_add(out, policy->services[i].name);
@@ -63,10 +69,10 @@ struct grammar session_grammar(struct node *node)
 
 unsigned session_port(const struct session *session)
 {
-	const struct config *config = session->node->config;
+	const struct node *node = session->node;
 
-	for (unsigned i = 0; i < config->port_count; i++)
-		if (strcmp(config->ports[i].name, session->args.port) == 0)
+	for (unsigned i = 0; i < node->device_count; i++)
+		if (strcmp(node->ports[i].config->name, session->args.port) == 0)
 			return i;
 	return (unsigned)strtoul(session->args.port, NULL, 10);
 }
@@ -146,6 +152,16 @@ void session_fail(
 	vsnprintf(message, sizeof(message), format, args);
 	va_end(args);
 	send_json(session, error_document(code, message, hint));
+	finish(session);
+}
+
+void session_fail_details(struct session *session, const char *code, const char *hint,
+	const char *message, json_t *details)
+{
+	json_t *document = error_document(code, message, hint);
+
+	json_object_set_new(json_object_get(document, "error"), "details", details);
+	send_json(session, document);
 	finish(session);
 }
 

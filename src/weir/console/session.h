@@ -53,6 +53,10 @@ void session_answer(struct session *session, json_t *data);
 __attribute__((format(printf, 4, 5))) void session_fail(
 	struct session *session, const char *code, const char *hint, const char *format, ...);
 
+// The same with a list of what is wrong, which is taken over, as `details`.
+void session_fail_details(struct session *session, const char *code, const char *hint,
+	const char *message, json_t *details);
+
 // Ends the command with a long list, row by row: {"data":{LIST:[...],KEY:VALUE...}}. `rest` and the
 // rows are taken over; a NULL row is skipped.
 void session_list_begin(struct session *session, const char *list);
@@ -65,5 +69,5 @@ bool session_is_full(const struct session *session);
 // The grammar with the names of this node.
 struct grammar session_grammar(struct node *node);
 
-// Configured port of the command's PORT argument (name or number).
+// Index in node->ports of the command's PORT argument (name or number).
 unsigned session_port(const struct session *session);

@@ -32,7 +32,7 @@ static void answer_ports(struct session *session, const char *list,
 	if (session->args.given >> TYPE_PORT & 1)
 		add(session, session_port(session), rows);
 	else
-		for (unsigned i = 0; i < session->node->port_count; i++)
+		for (unsigned i = 0; i < session->node->device_count; i++)
 			add(session, i, rows);
 	session_answer(session, json_pack("{s:o}", list, rows));
 }

@@ -18,34 +18,6 @@ static json_t *service_profile(const struct profile *profile)
 		"sack", profile->sack, "timestamps", profile->timestamps, "ecn", profile->ecn);
 }
 
-static json_t *service_row(const struct node *node, uint16_t index)
-{
-	const struct service *service = &node->config->policy->services[index];
-	struct service_stats s;
-
-	stats_service(node, index, &s);
-	return json_pack("{s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "name", service->name,
-		"mode", flow_mode_name((enum flow_mode)service->mode), "flows",
-		reply_count(s.flows), "syn", reply_count(s.syn), "synack_sent",
-		reply_count(s.synack_sent), "cookie_valid", reply_count(s.cookie_valid),
-		"cookie_bad", reply_count(s.cookie_bad), "server_syn", reply_count(s.server_syn),
-		"server_synack", reply_count(s.server_synack), "server_refused",
-		reply_count(s.server_refused), "server_timeout", reply_count(s.server_timeout),
-		"profile", service_profile(control_profile(node, index)));
-}
-
-void command_show_service(struct session *session)
-{
-	const struct policy *policy = session->node->config->policy;
-	json_t *rows = json_array();
-
-	for (uint16_t i = 0; i < policy->service_count; i++)
-		if (!session->args.service ||
-			strcmp(session->args.service, policy->services[i].name) == 0)
-			json_array_append_new(rows, service_row(session->node, i));
-	session_answer(session, json_pack("{s:o}", "services", rows));
-}
-
 static const char *action_name(uint8_t action)
 {
 	return action == RULE_ALLOW ? "allow" : "deny";
@@ -72,23 +44,66 @@ static void add_range(json_t *list, uint16_t low, uint16_t high)
 	add_once(list, text);
 }
 
-static const char *row_protocol(const struct rule_row *row, char room[8])
+static const char *from_name(uint8_t from)
+{
+	static const char *const names[] = {[RULE_FROM_ANY] = "any",
+		[RULE_FROM_OUTSIDE] = "outside",
+		[RULE_FROM_INSIDE] = "inside"};
+
+	return names[from];
+}
+
+static const char *protocol_name(uint8_t protocol, uint8_t number, char room[8])
 {
 	static const char *const names[] = {
 		[RULE_ANY] = "any", [RULE_TCP] = "tcp", [RULE_UDP] = "udp", [RULE_ICMP] = "icmp"};
 
-	if (row->protocol < RULE_OTHER)
-		return names[row->protocol];
-	snprintf(room, 8, "%u", row->number);
+	if (protocol < RULE_OTHER)
+		return names[protocol];
+	snprintf(room, 8, "%u", number);
 	return room;
+}
+
+static json_t *service_row(const struct node *node, uint16_t index)
+{
+	const struct service *service = &node->config->policy->services[index];
+	json_t *prefixes = json_array(), *ports = json_array();
+	char text[ADDR_TEXT_BYTES], number[8];
+	struct service_stats s;
+
+	for (unsigned i = 0; i < service->to_count; i++)
+		add_once(prefixes, prefix_format(&service->to[i], text));
+	for (unsigned i = 0; i < service->port_count; i++)
+		add_range(ports, service->ports[i].low, service->ports[i].high);
+
+	stats_service(node, index, &s);
+	return json_pack("{s:s,s:s,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}",
+		"name", service->name, "mode", flow_mode_name((enum flow_mode)service->mode),
+		"from", from_name(service->from), "protocol",
+		protocol_name(service->protocol, 0, number), "to", prefixes, "ports", ports,
+		"flows", reply_count(s.flows), "syn", reply_count(s.syn), "synack_sent",
+		reply_count(s.synack_sent), "cookie_valid", reply_count(s.cookie_valid),
+		"cookie_bad", reply_count(s.cookie_bad), "server_syn", reply_count(s.server_syn),
+		"server_synack", reply_count(s.server_synack), "server_refused",
+		reply_count(s.server_refused), "server_timeout", reply_count(s.server_timeout),
+		"profile", service_profile(control_profile(node, index)));
+}
+
+void command_show_service(struct session *session)
+{
+	const struct policy *policy = session->node->config->policy;
+	json_t *rows = json_array();
+
+	for (uint16_t i = 0; i < policy->service_count; i++)
+		if (!session->args.service ||
+			strcmp(session->args.service, policy->services[i].name) == 0)
+			json_array_append_new(rows, service_row(session->node, i));
+	session_answer(session, json_pack("{s:o}", "services", rows));
 }
 
 // A rule is put together again from the rows it was expanded into.
 static json_t *rule_row(const struct policy *policy, uint32_t rule)
 {
-	static const char *const froms[] = {[RULE_FROM_ANY] = "any",
-		[RULE_FROM_OUTSIDE] = "outside",
-		[RULE_FROM_INSIDE] = "inside"};
 	json_t *source = json_array(), *destination = json_array();
 	json_t *sports = json_array(), *dports = json_array();
 	const char *from = "any", *protocol = "any";
@@ -99,8 +114,8 @@ static json_t *rule_row(const struct policy *policy, uint32_t rule)
 
 		if (row->rule != rule)
 			continue;
-		from = froms[row->from];
-		protocol = row_protocol(row, number);
+		from = from_name(row->from);
+		protocol = protocol_name(row->protocol, row->number, number);
 		add_once(source, prefix_format(&row->src, text));
 		add_once(destination, prefix_format(&row->dst, text));
 		add_range(sports, row->sport_low, row->sport_high);

@@ -34,7 +34,8 @@
 	X(show_flow, "show flow [MATCH] [limit NUMBER]",                                           \
 		"Flows, with client as the source of MATCH and server as the destination; 1000 "   \
 		"unless a limit is given, 0 for all. MATCH is PROTOCOL SOURCE SPORT DESTINATION "  \
-		"DPORT, each of which may be `any`.",                                              \
+		"DPORT, each of which may be `any`. In the table ts is ts_offset, copy the copy "  \
+		"with OWNER.GENERATION of the flow, w the worker.",                                \
 		"show flow tcp 192.0.2.0/24 any 198.51.100.10 80 limit 20")                        \
 	X(clear_flow, "clear flow all", "Removes every flow of this node.", "clear flow all")      \
 	X(show_service, "show service [SERVICE]",                                                  \
@@ -44,6 +45,13 @@
 	X(show_rule_hits, "show rule hits",                                                        \
 		"How often each rule decided since this configuration came in.", "show rule hits") \
 	X(show_worker, "show worker", "Load and cost per packet of each worker.", "show worker")   \
+	X(show_cluster, "show cluster",                                                            \
+		"This node in its cluster: state, active nodes, counter, peers and what is "       \
+		"shared with them.",                                                               \
+		"show cluster")                                                                    \
+	X(show_cluster_peer, "show cluster peer PEER",                                             \
+		"One peer: address, handshakes, what waits for it, why it was refused.",           \
+		"show cluster peer pop-b")                                                         \
 	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
 		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
@@ -62,6 +70,16 @@
 	X(stop, "stop", "Stops forwarding: packets are dropped as `stopped`; flows stay.", "stop") \
 	X(set_log, "set log LEVEL", "Sets the log level of Weir until the next restart.",          \
 		"set log debug")                                                                   \
+	X(set_cluster_wait, "set cluster wait SCOPE",                                              \
+		"Whose confirmation the client's first segments wait for: the finder's, that of "  \
+		"all nodes, nobody's; until the next reload.",                                     \
+		"set cluster wait none")                                                           \
+	X(cluster_rekey, "cluster rekey",                                                          \
+		"New keys for the channels to all peers, now; nothing is lost.", "cluster rekey")  \
+	X(cluster_rotate, "cluster rotate",                                                        \
+		"A new secret for the whole cluster, from which the keys of coming cookies are "   \
+		"made.",                                                                           \
+		"cluster rotate")                                                                  \
 	X(reload_check, "reload check",                                                            \
 		"Checks the configuration file as `reload` would, and changes nothing.",           \
 		"reload check")                                                                    \

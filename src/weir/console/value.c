@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const scopes[] = {"finder", "all", "none"};
 static const char *const levels[] = {"error", "warning", "info", "debug"};
 
 void value_choices(const struct grammar *grammar, enum grammar_type type, bool exact,
@@ -16,12 +17,16 @@ void value_choices(const struct grammar *grammar, enum grammar_type type, bool e
 {
 	static const char *const protocols[] = {"tcp", "udp", "icmp"};
 
-	if (type != TYPE_LEVEL && type != TYPE_SIDE && type != TYPE_PORT && type != TYPE_SERVICE)
+	if (type > TYPE_LEVEL && type != TYPE_SIDE)
 		out->types |= 1u << type; // of the others all words are listed
 	switch (type) {
 	case TYPE_LEVEL:
 		for (unsigned i = 0; i < ARRAY_LEN(levels); i++)
 			grammar_choice_add(out, levels[i]);
+		return;
+	case TYPE_SCOPE:
+		for (unsigned i = 0; i < ARRAY_LEN(scopes); i++)
+			grammar_choice_add(out, scopes[i]);
 		return;
 	case TYPE_PROTOCOL:
 		for (unsigned i = 0; i < ARRAY_LEN(protocols); i++)
@@ -34,6 +39,7 @@ void value_choices(const struct grammar *grammar, enum grammar_type type, bool e
 		return;
 	case TYPE_PORT:
 	case TYPE_SERVICE:
+	case TYPE_PEER:
 		grammar->values(grammar->context, type, out);
 		return;
 	default:
@@ -112,6 +118,14 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 	case TYPE_SERVICE:
 		*why = "is no service";
 		args->service = word;
+		return known_name(grammar, type, word) ? 0 : -ERR_MISSING;
+	case TYPE_PEER:
+		*why = "is no peer";
+		args->peer = word;
+		return known_name(grammar, type, word) ? 0 : -ERR_MISSING;
+	case TYPE_SCOPE:
+		*why = "is none of finder, all, none";
+		args->scope = word;
 		return known_name(grammar, type, word) ? 0 : -ERR_MISSING;
 	case TYPE_LEVEL:
 		*why = "is no log level";

@@ -78,7 +78,8 @@ class Lab:
         self.env = dict(os.environ, WEIR_LAB=self.name, WEIR_BUILD=BUILD)
         self.script = os.path.join(ROOT, "scripts", "lab")
         self.state = f"/run/weir-lab/{self.name}"
-        self.runtime = f"/run/weir/{self.name}-pop-a"
+        self.nodes = ["pop-a"]
+        self.runtime = self.runtime_of("pop-a")
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
         self.processes = []
         self.next_port = 1
@@ -90,8 +91,9 @@ class Lab:
         return subprocess.run([self.script, *words], env=self.env, text=True, timeout=timeout,
                               stdin=subprocess.DEVNULL, capture_output=True)
 
-    def up(self, mode="proxy", sets=(), options=()):
-        words = ["up", "single", "--mode", mode, *options]
+    def up(self, mode="proxy", sets=(), options=(), topology="single"):
+        words = ["up", topology, "--mode", mode, *options]
+        self.nodes = ["pop-a"] if topology == "single" else ["pop-a", "pop-b"]
         # All clients of the lab share one prefix.
         for one in ("limits.per_prefix_flows=60000", *sets):
             words += ["--set", one]
@@ -167,14 +169,17 @@ class Lab:
 
     # --- the node ---
 
-    def weirctl(self, *words, timeout=10):
+    def runtime_of(self, node):
+        return f"/run/weir/{self.name}-{node}"
+
+    def weirctl(self, *words, timeout=10, node="pop-a"):
         return subprocess.run([os.path.join(BUILD, "weirctl"), "-s",
-                               f"{self.runtime}/console.sock", *words],
+                               f"{self.runtime_of(node)}/console.sock", *words],
                               text=True, timeout=timeout, stdin=subprocess.DEVNULL,
                               capture_output=True)
 
-    def show(self, *words):
-        result = self.weirctl("-j", "show", *words)
+    def show(self, *words, node="pop-a"):
+        result = self.weirctl("-j", "show", *words, node=node)
         expect_equal(result.returncode, 0, f"show {' '.join(words)}: {result.stdout} {result.stderr}")
         return json.loads(result.stdout)["data"]
 
@@ -184,8 +189,8 @@ class Lab:
     def service(self):
         return self.show("service")["services"][0]
 
-    def pid(self):
-        with open(f"{self.state}/pop-a.pid") as file:
+    def pid(self, node="pop-a"):
+        with open(f"{self.state}/{node}.pid") as file:
             return int(file.readline())
 
     def resident_kib(self):
@@ -193,20 +198,26 @@ class Lab:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
     def log_tail(self):
-        with contextlib.suppress(OSError), open(f"{self.runtime}/stderr.log") as file:
-            yield from file.read().splitlines()[-15:]
+        for node in self.nodes:
+            with contextlib.suppress(OSError), \
+                    open(f"{self.runtime_of(node)}/stderr.log") as file:
+                yield from file.read().splitlines()[-15:]
 
     def check_conservation(self):
+        for node in self.nodes:
+            self.check_conservation_of(node)
+
+    def check_conservation_of(self, node):
         """received + generated = transmitted + consumed + queued + dropped, once it is quiet."""
-        until(lambda: self.show("drop")["unexplained"] == 0, 5,
-              f"packets unexplained: {self.show('drop')}")
-        drop = self.show("drop")
+        until(lambda: self.show("drop", node=node)["unexplained"] == 0, 5,
+              f"packets of {node} unexplained: {self.show('drop', node=node)}")
+        drop = self.show("drop", node=node)
         expect(drop["received"] > 0, "nothing was received: the test tested nothing")
         expect_equal(drop["received"] + drop["generated"] + drop.get("from_peers", 0),
                      drop["transmitted"] + drop["consumed"] + drop["queued"] + drop["dropped"] +
                      drop.get("to_peers", 0), "conservation")
         expect_equal(sum(drop["reasons"].values()), drop["dropped"], "sum of the drop reasons")
-        flows = self.show("flow", "stats")
+        flows = self.show("flow", "stats", node=node)
         expect_equal(sum(flows["states"].values()), flows["total"], f"sum of {flows['states']}")
 
     # --- peers ---

@@ -116,8 +116,9 @@ static void the_service_of_the_shipped_file(void **state)
 	assert_int_equal(service->protocol, RULE_TCP);
 	assert_int_equal(service->from, RULE_FROM_OUTSIDE);
 	assert_int_equal(service->mode, MODE_PROXY);
-	assert_int_equal(service->port_low, 1);
-	assert_int_equal(service->port_high, 65535);
+	assert_int_equal(service->port_count, 1);
+	assert_int_equal(service->ports[0].low, 1);
+	assert_int_equal(service->ports[0].high, 65535);
 	assert_int_equal(service->queue_bytes, 16384);
 	assert_int_equal(service->flows_max, 0);
 	assert_int_equal(service->profile.mss, 1460);
@@ -129,6 +130,30 @@ static void the_service_of_the_shipped_file(void **state)
 	assert_true(service->learn);
 	config_free(config);
 	free(text);
+	(void)state;
+}
+
+static void a_service_has_several_ranges(void **state)
+{
+	struct config *config = text_accept(MINIMAL
+		"services = ( { name = \"a\"; to = \"any\"; ports = \"80, 443,8000-8080\"; },\n"
+		"{ name = \"b\"; to = \"any\"; ports = [ 80, 443 ]; },\n"
+		"{ name = \"c\"; to = \"any\"; } );",
+		NULL, 0);
+	const struct service *services = config->policy->services;
+	char *dump = config_dump(config);
+
+	assert_int_equal(services[0].port_count, 3);
+	assert_int_equal(services[0].ports[0].high, 80);
+	assert_int_equal(services[0].ports[1].low, 443);
+	assert_int_equal(services[0].ports[2].low, 8000);
+	assert_int_equal(services[0].ports[2].high, 8080);
+	assert_int_equal(services[1].port_count, 2);
+	assert_int_equal(services[2].port_count, 1);
+	assert_int_equal(services[2].ports[0].high, 65535);
+	assert_non_null(strstr(dump, "ports = \"80,443,8000-8080\";"));
+	free(dump);
+	config_free(config);
 	(void)state;
 }
 
@@ -262,6 +287,7 @@ int main(void)
 		cmocka_unit_test(limits_and_timeouts),
 		cmocka_unit_test(the_rules_of_the_shipped_file),
 		cmocka_unit_test(the_service_of_the_shipped_file),
+		cmocka_unit_test(a_service_has_several_ranges),
 		cmocka_unit_test(a_profile_group_ends_learning),
 		cmocka_unit_test(rows_are_the_product_of_a_rule),
 		cmocka_unit_test(icmp_types_and_protocol_numbers),

@@ -109,7 +109,7 @@ static void sets_are_checked_like_the_file(void **state)
 				    "found the text \"two\""},
 		{"eal.workres=2", "--set:2: eal.workres: unknown key (did you mean `workers'?)"},
 		{"workers=2", "--set:2: workers: unknown key (did you mean `eal.workers'?)"},
-		{"cluster.id=1", "--set:2: cluster.id: not part of this version; remove the group"},
+		{"nat.id=1", "--set:2: nat.id: not part of this version; remove the group"},
 		{"ports.oo.mtu=1500", "--set:2: ports.oo.mtu: there is no element of this name "
 				      "(did you mean `o'?)"},
 		{"eal=1", "--set:2: eal: names a group: set one of its keys"},
@@ -119,8 +119,9 @@ static void sets_are_checked_like_the_file(void **state)
 		{"node.x=1", "--set:2: node.x: the path goes on behind a value"},
 		{"ports=1", "--set:2: ports: is a list: name an element and a key, such as "
 			    "services.lab.mode"},
-		{"ports.o.side=insid", "--set:2: ports.o.side: `insid' is none of outside|inside "
-				       "(did you mean `inside'?)"},
+		{"ports.o.side=insid",
+			"--set:2: ports.o.side: `insid' is none of outside|inside|sync "
+			"(did you mean `inside'?)"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -156,6 +157,31 @@ static void all_errors_at_once(void **state)
 	(void)state;
 }
 
+// Reading finds some and the checks behind it others: the reader of the file sees one order.
+static void errors_come_in_the_order_of_lines(void **state)
+{
+	static const char *const expected[] = {"t.cfg:4: eal.cpus: ", "t.cfg:6: rules.r.nam: ",
+		"t.cfg:7: rules.r.ports: ", "t.cfg:9: services.a.mode: ", "t.cfg:9: services.a.x: ",
+		"t.cfg:11: log.level: ", "--set:1: eal.idle: ", "--set:2: fragments: "};
+	const char *sets[] = {"eal.idle=maybe", "fragments=some"};
+	struct config_errors errors;
+
+	assert_null(config_parse("t.cfg",
+		MINIMAL
+		"eal = { workers = 2; cpus = \"1\"; };\n"
+		"rules = (\n { name = \"r\"; nam = \"s\"; action = \"deny\";\n"
+		"ports = \"80,x\"; } );\n"
+		"services = (\n { name = \"a\"; to = \"any\"; mode = \"non\"; x = 1; }\n );\n"
+		"log = { level = \"loud\"; };",
+		sets, 2, &errors));
+	errors_print(&errors);
+	assert_int_equal(errors.count, sizeof(expected) / sizeof(expected[0]));
+	for (unsigned i = 0; i < errors.count; i++)
+		assert_ptr_equal(strstr(errors.list[i].text, expected[i]), errors.list[i].text);
+	config_errors_free(&errors);
+	(void)state;
+}
+
 static void errors_are_bounded_and_printable(void **state)
 {
 	char *text = NULL;
@@ -174,6 +200,16 @@ static void errors_are_bounded_and_printable(void **state)
 		assert_null(strchr(errors.list[i].text, '\x1b'));
 	config_errors_free(&errors);
 	free(text);
+	(void)state;
+}
+
+// In JSON they must be UTF-8, whatever the file is.
+static void errors_are_utf8(void **state)
+{
+	text_refuse(MINIMAL "log = { to = \"\xe9t\xc3\xa9\xed\xa0\x80\"; };", NULL, 0,
+		"t.cfg:4: log.to: `?t\xc3\xa9?\?\?' is none of auto, stderr, syslog, nor a file "
+		"name "
+		"with a slash");
 	(void)state;
 }
 
@@ -301,7 +337,9 @@ int main(void)
 		cmocka_unit_test(sets_are_checked_like_the_file),
 		cmocka_unit_test(errors_name_file_line_and_path),
 		cmocka_unit_test(all_errors_at_once),
+		cmocka_unit_test(errors_come_in_the_order_of_lines),
 		cmocka_unit_test(errors_are_bounded_and_printable),
+		cmocka_unit_test(errors_are_utf8),
 		cmocka_unit_test(includes_are_refused),
 		cmocka_unit_test(a_dump_reads_back_as_the_same),
 		cmocka_unit_test(a_dump_shows_what_is_in_force),

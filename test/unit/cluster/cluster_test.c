@@ -546,7 +546,7 @@ static void policies_are_reloaded(void **state)
 		uint32_t number = say_opened(net, 1);
 
 		if (i % 3 == 0) {
-			h->service.port_low = (uint16_t)(1 + i % 400);
+			h->service.ports[0].low = (uint16_t)(1 + i % 400);
 			cluster_set_policy(h->cluster, &h->policy);
 		}
 		if (i % 50 == 0)

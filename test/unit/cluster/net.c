@@ -273,8 +273,8 @@ static void set_policy(struct net_host *host)
 	service->protocol = RULE_TCP;
 	service->from = RULE_FROM_OUTSIDE;
 	service->mode = MODE_PROXY;
-	service->port_low = 1;
-	service->port_high = UINT16_MAX;
+	service->ports[0] = (struct port_range){1, UINT16_MAX};
+	service->port_count = 1;
 	host->policy.services = service;
 	host->policy.service_count = 1;
 	CHECK(policy_adopt(&host->policy, NULL) == 0);

@@ -36,7 +36,7 @@ static void services_become_rows(void **state)
 	policy.services[0].to[0] = fixture_prefix("198.51.100.0/24");
 	policy.services[0].to[1] = fixture_prefix("2001:db8:2::/64");
 	policy.services[0].to_count = 2;
-	policy.services[0].port_low = policy.services[0].port_high = 443;
+	policy.services[0].ports[0].low = policy.services[0].ports[0].high = 443;
 	policy.services[1].protocol = RULE_UDP;
 	policy.services[2].mode = MODE_BYPASS;
 	policy.services[3].from = RULE_FROM_INSIDE; // to any

@@ -49,7 +49,8 @@ static inline void fixture_policy(struct policy *policy, uint16_t count)
 		service->protocol = RULE_TCP;
 		service->from = RULE_FROM_OUTSIDE;
 		service->mode = MODE_PROXY;
-		service->port_high = UINT16_MAX;
+		service->ports[0].high = UINT16_MAX;
+		service->port_count = 1;
 	}
 	assert_int_equal(policy_adopt(policy, NULL), 0);
 }
@@ -61,7 +62,7 @@ static inline void fixture_web(struct policy *policy)
 	fixture_policy(policy, 3);
 	policy->services[0].to[0] = fixture_prefix("198.51.100.0/24");
 	policy->services[1].to[0] = fixture_prefix("2001:db8:2::/64");
-	policy->services[0].port_low = policy->services[1].port_low = 1;
+	policy->services[0].ports[0].low = policy->services[1].ports[0].low = 1;
 }
 
 // What a proxied handshake of node 3 leaves at tick 1000.

@@ -14,8 +14,8 @@ static int set_up(void **state)
 	(void)state;
 	fixture_web(&policy);
 	policy.services[2].to[0] = fixture_prefix("203.0.113.128/25");
-	policy.services[2].port_low = 80;
-	policy.services[2].port_high = 89;
+	policy.services[2].ports[0].low = 80;
+	policy.services[2].ports[0].high = 89;
 	rows_build(&rows, &policy, 1);
 	policy_finish(&policy);
 	return 0;

@@ -231,8 +231,8 @@ static void rows_of_all_shapes(void **state)
 
 		fixture_policy(&one, 1);
 		one.services[0].to[0] = fixture_prefix(shapes[i].prefix);
-		one.services[0].port_low = shapes[i].first;
-		one.services[0].port_high = shapes[i].last;
+		one.services[0].ports[0].low = shapes[i].first;
+		one.services[0].ports[0].high = shapes[i].last;
 		rows_build(&rows, &one, 2);
 		fixture_opened(&message, addr_is_ip4(&server) ? 4 : 6);
 		message.body.record.service = 0;
@@ -351,8 +351,8 @@ static void services_are_the_receivers(void **state)
 
 static void early_ones_are_known_by_their_first_byte(void **state)
 {
-	static const uint8_t early[] = {0x01, 0x02, 0x03, 0x40, 0x5f, 0x7f};
-	static const uint8_t late[] = {0x00, 0x04, 0x10, 0x11, 0x12, 0x13, 0x14, 0x3f, 0x80, 0xff};
+	static const uint8_t early[] = {0x01, 0x02, 0x03, 0x40, 0x5f, 0x7f, 0x04};
+	static const uint8_t late[] = {0x00, 0x05, 0x10, 0x11, 0x12, 0x13, 0x14, 0x3f, 0x80, 0xff};
 	struct cursor in = cursor_read(NULL, 0);
 
 	(void)state;

@@ -15,11 +15,12 @@ enum kind {
 	KIND_CONFIRMED,
 	KIND_FRAME,
 	KIND_NONE,
+	KIND_EMIT,
 	KIND_COUNT
 };
 
 static const char *const kind_names[KIND_COUNT] = {
-	"table", "row", "create", "change", "confirmed", "frame", "none"};
+	"table", "row", "create", "change", "confirmed", "frame", "none", "emit"};
 
 // What lives from line to line.
 static struct rows table;
@@ -203,7 +204,8 @@ static void check_named(struct reader *reader, enum kind kind)
 	static const uint8_t types[KIND_COUNT] = {[KIND_CHANGE] = MESSAGE_CHANGED,
 		[KIND_CONFIRMED] = MESSAGE_CONFIRMED,
 		[KIND_FRAME] = MESSAGE_FRAME,
-		[KIND_NONE] = MESSAGE_NONE};
+		[KIND_NONE] = MESSAGE_NONE,
+		[KIND_EMIT] = MESSAGE_EMIT};
 	static struct message message;
 	struct update_codec codec = {.rows = &table, .sender = 5};
 	uint8_t key[SIPHASH_KEY_BYTES];
@@ -219,7 +221,7 @@ static void check_named(struct reader *reader, enum kind kind)
 		message.body.flow.bits = (uint8_t)next_decimal(reader);
 	if (kind == KIND_CONFIRMED)
 		message.body.flow.generation = (uint16_t)next_decimal(reader);
-	if (kind == KIND_FRAME) {
+	if (kind == KIND_FRAME || kind == KIND_EMIT) {
 		message.frame_side = (uint8_t)next_decimal(reader);
 		message.frame_len = (uint16_t)next_bytes(reader, message.frame, MESSAGE_FRAME_MAX);
 	}

@@ -23,6 +23,8 @@ static void values(void *context, enum grammar_type type, struct grammar_choices
 	}
 	if (type == TYPE_SERVICE)
 		grammar_choice_add(out, "lab");
+	if (type == TYPE_PEER)
+		grammar_choice_add(out, "pop-b");
 }
 
 static const struct grammar grammar = {
@@ -92,6 +94,9 @@ static void errors_name_the_word_and_the_nearest(void **state)
 	refuses("show port stats insdie", "bad_argument", "insdie", "`inside'");
 	refuses("show port stats 3", "bad_argument", "3", "");
 	refuses("set log loud", "bad_argument", "loud", "info");
+	refuses("set cluster wait finders", "bad_argument", "finders", "`finder'");
+	refuses("show cluster peer pop-c", "bad_argument", "pop-c", "`pop-b'");
+	refuses("cluster rekye", "unknown_command", "rekye", "`rekey'");
 	refuses("show flow limit x", "bad_argument", "x", "");
 	refuses("show drop now", "bad_argument", "now", "");
 	assert_int_not_equal(parse("show port stats"), 0);
@@ -197,6 +202,10 @@ static void completion_knows_words_and_names(void **state)
 	completes("sh po st ", "all inside outside sync ");
 	completes("sh po st o", "outside ");
 	completes("set log ", "debug error info warning ");
+	completes("set ", "cluster log ");
+	completes("set cluster wait ", "all finder none ");
+	completes("cluster ", "rekey rotate ");
+	completes("show cluster peer ", "pop-b ");
 	completes("show flow ", "any icmp in limit stats tcp udp ");
 	completes("show flow tcp any any any any ", "in limit ");
 	completes("show flow tcp any any any any in i", "inside ");

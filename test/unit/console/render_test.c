@@ -67,16 +67,58 @@ static void lists_of_values_are_joined(void **state)
 static void two_things_get_titles(void **state)
 {
 	(void)state;
-	renders("{\"data\":{\"flows\":[{\"a\":1}],\"more\":true}}", "more  yes\n"
-								    "\nflows\n"
-								    "a\n"
-								    "1\n");
+	renders("{\"data\":{\"rows\":[{\"a\":1}],\"more\":true}}", "more  yes\n"
+								   "\nrows\n"
+								   "a\n"
+								   "1\n");
+}
+
+#define FLOW(protocol, client, cport, server, sport, state, mode, service, d, e, ts, rest)         \
+	"{\"protocol\":\"" protocol "\",\"client\":\"" client "\",\"client_port\":" cport          \
+	",\"server\":\"" server "\",\"server_port\":" sport ",\"state\":\"" state                  \
+	"\",\"mode\":\"" mode "\",\"service\":" service ",\"d\":" d ",\"e\":" e                    \
+	",\"ts_offset\":" ts "," rest "}"
+
+// Everything a flow has, in 120 columns at most for IPv4.
+static void flows_fit_a_terminal(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"flows\":[" FLOW("tcp", "192.0.2.10", "59958", "198.51.100.10", "80",
+			"established", "proxy", "\"web\"", "4123574945", "0", "3797989301",
+			"\"worker\":0,\"owner\":0,\"copy\":\"own\",\"generation\":1,\"half\":false,"
+			"\"idle_ms\":7439282") "," FLOW("udp", "10.1.2.3", "53", "198.51.100.10",
+			"53", "other", "track", "null", "0", "0", "0",
+			"\"worker\":1,\"owner\":2,\"copy\":\"finder\",\"generation\":3,\"half\":"
+			"true,"
+			"\"idle_ms\":7") "]}}",
+		"proto  client            server            state        mode   service  idle_ms"
+		"           d  e          ts  copy             w\n"
+		"tcp    192.0.2.10:59958  198.51.100.10:80  established  proxy  web      7439282"
+		"  4123574945  0  3797989301  own 0.1          0\n"
+		"udp    10.1.2.3:53       198.51.100.10:53  other        track  -              7"
+		"           0  0           0  finder 2.3 half  1\n");
+	renders("{\"data\":{\"flows\":[" FLOW("tcp", "2001:db8:1::10", "1", "2001:db8::10", "80",
+			"closing", "bypass", "null", "0", "0", "0",
+			"\"worker\":0,\"owner\":0,\"copy\":\"own\",\"generation\":1,\"half\":false,"
+			"\"idle_ms\":1000") "]}}",
+		"proto  client              server             state    mode    service  idle_ms  "
+		"d  e  ts  copy     w\n"
+		"tcp    [2001:db8:1::10]:1  [2001:db8::10]:80  closing  bypass  -           1000  "
+		"0  0   0  own 0.1  0\n");
 }
 
 static void long_text_is_verbatim(void **state)
 {
 	(void)state;
 	renders("{\"data\":{\"text\":\"node = \\\"a\\\";\\n\\tx\\n\"}}", "node = \"a\";\n\tx\n");
+}
+
+static void sentences_are_lines(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"applied\":true,\"notes\":[\"f:1: a b\",\"f:2: c\"]}}",
+		"applied  yes\n\nnotes\nf:1: a b\nf:2: c\n");
+	renders("{\"data\":{\"applied\":true,\"notes\":[]}}", "applied  yes\nnotes    -\n");
 }
 
 static void control_characters_are_escaped(void **state)
@@ -107,9 +149,26 @@ static void errors_mark_the_word(void **state)
 	FILE *out = open_memstream(&text, &len);
 
 	(void)state;
-	render_error(document, "show drp", out);
+	render_error(document, "", "show drp", out);
 	fclose(out);
 	assert_string_equal(text, "error: unknown word\n  show drp\n       ^^^\nhint: did you\n");
+	free(text);
+	json_decref(document);
+}
+
+static void details_are_lines(void **state)
+{
+	json_t *document = json_loads("{\"error\":{\"code\":\"c\",\"message\":\"f:1: a\\nf:2: b\","
+				      "\"details\":[\"f:1: a\",\"f:2: b\\u001b\"],\"hint\":\"h\"}}",
+		0, NULL);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	(void)state;
+	render_error(document, "b:7: ", "reload", out);
+	fclose(out);
+	assert_string_equal(text, "b:7: error: f:1: a\nb:7: error: f:2: b\\x1b\nhint: h\n");
 	free(text);
 	json_decref(document);
 }
@@ -149,10 +208,13 @@ int main(void)
 		cmocka_unit_test(a_row_may_lack_a_cell),
 		cmocka_unit_test(lists_of_values_are_joined),
 		cmocka_unit_test(two_things_get_titles),
+		cmocka_unit_test(flows_fit_a_terminal),
 		cmocka_unit_test(long_text_is_verbatim),
+		cmocka_unit_test(sentences_are_lines),
 		cmocka_unit_test(control_characters_are_escaped),
 		cmocka_unit_test(columns_count_characters),
 		cmocka_unit_test(errors_mark_the_word),
+		cmocka_unit_test(details_are_lines),
 		cmocka_unit_test(wide_tables_are_turned),
 		cmocka_unit_test(help_is_a_manual),
 	};

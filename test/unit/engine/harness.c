@@ -47,8 +47,8 @@ static void add_service(struct node *node)
 	service->protocol = RULE_TCP;
 	service->from = RULE_FROM_OUTSIDE;
 	service->mode = MODE_PROXY;
-	service->port_low = 1;
-	service->port_high = UINT16_MAX;
+	service->ports[0] = (struct port_range){1, UINT16_MAX};
+	service->port_count = 1;
 	service->queue_bytes = 16384;
 	service->profile = (struct profile){
 		.mss = 1460, .wscale = 7, .sack = true, .timestamps = true, .ecn = true};
@@ -293,6 +293,14 @@ uint64_t node_state(const struct node *node, unsigned state)
 	return counter_get(&engine_stats(node->engine)->states[state]);
 }
 
+static uint64_t flows_left(const struct node *node)
+{
+	const struct engine_stats *stats = engine_stats(node->engine);
+
+	return counter_get(&stats->flows_created) - counter_get(&stats->flows_closed) -
+	       counter_get(&stats->flows_expired) - counter_get(&stats->flows_evicted);
+}
+
 bool node_gauges_good(const struct node *node)
 {
 	uint64_t flows = engine_flow_count(node->engine), states = 0, services = 0;
@@ -304,7 +312,13 @@ bool node_gauges_good(const struct node *node)
 	}
 	for (uint16_t i = 0; i < ARRAY_LEN(node->services); i++) // ids are given from 0 up
 		services += counter_get(&engine_service_stats(node->engine, i)->flows);
-	return states == flows && services <= flows;
+	return states == flows && services <= flows && flows == flows_left(node);
+}
+
+bool node_remembers(const struct node *node, unsigned count)
+{
+	return engine_flow_count(node->engine) == count && node_state(node, TCP_CLOSED) == count &&
+	       counter_get(&engine_service_stats(node->engine, 0)->flows) == 0;
 }
 
 uint64_t node_dropped(const struct node *node, enum reason reason)

@@ -83,9 +83,12 @@ struct node *node_make(void);
 bool node_end(struct node *node);
 // Removes all flows.
 void node_flush(struct node *node);
-// The gauges of states sum to the number of flows, none is below zero, and flows of services are
-// no more than flows.
+// The gauges of states sum to the number of flows, none is below zero, flows of services are no
+// more than flows, and every flow created is there or ended once.
 bool node_gauges_good(const struct node *node);
+// True where `count` refused handshakes left nothing but what remembers their cookies: closed
+// entries that count in no limit.
+bool node_remembers(const struct node *node, unsigned count);
 // Flows in `state` (TCP_STATE_COUNT: not TCP).
 uint64_t node_state(const struct node *node, unsigned state);
 

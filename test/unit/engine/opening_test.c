@@ -184,7 +184,7 @@ static struct message *frame_from_peer(struct node *node, const struct packet *p
 	assert_non_null(message);
 	message->type = MESSAGE_FRAME;
 	message->node = NODE_B;
-	message->frame_port = INSIDE;
+	message->frame_side = INSIDE;
 	message->frame_len = frame.len;
 	memcpy(message->frame, frame.data, frame.len);
 	return message;
@@ -282,17 +282,17 @@ static void frames_that_lie(void **state)
 	struct node *node = new_node(true);
 	struct handshake handshake;
 	struct message *message;
-	struct packet packet = {.from_server = true, .flags = TCP_ACK, .seq = ISN_S};
+	struct packet packet = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
 
 	(void)state;
 	handshake_open(node, &handshake, &syn);
-	packet.ack = node->sent[0].view.seq + 1;
+	packet.ack = node->sent[0].view.seq + 2;
 	message = frame_from_peer(node, &packet);
-	node_post(node, message); // neither SYN nor RST
+	node_post(node, message); // of another SYN
 	assert_int_equal(node_dropped(node, REASON_no_owner), 1);
-	message->frame_port = 200;
+	message->frame_side = 200;
 	node_post(node, message);
-	message->frame_port = INSIDE;
+	message->frame_side = INSIDE;
 	message->frame_len = 0;
 	node_post(node, message);
 	message->frame_len = MESSAGE_FRAME_MAX + 1;

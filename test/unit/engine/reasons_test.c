@@ -135,8 +135,10 @@ static void of_openings(void **state)
 	handshake_open(node, &handshake, &packet);
 	node_pass_ms(node, 16000);
 	packet.options = (struct bytes)BYTES(MSS TS);
+	packet.seq++; // the same number would give the same cookie, which is used up
 	handshake_open(node, &handshake, &packet);
 	handshake_answer(node, &handshake, ISN_S, NONE);
+	packet.seq++;
 	handshake_open(node, &handshake, &packet);
 	handshake.ack.flags = TCP_RST;
 	offer_outside(node, handshake.ack);
@@ -173,12 +175,13 @@ static void of_clusters(void **state)
 
 	(void)state;
 	node->policy.clustered = true;
-	node->policy.max_id = 8190;
-	node->policy.node_id = 8191;
+	node->policy.max_id = NODES_MAX - 1;
 	node_go(node);
 	node->message_room = 0;
-	for (unsigned i = 0; i < 10; i++) {
+	// 63 of these 8192 cookies name a node.
+	for (unsigned i = 0; i < 8192; i++) {
 		packet.ack = i;
+		node->now_ns += 1000000;
 		node_offer(node, INSIDE, &packet);
 	}
 	node->message_room = 1;

@@ -35,7 +35,7 @@ static void add_services(struct node *node)
 
 		snprintf(service->name, sizeof(service->name), "service%u", i);
 		service->mode = (uint8_t)modes[i];
-		service->port_low = service->port_high = ports[i];
+		service->ports[0] = (struct port_range){ports[i], ports[i]};
 		service->queue_bytes = 2048;
 		service->learn = i == 0;
 	}

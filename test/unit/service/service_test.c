@@ -14,8 +14,10 @@
 
 static struct service service(const char *to, enum rule_protocol protocol)
 {
-	struct service out = {
-		.to_count = 1, .protocol = (uint8_t)protocol, .port_high = UINT16_MAX};
+	struct service out = {.to_count = 1,
+		.protocol = (uint8_t)protocol,
+		.ports = {{0, UINT16_MAX}},
+		.port_count = 1};
 
 	assert_int_equal(prefix_parse(&out.to[0], to), 0);
 	return out;
@@ -59,12 +61,29 @@ static void ports_include_both_ends(void **state)
 {
 	struct service one = service("any", RULE_TCP);
 
-	one.port_low = 80;
-	one.port_high = 81;
+	one.ports[0] = (struct port_range){80, 81};
 	assert_int_equal(find(&one, 1, "192.0.2.1", 79, TCP), SERVICE_NONE);
 	assert_int_equal(find(&one, 1, "192.0.2.1", 80, TCP), 0);
 	assert_int_equal(find(&one, 1, "192.0.2.1", 81, TCP), 0);
 	assert_int_equal(find(&one, 1, "192.0.2.1", 82, TCP), SERVICE_NONE);
+	(void)state;
+}
+
+static void every_range_of_a_service_counts(void **state)
+{
+	struct service one = service("198.51.100.0/24", RULE_TCP);
+
+	one.ports[0] = (struct port_range){80, 80};
+	one.ports[1] = (struct port_range){8000, 8080};
+	one.port_count = 2;
+	assert_int_equal(find(&one, 1, "198.51.100.1", 80, TCP), 0);
+	assert_int_equal(find(&one, 1, "198.51.100.1", 8080, TCP), 0);
+	assert_int_equal(find(&one, 1, "198.51.100.1", 443, TCP), SERVICE_NONE);
+	assert_int_equal(find(&one, 1, "198.51.101.1", 8080, TCP), SERVICE_NONE);
+	one.port_count = 1;
+	assert_int_equal(find(&one, 1, "198.51.100.1", 8080, TCP), SERVICE_NONE);
+	one.port_count = 0;
+	assert_int_equal(find(&one, 1, "198.51.100.1", 80, TCP), SERVICE_NONE);
 	(void)state;
 }
 
@@ -177,6 +196,7 @@ int main(void)
 		cmocka_unit_test(the_first_match_counts),
 		cmocka_unit_test(every_prefix_of_a_service_counts),
 		cmocka_unit_test(ports_include_both_ends),
+		cmocka_unit_test(every_range_of_a_service_counts),
 		cmocka_unit_test(sides),
 		cmocka_unit_test(icmp_is_that_of_the_family),
 		cmocka_unit_test(the_first_profile_seen_is_taken_whole),

@@ -1,0 +1,258 @@
+// The finder: a packet came here of a connection whose state another node has (M5, M7, TCP.md 7.6).
+//
+//   SYN/ACK, RST/ACK   SEG.ACK - 1 is an m.SYN cookie that names the owner
+//   ICMP error         the quoted SYN's number is one
+//   anything else      from the inside, of a key that was handed over moments ago: to the same
+//   node;
+//                      of one that was not: once, to every node (TCP.md 7.6), because a server in
+//                      TIME-WAIT answers a SYN with an ACK that names nobody
+//
+// The packet goes to the owner whole. The owner tells its own state and, where the packet has to
+// leave here, returns it ready to be sent (MESSAGE_EMIT, or with the INSTALL): only here do its
+// Ethernet addresses fit. Thirteen bits are guessed easily, so decoding is done only where the
+// rules let a server be, and what is asked is limited per flow, per owner and in total; packets of
+// the outside have the smaller share. What came from a node is never handed to another one.
+//
+// Written by the engine alone: engine->handed, a direct-mapped table of what was handed over, and
+// engine->asks, this second's budget.
+#include "engine/internal.h"
+
+#include <string.h>
+
+static struct handed *slot_of(struct engine *engine, uint64_t hash)
+{
+	return &engine->handed[hash % HANDED_MAX];
+}
+
+const struct handed *finder_handed(struct engine *engine, uint64_t hash)
+{
+	const struct handed *handed = slot_of(engine, hash);
+
+	return handed->hash == hash && handed->until_ns > engine->now_ns ? handed : NULL;
+}
+
+void finder_forget(struct engine *engine, uint64_t digest)
+{
+	struct handed *handed = slot_of(engine, flow_digest_hash(digest));
+
+	if (flow_digest(handed->hash, 0) == digest)
+		handed->owner = NODE_NONE;
+}
+
+bool finder_nobody_has(struct engine *engine, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	return handed != NULL && handed->owner == NODE_NONE;
+}
+
+// Takes one question to `owner` from this second's budget.
+static bool may_ask(struct engine *engine, uint8_t side, uint16_t owner)
+{
+	struct asks *asks = &engine->asks;
+	uint64_t second = engine->now_ns / NS_PER_S;
+
+	if (asks->second != second)
+		*asks = (struct asks){.second = second};
+	if (owner == NODE_ALL)
+		return asks->all++ < OFFERS_PER_S;
+	if (asks->total >= ASKS_PER_S || asks->owner[owner] >= ASKS_PER_S / 2)
+		return false;
+	if (side == SIDE_OUTSIDE && asks->outside >= ASKS_PER_S / 4)
+		return false;
+	asks->total++;
+	asks->owner[owner]++;
+	asks->outside += side == SIDE_OUTSIDE;
+	return true;
+}
+
+static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t owner)
+{
+	struct message *message;
+
+	if (arrival->frame->len > MESSAGE_FRAME_MAX) {
+		verdict_drop(arrival, REASON_too_big);
+		return false;
+	}
+	if (!may_ask(engine, arrival->side, owner)) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return false;
+	}
+	message = engine_message(engine, MESSAGE_FRAME, owner);
+	if (message == NULL) {
+		verdict_drop(arrival, REASON_control_busy);
+		return false;
+	}
+	message->body.flow = (struct message_flow){.key = arrival->key};
+	message->frame_len = arrival->frame->len;
+	message->frame_port = arrival->frame->port;
+	message->frame_side = arrival->side;
+	memcpy(message->frame, arrival->frame->data, arrival->frame->len);
+	counter_add(&engine->stats.to_peers, 1);
+	arrival->verdict->kind = VERDICT_CONSUME;
+	arrival->verdict->reason = REASON_NONE;
+	return true;
+}
+
+// May a connection from the client in `tuple` to its server be one whose ISN was replaced?
+static bool is_served(
+	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family)
+{
+	struct arrival syn = {.side = client_side, .rule = RULE_NONE};
+	struct admission admission;
+
+	syn.view.bits = family | VIEW_TCP;
+	syn.view.src = tuple->src;
+	syn.view.dst = tuple->dst;
+	syn.view.sport = tuple->sport;
+	syn.view.dport = tuple->dport;
+	syn.view.protocol = PROTOCOL_TCP;
+	admission = admit(engine, &syn);
+	return admission.allow && (admission.mode == MODE_PROXY || admission.mode == MODE_MSYN);
+}
+
+static bool owner_of(struct engine *engine, const struct arrival *arrival, uint32_t cookie,
+	uint8_t client_side, uint16_t *owner)
+{
+	const struct policy *policy = engine->policy;
+	struct tuple tuple;
+
+	if (!policy->clustered || arrival->from_peer || !engine->view.decodes)
+		return false;
+	flow_key_tuple(&tuple, &arrival->key, client_side);
+	return msyn_decode(&engine->ring, &tuple, cookie, engine->tick, policy->max_id, owner) ==
+		       0 &&
+	       *owner != policy->node_id && *owner < NODES_MAX &&
+	       is_served(engine, &tuple, client_side, arrival->view.bits & (VIEW_IP4 | VIEW_IP6));
+}
+
+static bool is_active(const struct engine *engine, uint16_t node)
+{
+	return (engine->view.active >> node & 1) != 0;
+}
+
+// The owner is gone: the server is told to forget, so that the client's next SYN works.
+static void refuse_for(struct engine *engine, struct arrival *arrival)
+{
+	struct craft craft;
+
+	craft_reset_for(&craft, &arrival->view);
+	if ((arrival->view.tcp_flags & TCP_RST) || !engine_may_reset(engine) ||
+		craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
+		verdict_drop(arrival, REASON_no_owner);
+		return;
+	}
+	verdict_reply(engine, arrival);
+}
+
+// Remembers what was handed over. False where this flow has asked often enough.
+static bool remember(struct engine *engine, const struct arrival *arrival, uint16_t owner)
+{
+	struct handed *handed = slot_of(engine, arrival->hash);
+	uint64_t second = engine->now_ns / NS_PER_S;
+
+	if (handed->hash != arrival->hash || handed->until_ns <= engine->now_ns)
+		handed->synack = false;
+	if (handed->hash != arrival->hash || handed->second != second)
+		handed->count = 0;
+	if (handed->hash == arrival->hash && handed->count >= ASKS_PER_FLOW_S)
+		return false;
+	handed->hash = arrival->hash;
+	handed->second = second;
+	handed->count++;
+	handed->owner = owner;
+	handed->until_ns = engine->now_ns + HANDED_NS;
+	return true;
+}
+
+static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t owner)
+{
+	const struct view *view = &arrival->view;
+	struct handed *handed;
+
+	if (!is_active(engine, owner)) {
+		refuse_for(engine, arrival);
+		return;
+	}
+	if (!remember(engine, arrival, owner)) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return;
+	}
+	handed = slot_of(engine, arrival->hash);
+	if (view->tcp_flags & TCP_SYN) {
+		handed->synack = true;
+		handed->seq = view->seq;
+		handed->ack = view->ack;
+	}
+	if (hand_over(engine, arrival, owner) && (view->tcp_flags & TCP_SYN))
+		counter_add(&engine->stats.synack_to_owner, 1);
+}
+
+bool finder_claims(struct engine *engine, struct arrival *arrival)
+{
+	uint32_t cookie = arrival->view.ack - 1;
+	uint16_t owner;
+
+	if (!owner_of(engine, arrival, cookie, side_other(arrival->side), &owner))
+		return false;
+	to_owner(engine, arrival, owner);
+	return true;
+}
+
+void finder_stray(struct engine *engine, struct arrival *arrival)
+{
+	bool clustered = engine->policy->clustered;
+
+	if (!finder_claims(engine, arrival))
+		verdict_drop(arrival, clustered ? REASON_no_owner : REASON_no_flow);
+}
+
+static bool offer(struct engine *engine, struct arrival *arrival)
+{
+	struct tuple tuple;
+
+	flow_key_tuple(&tuple, &arrival->key, side_other(arrival->side));
+	if ((arrival->view.tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK ||
+		!is_served(engine, &tuple, side_other(arrival->side),
+			arrival->view.bits & (VIEW_IP4 | VIEW_IP6)) ||
+		!remember(engine, arrival, NODE_ALL))
+		return false;
+	return hand_over(engine, arrival, NODE_ALL);
+}
+
+bool finder_late(struct engine *engine, struct arrival *arrival)
+{
+	const struct handed *handed = finder_handed(engine, arrival->hash);
+
+	if (!engine->policy->clustered || arrival->from_peer || arrival->side != SIDE_INSIDE)
+		return false;
+	if (handed == NULL)
+		return offer(engine, arrival);
+	if (handed->owner == NODE_NONE || handed->owner == NODE_ALL ||
+		!is_active(engine, handed->owner))
+		return false;
+	if (!remember(engine, arrival, handed->owner)) {
+		verdict_drop(arrival, REASON_rate_limited);
+		return true;
+	}
+	hand_over(engine, arrival, handed->owner);
+	return true;
+}
+
+bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote)
+{
+	const struct handed *handed = finder_handed(engine, arrival->hash);
+	uint16_t owner;
+
+	if (!(quote->bits & QUOTE_SEQ) || quote->protocol != PROTOCOL_TCP)
+		return false;
+	if (!owner_of(engine, arrival, quote->seq, side_other(arrival->side), &owner)) {
+		if (handed == NULL || arrival->from_peer)
+			return false;
+		owner = handed->owner;
+	}
+	if (owner >= NODES_MAX || !is_active(engine, owner))
+		return false;
+	hand_over(engine, arrival, owner);
+	return true;
+}

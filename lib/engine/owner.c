@@ -1,0 +1,222 @@
+// The owner's side of what finders hand in: a SYN/ACK or a refusal for an opening, its repetition,
+// a segment or an ICMP error that came before its state did. Each is judged as if it had arrived
+// here, on the same side; what would leave goes back to the finder, ready to be sent, because its
+// Ethernet addresses fit only there. Without a flow the answer is NONE (M6, M7).
+#include "engine/internal.h"
+
+#include <string.h>
+
+static bool port_of_side(const struct engine *engine, uint8_t side, uint8_t *port)
+{
+	for (uint8_t i = 0; i < engine->config.port_count; i++) {
+		if (engine->config.ports[i].side == side) {
+			*port = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+// A peer's frame in the engine's scratch, as if it had arrived on a port of that side.
+static bool prepare(struct engine *engine, const struct message *message, struct arrival *arrival)
+{
+	if (message->frame_len == 0 || message->frame_len > MESSAGE_FRAME_MAX ||
+		!port_of_side(engine, message->frame_side, &arrival->frame->port))
+		return false;
+	memcpy(engine->scratch, message->frame, message->frame_len);
+	arrival->frame->data = engine->scratch;
+	arrival->frame->len = message->frame_len;
+	arrival->frame->tailroom = (uint16_t)(MESSAGE_FRAME_MAX - message->frame_len);
+	counter_add(&engine->stats.from_peers, 1);
+	return true;
+}
+
+static void answer_none(
+	struct engine *engine, const struct message *message, struct arrival *arrival)
+{
+	struct message *reply = engine_message(engine, MESSAGE_NONE, message->node);
+
+	if (reply != NULL)
+		reply->body.flow = (struct message_flow){.key = arrival->key};
+	verdict_drop(arrival, REASON_no_owner);
+}
+
+// A SYN/ACK, RST or plain ACK of the server while its answer is awaited.
+static void to_opening(struct engine *engine, const struct message *message,
+	struct arrival *arrival, struct flow *flow)
+{
+	struct opening *opening = opening_of(engine, flow);
+	uint8_t flags = arrival->view.tcp_flags;
+
+	// An ACK alone is of an older connection of the server's (TCP.md 3.2).
+	if ((flags & (TCP_SYN | TCP_RST)) && arrival->view.ack != opening->syn_seq + 1) {
+		verdict_drop(arrival, REASON_no_owner);
+		return;
+	}
+	if (opening->wait == WAIT_SERVER && (flags & TCP_SYN))
+		opening->sender = message->node;
+	if (flags & TCP_SYN)
+		counter_add(&engine->stats.synack_from_finder, 1);
+	opening_server(engine, arrival, flow);
+}
+
+static void decide_tcp(struct engine *engine, const struct message *message,
+	struct arrival *arrival, struct flow *flow)
+{
+	bool synack = (arrival->view.tcp_flags & TCP_SYN) != 0;
+
+	if (flow_direction(flow, arrival->side) != TO_CLIENT) {
+		verdict_drop(arrival, REASON_no_owner);
+	} else if ((flow->bits & FLOW_OPENING) && opening_of(engine, flow)->wait != WAIT_DRAIN) {
+		to_opening(engine, message, arrival, flow);
+	} else if (synack && flow->mode == MODE_PROXY) {
+		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
+			handshake_reack(engine, arrival, flow);
+		else
+			verdict_drop(arrival, REASON_no_owner);
+	} else if (!tcp_known(engine, arrival, flow)) {
+		verdict_drop(arrival, REASON_no_flow);
+	}
+}
+
+// Returns the flow it is about, or NULL.
+static struct flow *decide(
+	struct engine *engine, const struct message *message, struct arrival *arrival)
+{
+	struct flow *flow;
+
+	if (!arrival->keyed || arrival->key.protocol != PROTOCOL_TCP ||
+		flow_worker(arrival->hash, engine->config.workers) != engine->config.worker) {
+		verdict_drop(arrival, REASON_no_owner);
+		return NULL;
+	}
+	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	if (flow == NULL)
+		answer_none(engine, message, arrival);
+	else if (view_is_icmp_error(&arrival->view))
+		icmp_decide_error(engine, arrival);
+	else if (arrival->view.bits & VIEW_TCP)
+		decide_tcp(engine, message, arrival, flow);
+	else
+		verdict_drop(arrival, REASON_no_owner);
+	return flow;
+}
+
+// The finder of a SYN/ACK of `msyn` mode gets the state with it, so that no packet waits (M7, M8).
+static bool brings_state(
+	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
+{
+	return flow != NULL && flow->mode == MODE_MSYN && flow->copy == COPY_OWN &&
+	       (arrival->view.tcp_flags & TCP_SYN) && engine->policy->share != SHARE_NONE;
+}
+
+static void fill_state(
+	struct engine *engine, struct message *reply, uint16_t finder, struct flow *flow)
+{
+	flow->partner = share_target(engine, finder);
+	entry_record(flow, &reply->body.record);
+	counter_add(&engine->stats.synack_from_finder, 1);
+	counter_add(&engine->stats.shared, 1);
+}
+
+// A segment that came here because its state was not there: the state is told again.
+static void tell_again(
+	struct engine *engine, uint16_t finder, const struct arrival *arrival, struct flow *flow)
+{
+	struct message *message;
+
+	if (flow == NULL || flow->copy != COPY_OWN || flow->track.state != TCP_ESTABLISHED ||
+		(flow->bits & FLOW_OPENING) || (arrival->view.tcp_flags & (TCP_SYN | TCP_RST)) ||
+		engine->policy->share == SHARE_NONE)
+		return;
+	message = engine_message(engine, MESSAGE_OPENED, finder);
+	if (message == NULL)
+		return;
+	message->why = 1; // who asks may have seen no SYN/ACK
+	flow->partner = share_target(engine, finder);
+	entry_record(flow, &message->body.record);
+	counter_add(&engine->stats.shared, 1);
+}
+
+// What was decided to leave, leaves from where it came.
+static void send_back(
+	struct engine *engine, uint16_t finder, struct arrival *arrival, struct flow *flow)
+{
+	const struct verdict *verdict = arrival->verdict;
+	bool state = brings_state(engine, arrival, flow);
+	struct message *reply;
+
+	if (verdict->kind != VERDICT_FORWARD && verdict->kind != VERDICT_REPLY)
+		return;
+	reply = engine_message(engine, state ? MESSAGE_OPENED : MESSAGE_EMIT, finder);
+	if (reply == NULL) {
+		// A reply counted as consumed and generated: the generated one is dropped.
+		verdict_drop(arrival, REASON_control_busy);
+		return;
+	}
+	if (state)
+		fill_state(engine, reply, finder, flow);
+	else
+		reply->body.flow = (struct message_flow){.key = arrival->key};
+	reply->frame_len = arrival->frame->len;
+	reply->frame_side = port_side(engine, verdict->port);
+	memcpy(reply->frame, arrival->frame->data, arrival->frame->len);
+	counter_add(&engine->stats.to_peers, 1);
+}
+
+void owner_frame(struct engine *engine, const struct message *message)
+{
+	struct frame frame = {0};
+	struct verdict verdict = {0};
+	struct arrival arrival = {.frame = &frame, .verdict = &verdict, .from_peer = true};
+	struct flow *flow = NULL;
+
+	if (!prepare(engine, message, &arrival))
+		return;
+	if (ingress_prepare(engine, &arrival))
+		flow = decide(engine, message, &arrival);
+	send_back(engine, message->node, &arrival, flow);
+	tell_again(engine, message->node, &arrival, flow);
+	if (verdict.kind == VERDICT_DROP)
+		counter_add(&engine->stats.dropped[verdict.reason], 1);
+}
+
+// May this frame of the owner leave here? Only for a flow that was handed over a moment ago, or
+// whose state came with it.
+static bool is_expected(
+	struct engine *engine, const struct message *message, const struct arrival *arrival)
+{
+	const struct handed *handed = finder_handed(engine, arrival->hash);
+
+	if (message->type == MESSAGE_INSTALL)
+		return flow_key_equal(&arrival->key, &message->body.record.key);
+	return handed != NULL && (handed->owner == message->node || handed->owner == NODE_ALL);
+}
+
+void owner_emit(struct engine *engine, const struct message *message)
+{
+	struct frame frame = {0};
+	struct verdict verdict = {0};
+	struct arrival arrival = {.frame = &frame, .verdict = &verdict, .from_peer = true};
+	struct frame *out = engine_lend(engine);
+	enum reason reason = REASON_NONE;
+	uint8_t port;
+
+	if (!prepare(engine, message, &arrival))
+		return;
+	port = frame.port;
+	// Leaving through a side means having come from the other.
+	frame.port = engine->config.ports[port].peer;
+	if (!ingress_prepare(engine, &arrival) || !arrival.keyed ||
+		!is_expected(engine, message, &arrival))
+		reason = REASON_no_owner;
+	else if (out == NULL || out->tailroom < frame.len)
+		reason = REASON_control_busy;
+	if (reason != REASON_NONE) {
+		counter_add(&engine->stats.dropped[reason], 1);
+		return;
+	}
+	memcpy(out->data, engine->scratch, frame.len);
+	out->len = frame.len;
+	engine_sent(engine, out, port);
+}

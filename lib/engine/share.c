@@ -1,0 +1,352 @@
+// State that other nodes must have (P4, P5, P6, M7; C1's events of an opening).
+//
+//   owner                                  copy (the finder, or every node with share = "all")
+//   accepted the SYN/ACK
+//     OPENED  ------------------------->   INSTALL: a flow of copy FINDER, liberal, half
+//     waits, bounded, for whom `wait` says
+//     CONFIRMED  <----------------------   installed: what comes now is translated
+//   sees a FIN, a reset, the end
+//     CHANGED  ------------------------>   the same bit becomes true here
+//     CHANGED  <------------------------   ... and the other way round
+//
+// flow->partner says whom an own flow was shared with; a copy speaks to its owner. Bits only ever
+// become true, so their order does not matter; the incarnation in the digest keeps those of an
+// older connection out. What found no message cell or no room on the way (UNSENT) leaves FLOW_DIRTY
+// behind, and ageing, which visits every flow about once a second, says it again. A node that lost
+// what it had (RESYNC) makes the flows it shared dirty.
+#include "engine/internal.h"
+
+#define FIN_BITS (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
+
+static uint64_t node_bit(uint16_t node)
+{
+	return node < NODES_MAX ? 1ULL << node : 0;
+}
+
+static uint64_t others(const struct engine *engine)
+{
+	return engine->view.active & ~node_bit(engine->policy->node_id);
+}
+
+static uint16_t partner_of(const struct engine *engine, const struct flow *flow)
+{
+	if (!engine->policy->clustered)
+		return NODE_NONE;
+	if (engine->policy->share == SHARE_ALL)
+		return NODE_ALL;
+	return flow->copy == COPY_OWN ? flow->partner : flow->owner;
+}
+
+static bool is_reachable(const struct engine *engine, uint16_t node)
+{
+	return node == NODE_ALL ? others(engine) != 0 : (others(engine) & node_bit(node)) != 0;
+}
+
+static bool send_opened(struct engine *engine, const struct flow *flow, uint16_t node)
+{
+	struct message *message = engine_message(engine, MESSAGE_OPENED, node);
+
+	if (message == NULL)
+		return false;
+	entry_record(flow, &message->body.record);
+	counter_add(&engine->stats.shared, 1);
+	return true;
+}
+
+static bool send_changed(
+	struct engine *engine, const struct flow *flow, uint16_t node, uint8_t bits)
+{
+	struct message *message = engine_message(engine, MESSAGE_CHANGED, node);
+
+	if (message == NULL)
+		return false;
+	message->body.flow = (struct message_flow){.key = flow->key,
+		.incarnation = flow->incarnation,
+		.generation = flow->generation,
+		.bits = bits};
+	return true;
+}
+
+static uint8_t changes_of(const struct flow *flow)
+{
+	uint8_t bits = 0;
+
+	bits |= flow->track.bits & TRACK_FIN_CLIENT ? CHANGE_FIN_CLIENT : 0;
+	bits |= flow->track.bits & TRACK_FIN_SERVER ? CHANGE_FIN_SERVER : 0;
+	return bits | (flow->track.state == TCP_CLOSED ? CHANGE_CLOSED : 0);
+}
+
+void share_again(struct engine *engine, struct flow *flow)
+{
+	uint16_t node = partner_of(engine, flow);
+	uint8_t bits = changes_of(flow);
+
+	if (!is_reachable(engine, node)) {
+		if (node == NODE_NONE)
+			flow->bits &= (uint8_t)~FLOW_DIRTY;
+		return;
+	}
+	if (flow->copy == COPY_OWN && !(bits & CHANGE_CLOSED) && !send_opened(engine, flow, node))
+		return;
+	if (bits == 0 || send_changed(engine, flow, node, bits))
+		flow->bits &= (uint8_t)~FLOW_DIRTY;
+}
+
+// Both ends have closed, each seen by another node: only repetitions follow.
+static void settle(struct engine *engine, struct flow *flow)
+{
+	if ((flow->track.bits & FIN_BITS) == FIN_BITS && flow->track.state == TCP_CLOSING)
+		entry_set_state(engine, flow, TCP_TIME_WAIT);
+}
+
+void share_changed(struct engine *engine, struct flow *flow, const struct tcp_track *before)
+{
+	uint8_t bits = changes_of(flow);
+	uint16_t node = partner_of(engine, flow);
+
+	if (node == NODE_NONE)
+		return;
+	if (((flow->track.bits ^ before->bits) & FIN_BITS) == 0 &&
+		(flow->track.state == before->state || flow->track.state != TCP_CLOSED))
+		return;
+	if (!is_reachable(engine, node) || !send_changed(engine, flow, node, bits))
+		flow->bits |= FLOW_DIRTY;
+	settle(engine, flow);
+}
+
+void share_ended(struct engine *engine, const struct flow *flow)
+{
+	uint16_t node = partner_of(engine, flow);
+
+	// One that ended has been told of; what finds no cell ages out there by itself.
+	if (flow->key.protocol == PROTOCOL_TCP && !entry_has_ended(flow) &&
+		!(flow->bits & FLOW_OPENING) && is_reachable(engine, node))
+		send_changed(engine, flow, node, changes_of(flow) | CHANGE_CLOSED);
+}
+
+uint16_t share_target(const struct engine *engine, uint16_t finder)
+{
+	if (!engine->policy->clustered || engine->policy->share == SHARE_NONE)
+		return NODE_NONE;
+	return engine->policy->share == SHARE_ALL ? NODE_ALL : finder;
+}
+
+uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder)
+{
+	switch (engine->policy->wait) {
+	case SHARE_FINDER:
+		return target == NODE_NONE ? 0 : node_bit(finder) & others(engine);
+	case SHARE_ALL:
+		return target == NODE_ALL ? others(engine) : node_bit(target) & others(engine);
+	default:
+		return 0;
+	}
+}
+
+bool share_opened(struct engine *engine, struct flow *flow)
+{
+	return send_opened(engine, flow, flow->partner);
+}
+
+void share_take_confirmed(struct engine *engine, const struct message *message)
+{
+	const struct message_flow *known = &message->body.flow;
+	struct flow *flow = flow_table_find_digest(engine->table, engine->table_key, known->digest);
+
+	if (flow != NULL && flow->generation == known->generation)
+		opening_confirmed(engine, flow, node_bit(message->node));
+}
+
+// The cookie of a record, or what it must be by the SYN/ACK that was seen here.
+static uint32_t cookie_of(struct engine *engine, const struct flow_record *record, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	if (record->cookie != 0 || handed == NULL || !handed->synack)
+		return record->cookie;
+	return handed->seq + record->translation.d;
+}
+
+static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
+{
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	const struct handed *handed = finder_handed(engine, hash);
+
+	flow->mode = record->mode;
+	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
+	flow->copy = COPY_FINDER;
+	flow->owner = record->owner;
+	flow->generation = record->generation;
+	flow->incarnation = record->incarnation;
+	flow->translation = record->translation;
+	// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
+	flow->cookie = cookie_of(engine, record, hash);
+	flow->isn_client = record->isn_client;
+	if (record->cookie == 0 && handed != NULL && handed->synack)
+		flow->isn_client = handed->ack - 1 - record->translation.e;
+	flow->last_ms = engine->now_ms;
+	tcp_track_import(&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
+	if (record->state == TCP_SYN_RECV)
+		flow->track.state = TCP_SYN_RECV;
+	counter_sub(&engine->stats.states[TCP_SYN_SENT], 1);
+	counter_add(&engine->stats.states[flow->track.state], 1);
+}
+
+// A peer's bytes: what the flow table and the tracker must not be given is refused.
+static bool record_is_sane(const struct engine *engine, const struct flow_record *record)
+{
+	const uint8_t *zero = record->key.zero;
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+
+	return record->key.protocol == PROTOCOL_TCP && (zero[0] | zero[1] | zero[2]) == 0 &&
+	       record->mode <= MODE_TRACK &&
+	       flow_worker(hash, engine->config.workers) == engine->config.worker;
+}
+
+// Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
+// on as long as it has the entry; between two owners the rest of the incarnation decides.
+static bool is_newer(const struct flow *flow, const struct flow_record *record)
+{
+	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
+
+	if (ticks != 0)
+		return ticks > 0;
+	if (record->owner != flow->owner)
+		return record->incarnation > flow->incarnation;
+	return (int16_t)(record->generation - flow->generation) > 0;
+}
+
+// The very record, installed before: its confirmation may have been lost.
+static bool is_installed(const struct flow *flow, const struct flow_record *record)
+{
+	return flow != NULL && flow->copy != COPY_OWN && flow->incarnation == record->incarnation &&
+	       flow->generation == record->generation;
+}
+
+// Of two histories of one connection the one the server confirmed wins, between two unconfirmed
+// ones the lower id (TCP.md 7.3). They are of one connection where the cookie is the same: what the
+// client was told holds for both.
+static bool gives_way(const struct engine *engine, const struct flow *flow,
+	const struct flow_record *record, uint32_t cookie)
+{
+	if (entry_has_ended(flow))
+		return true;
+	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
+		return false;
+	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
+		return false;
+	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
+}
+
+static struct flow *place_for(
+	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
+{
+	const struct service *service = policy_service(engine->policy, record->service);
+	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+	enum reason reason;
+
+	if (flow != NULL) {
+		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
+							       cookie_of(engine, record, hash))
+						     : is_newer(flow, record);
+
+		if (!yields)
+			return NULL;
+		entry_remove(engine, flow);
+		counter_add(&engine->stats.flows_closed, 1);
+	}
+	return entry_create(engine, &record->key, hash, client, service, &reason);
+}
+
+static void drop_frame(struct engine *engine, const struct message *message)
+{
+	if (message->frame_len == 0)
+		return;
+	counter_add(&engine->stats.from_peers, 1);
+	counter_add(&engine->stats.dropped[REASON_table_full], 1);
+}
+
+void share_take_install(struct engine *engine, const struct message *message)
+{
+	const struct flow_record *record = &message->body.record;
+	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	struct flow *flow;
+	struct message *reply;
+
+	if (!record_is_sane(engine, record))
+		return;
+	flow = flow_table_find(engine->table, &record->key, hash);
+	if (!is_installed(flow, record)) {
+		flow = place_for(engine, record, flow, hash);
+		if (flow == NULL) {
+			drop_frame(engine, message);
+			return;
+		}
+		install(engine, flow, record);
+	}
+	if (message->frame_len > 0) {
+		owner_emit(engine, message); // the server has answered; nobody waits
+		return;
+	}
+	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
+	if (reply != NULL)
+		reply->body.flow = (struct message_flow){.key = record->key,
+			.incarnation = record->incarnation,
+			.generation = record->generation};
+}
+
+void share_take_changed(struct engine *engine, const struct message *message)
+{
+	const struct message_flow *change = &message->body.flow;
+	// The digest has the incarnation in it: a tombstone kills its own only.
+	struct flow *flow =
+		flow_table_find_digest(engine->table, engine->table_key, change->digest);
+	uint8_t before;
+
+	if (flow == NULL || flow->key.protocol != PROTOCOL_TCP)
+		return;
+	if (flow->bits & FLOW_OPENING) {
+		if (change->bits & CHANGE_CLOSED)
+			opening_refused(engine, flow, REASON_server_refused);
+		return;
+	}
+	before = flow->track.state;
+	flow->track.bits |= change->bits & CHANGE_FIN_CLIENT ? TRACK_FIN_CLIENT : 0;
+	flow->track.bits |= change->bits & CHANGE_FIN_SERVER ? TRACK_FIN_SERVER : 0;
+	if ((flow->track.bits & FIN_BITS) && before == TCP_ESTABLISHED)
+		entry_set_state(engine, flow, TCP_CLOSING);
+	settle(engine, flow);
+	if ((change->bits & CHANGE_CLOSED) && !entry_has_ended(flow))
+		entry_set_state(engine, flow, TCP_CLOSED);
+	if (flow->track.state != before)
+		flow->last_ms = engine->now_ms;
+}
+
+void share_take_unsent(struct engine *engine, const struct message *message)
+{
+	const struct flow_key *key = &message->body.flow.key;
+	struct flow *flow =
+		flow_table_find(engine->table, key, flow_key_hash(engine->table_key, key));
+
+	if (flow != NULL)
+		flow->bits |= FLOW_DIRTY;
+}
+
+void share_take_resync(struct engine *engine, const struct message *message)
+{
+	// What it missed while it had no room is dirty already, and ageing finds it.
+	if (!message->why)
+		return;
+	engine->resync |= node_bit(message->node);
+	engine->resync_left = flow_table_high_water(engine->table);
+}
+
+void share_visit(struct engine *engine, struct flow *flow)
+{
+	uint16_t node = partner_of(engine, flow);
+
+	if (engine->resync_left > 0 && (node == NODE_ALL || (engine->resync & node_bit(node))))
+		flow->bits |= FLOW_DIRTY;
+	if (flow->bits & FLOW_DIRTY)
+		share_again(engine, flow);
+}

@@ -1,0 +1,194 @@
+// The commands of the cluster.
+#include "weir/console/console_private.h"
+
+#include "base/error.h"
+#include "weir/cluster/sync.h"
+#include "weir/control.h"
+#include "weir/node.h"
+#include "weir/stats.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NO_CLUSTER_HINT "the configuration has no group `cluster'"
+
+// False, and the command is answered, where there is no cluster.
+static bool has_cluster(struct session *session)
+{
+	if (!session->node->sync)
+		session_fail(session, "failed", NO_CLUSTER_HINT, "this node is on its own");
+	return session->node->sync != NULL;
+}
+
+static json_t *refused(const struct channel_stats *channel)
+{
+	return json_pack("{s:o,s:o,s:o}", "bad_auth", reply_count(counter_get(&channel->bad_auth)),
+		"replayed", reply_count(counter_get(&channel->replayed)), "version",
+		reply_count(counter_get(&channel->version)));
+}
+
+static json_t *peer_row(const struct session *session, unsigned index)
+{
+	const struct config_peer *config = &session->node->config->cluster.peers[index];
+	const struct cluster *cluster = sync_cluster(session->node->sync);
+	const struct cluster_peer_stats *stats = cluster_peer_stats(cluster, index);
+	unsigned state = (unsigned)counter_get(&stats->state);
+
+	return json_pack("{s:s,s:i,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "name", config->name,
+		"id", config->id, "state", peer_state_name((enum peer_state)state), "rtt_us",
+		reply_count(counter_get(&stats->rtt_ns) / 1000), "tx_bytes",
+		reply_count(counter_get(&stats->tx_bytes)), "rx_bytes",
+		reply_count(counter_get(&stats->rx_bytes)), "updates_sent",
+		reply_count(counter_get(&stats->updates_sent)), "updates_applied",
+		reply_count(counter_get(&stats->updates_applied)), "resent",
+		reply_count(counter_get(&stats->resent)), "dirty",
+		reply_count(counter_get(&stats->dirty)), "refused",
+		refused(cluster_peer_channel(cluster, index)));
+}
+
+// Ids of the active nodes.
+static json_t *view_ids(uint64_t view)
+{
+	json_t *ids = json_array();
+
+	for (; view; view &= view - 1)
+		json_array_append_new(ids, json_integer(__builtin_ctzll(view)));
+	return ids;
+}
+
+static json_t *opening(const struct node *node)
+{
+	struct opening_stats s;
+
+	stats_opening(node, &s);
+	return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "synack_to_owner",
+		reply_count(s.synack_to_owner), "synack_from_finder",
+		reply_count(s.synack_from_finder), "shared", reply_count(s.shared), "wait_timeouts",
+		reply_count(s.wait_timeouts), "wait_us_p50", reply_count(s.wait_us_p50),
+		"wait_us_p99", reply_count(s.wait_us_p99));
+}
+
+static json_t *transport(const struct node *node)
+{
+	struct transport_stats s;
+
+	sync_transport_stats(node->sync, &s);
+	return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "kind",
+		node->config->cluster.transport == TRANSPORT_PORT ? "port" : "socket", "rx_packets",
+		reply_count(s.rx_packets), "tx_packets", reply_count(s.tx_packets), "tx_refused",
+		reply_count(s.tx_refused), "unresolved", reply_count(s.unresolved), "foreign",
+		reply_count(s.foreign), "malformed", reply_count(s.malformed));
+}
+
+static const char *scope_name(unsigned scope)
+{
+	static const char *const names[] = {"finder", "all", "none"};
+
+	return names[scope];
+}
+
+void command_show_cluster(struct session *session)
+{
+	const struct node *node = session->node;
+	json_t *peers = json_array();
+
+	if (!has_cluster(session)) {
+		json_decref(peers);
+		return;
+	}
+	const struct cluster_stats *stats = cluster_stats(sync_cluster(node->sync));
+	unsigned state = (unsigned)counter_get(&stats->state);
+	uint32_t tick = (uint32_t)counter_get(&stats->tick);
+	for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
+		json_array_append_new(peers, peer_row(session, i));
+	session_answer(session,
+		json_pack("{s:i,s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o}", "id",
+			node->config->cluster.id, "max_id", node->config->cluster.max_id, "name",
+			node->config->cluster.name, "state",
+			cluster_state_name((enum cluster_state)state), "view",
+			view_ids(counter_get(&stats->view)), "time_counter", reply_count(tick),
+			"key_epoch", reply_count(tick / KEYRING_TICKS_PER_EPOCH),
+			"secret_generation", reply_count(counter_get(&stats->secret_generation)),
+			"counter_refused", reply_count(counter_get(&stats->counter_refused)),
+			"share", scope_name(node->config->policy->share), "wait",
+			scope_name(node->config->policy->wait), "peers", peers, "opening",
+			opening(node), "transport", transport(node)));
+}
+
+// Index of the peer the command names: the grammar lets no other name through.
+static unsigned peer_index(const struct session *session)
+{
+	const struct config_cluster *cluster = &session->node->config->cluster;
+	unsigned index = 0;
+
+	while (index + 1 < cluster->peer_count &&
+		strcmp(cluster->peers[index].name, session->args.peer) != 0)
+		index++;
+	return index;
+}
+
+void command_show_cluster_peer(struct session *session)
+{
+	const struct node *node = session->node;
+
+	if (!has_cluster(session))
+		return;
+	unsigned index = peer_index(session);
+	const struct cluster *cluster = sync_cluster(node->sync);
+	const struct channel_stats *channel = cluster_peer_channel(cluster, index);
+	const struct config_peer *config = &node->config->cluster.peers[index];
+	char address[ADDR_TEXT_BYTES], error[SYNC_ERROR_BYTES];
+	json_t *row = peer_row(session, index);
+
+	json_object_set_new(row, "address", json_string(addr_format(&config->address, address)));
+	json_object_set_new(row, "udp_port", json_integer(config->udp_port));
+	json_object_set_new(row, "queued",
+		reply_count(counter_get(&cluster_peer_stats(cluster, index)->queued)));
+	json_object_set_new(row, "unsent",
+		reply_count(counter_get(&cluster_peer_stats(cluster, index)->unsent)));
+	json_object_set_new(row, "dropped",
+		reply_count(counter_get(&cluster_peer_stats(cluster, index)->dropped)));
+	json_object_set_new(row, "handshakes", reply_count(counter_get(&channel->handshakes)));
+	json_object_set_new(row, "rekeys", reply_count(counter_get(&channel->rekeys)));
+	sync_peer_error(node->sync, index, error);
+	json_object_set_new(row, "error", reply_name(*error ? error : NULL));
+	session_answer(session, row);
+}
+
+void command_set_cluster_wait(struct session *session)
+{
+	struct config_errors errors = {.count = 0};
+	char set[64];
+
+	if (!has_cluster(session))
+		return;
+	snprintf(set, sizeof(set), "cluster.wait=%s", session->args.scope);
+	int rc = control_set(session->node, set, &errors);
+	if (rc)
+		session_fail(session, rc == -ERR_FULL ? "busy" : "failed", "try again", "%s",
+			errors.count ? errors.list[0].text : "the change was not taken");
+	else
+		session_answer(session, json_pack("{s:s}", "wait",
+						scope_name(session->node->config->policy->wait)));
+	config_errors_free(&errors);
+}
+
+static void ask_cluster(struct session *session, bool (*ask)(struct sync *sync))
+{
+	if (!has_cluster(session))
+		return;
+	if (ask(session->node->sync))
+		session_answer(session, json_object());
+	else
+		session_fail(session, "busy", "see `show cluster'", "the node is not active yet");
+}
+
+void command_cluster_rekey(struct session *session)
+{
+	ask_cluster(session, sync_rekey);
+}
+
+void command_cluster_rotate(struct session *session)
+{
+	ask_cluster(session, sync_rotate);
+}

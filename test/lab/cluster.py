@@ -1,0 +1,288 @@
+#!/usr/bin/python3
+# Two nodes on `asym`: they find each other, lose each other and find each other again; strangers are
+# refused; keys and secrets change under traffic; the commands of the cluster.
+# limit: quick 90 full 120
+import os
+import signal
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
+from labtest import *  # noqa: E402,F403
+
+PATIENCE_S = 10
+KEYS = "id max_id state view time_counter key_epoch peers opening"
+PEER_KEYS = ("name id state rtt_us tx_bytes rx_bytes updates_sent updates_applied resent dirty "
+             "refused")
+OPENING_KEYS = ("synack_to_owner synack_from_finder shared wait_timeouts wait_us_p50 wait_us_p99")
+OTHER = {"pop-a": "pop-b", "pop-b": "pop-a"}
+
+
+def prepare(lab):
+    lab.up("proxy", topology="asym")
+    lab.serve_http()
+
+
+def cluster(lab, node="pop-a"):
+    return lab.show("cluster", node=node)
+
+
+def peer(lab, node):
+    return cluster(lab, node)["peers"][0]
+
+
+def both_are_active(lab):
+    return all(cluster(lab, node)["state"] == "active" and cluster(lab, node)["view"] == [0, 1] and
+               peer(lab, node)["state"] == "active" for node in OTHER)
+
+
+def await_both(lab):
+    until(lambda: both_are_active(lab), PATIENCE_S,
+          f"not both active: {[cluster(lab, node) for node in OTHER]}")
+
+
+def run_lab(lab, *words, status=0):
+    result = lab.lab(*words)
+    expect_equal(result.returncode, status, f"status of lab {' '.join(words)} ({result.stderr})")
+
+
+def console(lab, node, *words, status=0):
+    result = lab.weirctl(*words, node=node)
+    expect_equal(result.returncode, status,
+                 f"status of {words} at {node} ({result.stdout} {result.stderr})")
+    return result.stdout + result.stderr
+
+
+def log_of(lab, node):
+    with open(f"{lab.runtime_of(node)}/stderr.log") as file:
+        return file.read().splitlines()
+
+
+@check(families=False)
+def both_become_active(lab):
+    await_both(lab)
+    for number, node in enumerate(OTHER):
+        found = cluster(lab, node)
+        for keys, where in ((KEYS, found), (PEER_KEYS, found["peers"][0]),
+                            (OPENING_KEYS, found["opening"])):
+            missing = set(keys.split()) - set(where)
+            expect(not missing, f"show cluster lacks {missing}")
+        expect_equal((found["id"], found["max_id"], found["peers"][0]["name"]),
+                     (number, 15, OTHER[node]), node)
+        expect_equal(found["key_epoch"], found["time_counter"] // 2, "epoch of the counter")
+        expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
+    counters = [cluster(lab, node)["time_counter"] for node in OTHER]
+    expect(abs(counters[0] - counters[1]) <= 1, f"counters {counters}")
+    expect(all(counter > 1000 for counter in counters), f"counters {counters}")
+
+
+@check
+def connections_open_over_both(lab, family):
+    """The way there leads through pop-a, the way back through pop-b."""
+    before = cluster(lab, "pop-b")["opening"]["synack_to_owner"]
+    lab.expect_downloads(family, 20)
+    expect(cluster(lab, "pop-b")["opening"]["synack_to_owner"] >= before + 20,
+           "SYN/ACKs went to their owner")
+    expect(cluster(lab, "pop-a")["opening"]["shared"] >= 20, "connections were shared")
+
+
+@check(families=False)
+def commands(lab):
+    text = console(lab, "pop-a", "help", "cluster")
+    expect("cluster rekey" in text and "cluster rotate" in text, text)
+    expect("pop-b" in console(lab, "pop-a", "show", "cluster"), "the peer in text")
+    expect_equal(lab.show("cluster", "peer", "pop-b")["address"], "203.0.113.226", "address")
+    expect("did you mean" in console(lab, "pop-a", "show", "cluster", "peer", "pop-c", status=1),
+           "a hint for a peer that is not there")
+    expect("finder" in console(lab, "pop-a", "set", "cluster", "wait", "finders", status=1),
+           "a hint for a scope that is not there")
+    generation = lab.show("status")["config_generation"]
+    digest = lab.show("status")["config_sha256"]
+    for scope in ("none", "all", "finder"):
+        console(lab, "pop-a", "set", "cluster", "wait", scope)
+        expect_equal(cluster(lab)["wait"], scope, "wait")
+        expect(f'wait = "{scope}"' in console(lab, "pop-a", "show", "config"), "show config")
+        lab.expect_downloads(4, 5)
+    expect_equal(lab.show("status")["config_generation"], generation + 3, "generation")
+    expect_equal(lab.show("status")["config_sha256"], digest, "digest of the file")
+    console(lab, "pop-a", "reload")
+
+
+@check(families=False)
+def reload_refuses_what_needs_a_restart(lab):
+    path = f"{lab.state}/pop-a.cfg"
+    with open(path) as file:
+        text = file.read()
+    try:
+        for old, new, named in (("detect_ms = 100", "detect_ms = 200", "cluster.detect_ms"),
+                                ("udp_port = 47800", "udp_port = 47801", "cluster.udp_port"),
+                                ("203.0.113.226", "203.0.113.227", "cluster.peers.pop-b.address")):
+            expect(old in text, old)
+            with open(path, "w") as file:
+                file.write(text.replace(old, new, 1))
+            expect(named in console(lab, "pop-a", "reload", status=1), f"{named} is named")
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+    console(lab, "pop-a", "reload")
+    await_both(lab)
+
+
+@check(families=False)
+def rekey_and_rotate_under_traffic(lab):
+    rekeys = lab.show("cluster", "peer", "pop-b")["rekeys"]
+    generation = cluster(lab)["secret_generation"]
+    refused = {node: sum(peer(lab, node)["refused"].values()) for node in OTHER}
+    downloads = Background(lab.download_many, 4, size(400, 2000), 10, size(100, 200))
+    for node in ("pop-a", "pop-b", "pop-a"):
+        console(lab, node, "cluster", "rekey")
+        rekeys += 1
+        until(lambda: lab.show("cluster", "peer", "pop-b")["rekeys"] >= rekeys, PATIENCE_S,
+              f"no new keys after `cluster rekey' at {node}")
+    console(lab, "pop-b", "cluster", "rotate")
+    for node in OTHER:
+        until(lambda n=node: cluster(lab, n)["secret_generation"] > generation, PATIENCE_S,
+              f"{node} has no new secret")
+    report = downloads.result(120)
+    expect_equal((report["ok"], report["reasons"]), (size(400, 2000), {}), "downloads")
+    for node in OTHER:
+        expect_equal(sum(peer(lab, node)["refused"].values()), refused[node], f"refused by {node}")
+    await_both(lab)
+
+
+@check(families=False)
+def cut_and_heal(lab):
+    run_lab(lab, "cut", "pop-a", "pop-b")
+    try:
+        for number, node in enumerate(OTHER):
+            until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S,
+                  f"{node} did not notice")
+            expect_equal(cluster(lab, node)["view"], [number], "view")
+            expect_equal(cluster(lab, node)["state"], "active", "state")
+            expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
+    finally:
+        run_lab(lab, "heal", "pop-a", "pop-b")
+    await_both(lab)
+    lab.expect_downloads(4, 10)
+
+
+@check(families=False)
+def cut_one_way(lab):
+    run_lab(lab, "cut", "pop-a", "pop-b", "--one-way")
+    try:
+        until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b still hears")
+    finally:
+        run_lab(lab, "heal", "pop-a", "pop-b", "--one-way")
+    await_both(lab)
+
+
+@check(families=False)
+def impaired_sync_link(lab):
+    run_lab(lab, "impair", "sync:pop-a", "delay=20ms")
+    try:
+        until(lambda: peer(lab, "pop-b")["rtt_us"] >= 40000, PATIENCE_S,
+              f"round trip {peer(lab, 'pop-b')['rtt_us']} us")
+        await_both(lab)
+        run_lab(lab, "impair", "sync:pop-a", "loss=5%", "dup=20%")
+        await_both(lab)
+        # What the link doubled is known, and known to be no news.
+        until(lambda: peer(lab, "pop-b")["refused"]["replayed"] > 0, PATIENCE_S, "no replay")
+    finally:
+        run_lab(lab, "impair", "sync:pop-a", "off")
+    await_both(lab)
+    lab.expect_downloads(4, 10)
+
+
+@check(families=False)
+def restart(lab):
+    run_lab(lab, "kill", "pop-b")
+    until(lambda: peer(lab, "pop-a")["state"] == "down", PATIENCE_S, "pop-a did not notice")
+    run_lab(lab, "start", "pop-b")
+    await_both(lab)
+    counters = [cluster(lab, node)["time_counter"] for node in OTHER]
+    expect(abs(counters[0] - counters[1]) <= 1, f"counters {counters}")
+    lab.expect_downloads(4, 10)
+
+
+@check(families=False)
+def orderly_end(lab):
+    """A node that ends says goodbye: nobody waits for detect_ms, and the log says why."""
+    os.kill(lab.pid("pop-b"), signal.SIGTERM)
+    until(lambda: peer(lab, "pop-a")["state"] in ("draining", "down"), PATIENCE_S,
+          "pop-a did not notice")
+    until(lambda: any("weir ends" in line for line in log_of(lab, "pop-b")), PATIENCE_S,
+          "pop-b does not end")
+    until(lambda: not os.path.exists(f"{lab.runtime_of('pop-b')}/console.sock"), PATIENCE_S,
+          "the console's socket is still there")
+    until(lambda: not os.path.exists(f"/proc/{lab.pid('pop-b')}"), PATIENCE_S, "a process is left")
+    run_lab(lab, "start", "pop-b")
+    await_both(lab)
+
+
+def restart_with(lab, node, *sets):
+    """Kills the node and starts it with these --set values behind those it had."""
+    path = f"{lab.state}/{node}.sets"
+    with open(path) as file:
+        before = file.read()
+    with open(path, "a") as file:
+        file.write("".join(f"--set\n{one}\n" for one in sets))
+    run_lab(lab, "kill", node)
+    try:
+        run_lab(lab, "start", node)
+    finally:
+        with open(path, "w") as file:
+            file.write(before)
+
+
+@check(families=False)
+def another_key_is_refused(lab):
+    with open(os.open(f"{lab.state}/other-psk", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("00" * 32)
+    before = len(log_of(lab, "pop-a"))
+
+    def refusals(node):
+        lines = log_of(lab, node)[before if node == "pop-a" else 0:]
+        return [line for line in lines if "is refused" in line]
+
+    try:
+        restart_with(lab, "pop-b", "cluster.psk_file=other-psk")
+        count = {node: peer(lab, node)["refused"]["bad_auth"] for node in OTHER}
+        # Tried again and again, told once.
+        until(lambda: any(peer(lab, node)["refused"]["bad_auth"] >= count[node] + 3
+                          for node in OTHER), PATIENCE_S, "nothing was refused")
+        until(lambda: any(refusals(node) for node in OTHER), PATIENCE_S, "no line in a log")
+        for number, node in enumerate(OTHER):
+            expect(len(refusals(node)) <= 1, f"{len(refusals(node))} lines: {refusals(node)[:3]}")
+            # They never meet: each is alone.
+            expect_equal(cluster(lab, node)["view"], [number], f"view of {node}")
+            expect(peer(lab, node)["state"] != "active", f"{node} accepts the other")
+    finally:
+        run_lab(lab, "kill", "pop-b")
+        run_lab(lab, "start", "pop-b")
+    await_both(lab)
+
+
+@check(families=False)
+def sockets_of_the_system(lab):
+    """The same over UDP sockets, on addresses the system owns."""
+    addresses = {"pop-a": "198.51.100.21", "pop-b": "198.51.100.22"}
+    try:
+        for node in OTHER:
+            restart_with(lab, node, "cluster.transport=socket",
+                         f"cluster.address={addresses[node]}",
+                         f"cluster.peers.{OTHER[node]}.address={addresses[OTHER[node]]}")
+        await_both(lab)
+        lab.expect_downloads(4, 20)
+        # Strangers are counted and not listened to.
+        expect_equal(cluster(lab)["transport"]["kind"], "socket", "transport")
+        with lab.inside("server"):
+            stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        stranger.sendto(b"hello", (addresses["pop-a"], 47800))
+        stranger.close()
+        until(lambda: cluster(lab)["transport"]["foreign"] == 1, PATIENCE_S, "no stranger counted")
+    finally:
+        for node in OTHER:
+            restart_with(lab, node)
+    await_both(lab)
+
+
+main(prepare)
