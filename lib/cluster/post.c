@@ -76,7 +76,7 @@ static bool flush_unsent(struct cluster *cluster)
 	return true;
 }
 
-static struct message *to_all(struct cluster *cluster, uint8_t type, uint16_t node)
+static struct message *to_all(struct cluster *cluster, enum message_type type, uint16_t node)
 {
 	struct message *message = post_cell(cluster);
 
