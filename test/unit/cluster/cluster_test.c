@@ -341,7 +341,7 @@ static void storm(uint32_t seed)
 static void nothing_is_lost_repeated_or_overtaken(void **state)
 {
 	(void)state;
-	for (uint32_t seed = 1; seed <= 3; seed++)
+	for (uint32_t seed = 1; seed <= net_seeds(3, 60); seed++)
 		storm(seed);
 }
 
