@@ -192,15 +192,22 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 	counter_add(&engine->stats.states[flow->track.state], 1);
 }
 
-// A peer's bytes: what the flow table and the tracker must not be given is refused.
-static bool record_is_sane(const struct engine *engine, const struct flow_record *record)
+// A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
+// our own rules do not allow: a peer cannot widen them.
+static bool record_is_sane(struct engine *engine, const struct flow_record *record)
 {
 	const uint8_t *zero = record->key.zero;
 	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+	struct tuple tuple;
 
-	return record->key.protocol == PROTOCOL_TCP && (zero[0] | zero[1] | zero[2]) == 0 &&
-	       record->mode <= MODE_TRACK &&
-	       flow_worker(hash, engine->config.workers) == engine->config.worker;
+	if (record->key.protocol != PROTOCOL_TCP || (zero[0] | zero[1] | zero[2]) != 0 ||
+		record->mode > MODE_MSYN ||
+		flow_worker(hash, engine->config.workers) != engine->config.worker)
+		return false;
+	flow_key_tuple(&tuple, &record->key, client);
+	return admit_cookied(engine, &tuple, (uint8_t)client,
+		addr_is_ip4(&record->key.inner) ? VIEW_IP4 : VIEW_IP6);
 }
 
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
@@ -258,12 +265,12 @@ static struct flow *place_for(
 	return entry_create(engine, &record->key, hash, client, service, &reason);
 }
 
-static void drop_frame(struct engine *engine, const struct message *message)
+static void drop_frame(struct engine *engine, const struct message *message, enum reason reason)
 {
 	if (message->frame_len == 0)
 		return;
 	counter_add(&engine->stats.from_peers, 1);
-	counter_add(&engine->stats.dropped[REASON_table_full], 1);
+	counter_add(&engine->stats.dropped[reason], 1);
 }
 
 void share_take_install(struct engine *engine, const struct message *message)
@@ -273,13 +280,15 @@ void share_take_install(struct engine *engine, const struct message *message)
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record))
+	if (!record_is_sane(engine, record)) {
+		drop_frame(engine, message, REASON_no_owner);
 		return;
+	}
 	flow = flow_table_find(engine->table, &record->key, hash);
 	if (!is_installed(flow, record)) {
 		flow = place_for(engine, record, flow, hash);
 		if (flow == NULL) {
-			drop_frame(engine, message);
+			drop_frame(engine, message, REASON_table_full);
 			return;
 		}
 		install(engine, flow, record);
