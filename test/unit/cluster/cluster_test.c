@@ -564,6 +564,7 @@ static void expect_refusal(const struct hello *hello, const char *error)
 	assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_CONNECTING);
 	rogue_hello(&rogue, hello);
 	net_run_ms(net, 2);
+	assert_int_equal(counter_get(&net_peer_stats(net, 0, 1)->refused), error != NULL);
 	if (error == NULL) {
 		assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_ACTIVE);
 	} else {
