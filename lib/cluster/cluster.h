@@ -91,6 +91,7 @@ struct cluster_peer_stats {
 	counter resent;	 // records
 	counter unsent;	 // updates that found no room (MESSAGE_UNSENT)
 	counter dropped; // datagrams that made no sense behind their authentication
+	counter refused; // times it introduced itself as a node this one cannot work with
 	counter rtt_ns;	 // gauge
 	counter state;	 // enum peer_state
 	counter dirty;	 // 1: what it holds is out of date and will be sent again

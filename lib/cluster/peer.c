@@ -35,6 +35,7 @@ void peer_refuse(struct peer *peer, const char *format, ...)
 	vsnprintf(peer->error, sizeof(peer->error), format, arguments);
 	va_end(arguments);
 	peer->refused = true;
+	counter_add(&peer->stats.refused, 1);
 }
 
 void peer_beat_soon(struct cluster *cluster, struct peer *peer)

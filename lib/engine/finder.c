@@ -237,6 +237,10 @@ bool finder_error(struct engine *engine, struct arrival *arrival, const struct q
 	}
 	if (owner >= NODES_MAX || !is_active(engine, owner))
 		return false;
-	hand_over(engine, arrival, owner);
+	// Remembered like the rest: what the owner makes of it comes back.
+	if (remember(engine, arrival, owner))
+		hand_over(engine, arrival, owner);
+	else
+		verdict_drop(arrival, REASON_rate_limited);
 	return true;
 }

@@ -610,6 +610,7 @@ static void expect_refusal(const struct hello *hello, const char *error)
 	assert_int_equal(net_peer_stats(net, 0, 1)->dropped, 2);
 	rogue_hello(&rogue, hello);
 	net_run_ms(net, 2);
+	assert_int_equal(counter_get(&net_peer_stats(net, 0, 1)->refused), error != NULL);
 	rogue_opens(&rogue);
 	assert_int_equal(net->hosts[0].took[MESSAGE_INSTALL], error == NULL);
 	assert_int_equal(net->hosts[0].took[MESSAGE_CHANGED], error == NULL);
