@@ -126,7 +126,7 @@ static int read_capture(struct replay_input *input, const struct replay_options 
 	}
 	if (!failed && got == PCAP_ERROR) {
 		fprintf(stderr, "weir: replay: %s: %s\n", path, pcap_geterr(pcap));
-		failed = 1;
+		input->cut = true;
 	}
 	pcap_close(pcap);
 	return failed;
