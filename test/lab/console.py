@@ -71,13 +71,47 @@ def console_transcript(lab):
 
 @check(families=False)
 def console_statuses(lab):
-    for words, status in ((["show", "status"], 0), (["show", "bogus"], 1), (["bogus"], 1),
-                          (["--bogus"], 2)):
+    for words, status in ((["show", "status"], 0), (["show", "bogus"], 2), (["bogus"], 2),
+                          (["show", "port", "info", "nowhere"], 2), (["capture", "stop"], 1),
+                          (["-f", "/nonexistent"], 1), (["--bogus"], 2), (["-t", "x", "stop"], 2)):
         expect_equal(lab.weirctl(*words).returncode, status, f"status of {words}")
+        if words[0] != "-f":
+            expect_equal(lab.weirctl("-j", *words).returncode, status, f"status of -j {words}")
     result = lab.weirctl("-j", "show", "bogus")
     error = json.loads(result.stdout)["error"]
-    expect_equal((result.returncode, set(error) >= {"code", "message", "hint"}), (1, True),
+    expect_equal((result.returncode, set(error) >= {"code", "message", "hint"}), (2, True),
                  f"{error}")
+    for words in (["show", "-j", "status"], ["show", "status", "-s", "/nonexistent"]):
+        result = lab.weirctl(*words)
+        expect_equal(result.returncode, 2, f"status of {words}")
+        expect("options come before the command" in result.stderr, result.stderr)
+
+
+@check(families=False)
+def console_help_without_an_appliance(lab):
+    for words, status in ((["help"], 0), (["help", "show", "drop"], 0), (["help", "bogus"], 2)):
+        result = lab.run("client", f"{BUILD}/weirctl", "-s", "/nonexistent", *words)
+        expect_equal(result.returncode, status, f"status of {words}")
+        if status == 0:
+            expect_equal(result.stdout, lab.weirctl(*words).stdout, f"text of {words}")
+            expect("show drop" in result.stdout, result.stdout)
+
+
+@check(families=False)
+def console_silence(lab):
+    """An appliance that says nothing is given up, with a reason."""
+    pid = lab.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for words in (["-t", "1"], ["-j", "-t", "1"]):
+            begin = time.monotonic()
+            result = lab.weirctl(*words, "show", "status")
+            expect(0.9 < time.monotonic() - begin < 5, f"gave up after {time.monotonic() - begin}")
+            expect_equal(result.returncode, 3, "status")
+            expect("no answer for 1 s" in result.stderr, result.stderr)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect_equal(lab.weirctl("show", "status").returncode, 0, "it answers again")
 
 
 @check(families=False)
@@ -216,15 +250,15 @@ def console_capture(lab):
 def console_batch(lab):
     path = f"{lab.folder}/commands"
     with open(path, "w") as file:
-        file.write("show status\n\nshow drop\nbogus\nshow worker\n")
+        file.write("show status # and more\n\n  # nothing\nshow drop\nbogus\nshow worker\n")
     result = lab.weirctl("-f", path)
-    expect_equal(result.returncode, 1, "status")
+    expect_equal(result.returncode, 2, "status")
     expect("forwarding" in result.stdout and "unexplained" in result.stdout, result.stdout)
     expect("busy_ratio" not in result.stdout, "it went on after the error")
     expect_equal(result.stderr.splitlines()[:2],
-                 [f"{path}:4: error: unknown word `bogus'", "  bogus"], "the error's place")
+                 [f"{path}:5: error: unknown word `bogus'", "  bogus"], "the error's place")
     result = lab.weirctl("-j", "-f", path)
-    expect_equal((result.returncode, result.stderr), (1, f"{path}:4: error: bogus\n"), "with -j")
+    expect_equal((result.returncode, result.stderr), (2, f"{path}:5: error: bogus\n"), "with -j")
 
 
 def tell(lab, *commands):
