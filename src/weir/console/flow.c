@@ -260,6 +260,8 @@ static void on_why(void *argument, const struct message *reply)
 	struct why *why = session->work;
 	unsigned worker = why->worker;
 	const struct message_why *body;
+	enum why_verdict verdict;
+	enum reason reason;
 
 	why->request = 0;
 	why_free(session);
@@ -268,9 +270,17 @@ static void on_why(void *argument, const struct message *reply)
 		return;
 	}
 	body = &reply->body.reply;
+	verdict = body->verdict;
+	reason = body->reason;
+	// Whatever else: a node that is told to stop passes nothing.
+	if (node_get_state(node) == NODE_STOPPED) {
+		verdict = WHY_DROP;
+		reason = REASON_stopped;
+	}
 	session_answer(session,
-		json_pack("{s:s,s:o,s:s,s:o,s:s,s:o}", "verdict", verdicts[body->verdict], "reason",
-			reply_name(body->verdict == WHY_DROP ? reason_name(body->reason) : NULL),
+		json_pack("{s:s,s:o,s:o,s:s,s:o,s:s,s:o}", "verdict", verdicts[verdict], "reason",
+			reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL), "limit",
+			reply_name(body->limit != REASON_NONE ? reason_name(body->limit) : NULL),
 			"rule", policy_rule_name(node->config->policy, body->rule), "service",
 			reply_name(service_name(node, body->service)), "mode",
 			flow_mode_name((enum flow_mode)body->mode), "flow",
