@@ -123,6 +123,7 @@ def missing_file(lab):
 
 @check(families=False)
 def usage_errors(lab):
+    expect_equal(lab.run("pop-a", WEIR, "-h").returncode, 0, "status of -h")
     for words in ([], ["bogus"], ["run"], ["run", "-c"]):
         expect_equal(lab.run("pop-a", WEIR, *words).returncode, 2, f"status of {words}")
 
@@ -168,6 +169,8 @@ def replay_keeps_its_input(lab):
         expect(words[-1] in result.stderr, result.stderr)
         with open(capture, "rb") as file:
             expect_equal(file.read(), before, f"the input after {words}")
+    result = replay(lab, "--in", "/nonexistent")
+    expect_equal((result.returncode, result.stderr.count("/nonexistent")), (1, 1), result.stderr)
     result = replay(lab, "--in", linked, "--write", f"{lab.folder}/out.pcapng", "--json", "/dev/null")
     expect_equal(result.returncode, 0, result.stderr)
 

@@ -62,9 +62,9 @@ static void print_usage(FILE *out)
 		"  --raw            packets as they are (this version always does)\n"
 		"  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
 		"  --json F         the report there instead of on standard output\n"
+		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
 		"A capture that ends early is replayed as far as it goes; the report says\n"
 		"`truncated', and the exit status is 1.\n"
-		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
 		"A recorded ACK cannot hold a cookie of this run: for captures of whole "
 		"connections\n"
 		"use --set services.NAME.mode=track.\n");
