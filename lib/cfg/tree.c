@@ -23,25 +23,30 @@ static unsigned include_line(const char *text)
 	}
 }
 
-// Start of line `number`, without what indents it.
+// Start of line `number`, without what indents it; NULL where nothing follows.
 static const char *line_start(const char *text, unsigned number)
 {
 	while (number > 1 && (text = strchr(text, '\n')) != NULL) {
 		text++;
 		number--;
 	}
-	return text ? text + strspn(text, " \t") : "";
+	return text && text[strspn(text, " \t\r\n")] ? text + strspn(text, " \t") : NULL;
 }
 
 static void report_syntax(struct document *document, const config_t *tree, const char *text)
 {
 	unsigned number = tree->error_line > 0 ? (unsigned)tree->error_line : 1;
+	const char *what = tree->error_text ? tree->error_text : "syntax error";
 	const char *line = line_start(text, number);
-	int len = (int)strcspn(line, "\r\n");
+	int len = line ? (int)strcspn(line, "\r\n") : 0;
+	struct place place = {.line = number};
 
-	errors_add(document->errors, document->file, (struct place){.line = number}, NULL,
-		"%s at or before `%.*s'", tree->error_text ? tree->error_text : "syntax error",
-		len < 80 ? len : 80, line);
+	if (line)
+		errors_add(document->errors, document->file, place, NULL, "%s at or before `%.*s'",
+			what, len < 80 ? len : 80, line);
+	else
+		errors_add(document->errors, document->file, place, NULL,
+			"%s at or before the end of the file", what);
 }
 
 bool tree_parse(config_t *tree, struct document *document, const char *text)

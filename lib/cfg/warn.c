@@ -1,7 +1,7 @@
 // What is allowed and yet hardly meant: a rule or a service that nothing can reach. Rules and
 // services are compared as boxes (side, protocol, prefixes, port ranges). A box counts as covered
 // where one other box holds it whole: several that cover it together are not seen, so what is
-// reported is true and not all is reported.
+// reported is true and not all is reported. Besides: an MSS that the ports have no room for.
 #include "cfg/check.h"
 
 #include "cfg/config.h"
@@ -10,6 +10,8 @@
 
 // Comparisons of two boxes: 65536 rules of one row each would take 2^31.
 #define WORK_MAX (1u << 26)
+
+#define MSS_HEADERS 40u // of IPv4 and TCP
 
 struct survey {
 	struct document *document;
@@ -202,6 +204,34 @@ static uint32_t survey_rule(struct survey *survey, uint32_t from)
 	return at;
 }
 
+static const struct config_port *narrowest_port(const struct config *config)
+{
+	const struct config_port *found = &config->ports[0];
+
+	for (unsigned i = 1; i < config->port_count; i++)
+		if (config->ports[i].mtu < found->mtu)
+			found = &config->ports[i];
+	return found;
+}
+
+// One that was not asked for is the default and no more than a wish.
+static void survey_mss(const struct survey *survey, const struct config *config, unsigned index)
+{
+	struct document *document = survey->document;
+	struct element *element = &document->values[KEY_SERVICES].elements[index];
+	const struct value *value = value_of(document, element, KEY_SERVICES_MSS);
+	const struct config_port *port = narrowest_port(config);
+	unsigned mss = survey->policy->services[index].profile.mss;
+	char path[160];
+
+	if (!value->given || mss + MSS_HEADERS <= port->mtu)
+		return;
+	errors_add(survey->out, document->file, value->place,
+		path_format(element, KEY_SERVICES_MSS, path, sizeof(path)),
+		"warning: does not fit the mtu %u of port `%.64s': %u at most is announced",
+		port->mtu, port->name, port->mtu - MSS_HEADERS);
+}
+
 void config_warn(const struct config *config, struct config_errors *warnings)
 {
 	struct survey survey = {
@@ -215,6 +245,8 @@ void config_warn(const struct config *config, struct config_errors *warnings)
 		return;
 	for (unsigned i = 0; i < config->policy->service_count; i++)
 		survey_service(&survey, i);
+	for (unsigned i = 0; i < config->policy->service_count; i++)
+		survey_mss(&survey, config, i);
 	for (uint32_t at = 0; at < config->policy->row_count;)
 		at = survey_rule(&survey, at);
 	if (survey.work == 0)

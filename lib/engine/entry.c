@@ -60,6 +60,12 @@ static struct prefix_limit *prefixes_of(struct engine *engine, bool proven)
 	return proven ? engine->prefixes : engine->claimed;
 }
 
+// A flow of this service exists only once its client proved its address.
+static bool is_proven(const struct service *service)
+{
+	return service != NULL && service->mode == MODE_PROXY;
+}
+
 static enum reason take_limits(struct engine *engine, const struct addr *client,
 	const struct service *service, bool proven)
 {
@@ -69,6 +75,19 @@ static enum reason take_limits(struct engine *engine, const struct addr *client,
 		return REASON_flow_limit;
 	if (!prefix_limit_take(prefixes_of(engine, proven), client, limits->prefix4,
 		    limits->prefix6, limits->per_prefix_flows))
+		return REASON_prefix_limit;
+	return REASON_NONE;
+}
+
+enum reason entry_limit(
+	struct engine *engine, const struct addr *client, const struct service *service)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	if (!service_has_room(engine, service))
+		return REASON_flow_limit;
+	if (prefix_limit_count(prefixes_of(engine, is_proven(service)), client, limits->prefix4,
+		    limits->prefix6) >= limits->per_prefix_flows)
 		return REASON_prefix_limit;
 	return REASON_NONE;
 }
@@ -88,7 +107,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	enum side client, const struct service *service, enum reason *reason)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
-	bool proven = service != NULL && service->mode == MODE_PROXY;
+	bool proven = is_proven(service);
 	struct flow *flow;
 
 	*reason = take_limits(engine, client_addr(key, client), service, proven);

@@ -216,6 +216,9 @@ bool admit_cookied(
 // entry.c: making, ending and finding flows.
 struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
 	enum side client, const struct service *service, enum reason *reason);
+// The limit that would refuse a flow of this client and service now; a full table is not foreseen.
+enum reason entry_limit(
+	struct engine *engine, const struct addr *client, const struct service *service);
 void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
 // Moves the gauge after something else changed flow->track.state from `before`.

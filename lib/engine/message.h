@@ -113,6 +113,7 @@ struct message_why {
 	uint8_t verdict; // enum why_verdict
 	uint8_t reason;	 // enum reason, with WHY_DROP
 	uint8_t mode;	 // enum flow_mode
+	uint8_t limit;	 // enum reason: the limit a new flow would exceed now
 	bool has_flow;
 	uint32_t rule; // index, RULE_DEFAULT; of the rule list, whether or not a flow exists
 	uint16_t service;

@@ -110,6 +110,19 @@ static void why_without_flow(struct engine *engine, const struct message_query *
 		why->verdict = WHY_COOKIE;
 }
 
+// A SYN that gets a cookie makes no flow yet: the limit refuses who comes back with it.
+static void why_limit(struct engine *engine, const struct addr *client, struct message_why *why)
+{
+	if (why->verdict == WHY_DROP || why->mode == MODE_BYPASS)
+		return;
+	why->limit =
+		(uint8_t)entry_limit(engine, client, policy_service(engine->policy, why->service));
+	if (why->verdict == WHY_COOKIE || why->limit == REASON_NONE)
+		return;
+	why->verdict = WHY_DROP;
+	why->reason = why->limit;
+}
+
 // What the view of a packet like this would say it has. Of ICMP only the type is asked about, so
 // it has no identifier and finds no flow.
 static uint16_t query_bits(const struct message_query *query)
@@ -145,8 +158,10 @@ static void take_query(struct engine *engine, const struct message *message)
 	flow_key_from_view(&arrival.key, &arrival.view, query->side);
 	flow = flow_table_find(
 		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
-	if (flow == NULL || entry_is_memory(flow))
+	if (flow == NULL || entry_is_memory(flow)) {
+		why_limit(engine, &query->tuple.src, why);
 		return;
+	}
 	why->has_flow = true;
 	why->verdict = WHY_ALLOW;
 	why->reason = REASON_NONE;

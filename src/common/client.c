@@ -7,20 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define SOCKETS_PATTERN "/run/weir/*/console.sock"
 #define CHUNK_BYTES	65536
-#define ERROR_START	"{\"schema\":1,\"error\":" // how every refusal begins
+// How every refusal begins, and those of a command that is wrong in itself.
+#define ERROR_START	"{\"schema\":1,\"error\":"
+#define UNKNOWN_COMMAND "unknown_command"
+#define BAD_ARGUMENT	"bad_argument"
+#define ERROR_BYTES	64 // enough of a document to tell which
 
 volatile sig_atomic_t client_cancelled;
 volatile sig_atomic_t client_closing;
 
-void client_init(struct client *client, const char *socket, bool json)
+void client_init(struct client *client, const char *socket, bool json, unsigned timeout_s)
 {
-	*client = (struct client){
-		.socket = socket, .json = json, .out = stdout, .err = stderr, .fd = -1};
+	*client = (struct client){.socket = socket,
+		.json = json,
+		.timeout_s = timeout_s,
+		.out = stdout,
+		.err = stderr,
+		.fd = -1};
 }
 
 static void disconnect(struct client *client)
@@ -39,8 +48,10 @@ void client_finish(struct client *client)
 	client->line_room = 0;
 }
 
-static int connect_to(const char *path)
+// The timeout is that of connecting, of each send and of each receive.
+static int connect_to(const char *path, unsigned timeout_s)
 {
+	const struct timeval timeout = {.tv_sec = timeout_s};
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	int fd, saved;
 
@@ -50,7 +61,11 @@ static int connect_to(const char *path)
 	}
 	memcpy(address.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
@@ -61,7 +76,7 @@ static int connect_to(const char *path)
 // False for the socket a killed process left: nobody listens there.
 static bool is_served(const char *path)
 {
-	int fd = connect_to(path);
+	int fd = connect_to(path, 1);
 
 	if (fd < 0)
 		return errno != ECONNREFUSED;
@@ -116,7 +131,7 @@ char *client_find_socket(const char *given, FILE *err)
 static int connect_socket(struct client *client)
 {
 	if (client->fd < 0)
-		client->fd = connect_to(client->socket);
+		client->fd = connect_to(client->socket, client->timeout_s);
 	return client->fd < 0 ? -1 : 0;
 }
 
@@ -231,21 +246,38 @@ static json_t *receive_document(struct client *client)
 	return document;
 }
 
+static enum client_status status_of(const char *code)
+{
+	return strcmp(code, UNKNOWN_COMMAND) == 0 || strcmp(code, BAD_ARGUMENT) == 0
+		       ? CLIENT_USAGE
+		       : CLIENT_FAILED;
+}
+
+// What the first bytes of a document say.
+static enum client_status status_of_text(const char *text, size_t len)
+{
+	char start[ERROR_BYTES + 1];
+	char code[ERROR_BYTES + 1] = "";
+
+	snprintf(start, sizeof(start), "%.*s", (int)(len < ERROR_BYTES ? len : ERROR_BYTES), text);
+	if (strncmp(start, ERROR_START, strlen(ERROR_START)) != 0)
+		return CLIENT_OK;
+	(void)!sscanf(start + strlen(ERROR_START), "{\"code\":\"%[a-z_]\"", code);
+	return status_of(code);
+}
+
 // Copies the answer to `out` as it comes, however long. Its first bytes tell a refusal.
 static enum client_status copy_document(struct client *client)
 {
-	const size_t start = strlen(ERROR_START);
 	enum client_status status = CLIENT_OK;
 	bool begun = false;
 	size_t end, part;
 
 	for (;;) {
 		end = line_len(client, 0);
-		if (!begun && (end || client->line_len >= start)) {
+		if (!begun && (end || client->line_len >= ERROR_BYTES)) {
 			begun = true;
-			if (client->line_len >= start &&
-				memcmp(client->line, ERROR_START, start) == 0)
-				status = CLIENT_FAILED;
+			status = status_of_text(client->line, end ? end : client->line_len);
 		}
 		part = end ? end : begun ? client->line_len : 0;
 		if (part && fwrite(client->line, 1, part, client->out) != part)
@@ -263,13 +295,16 @@ static enum client_status print_document(struct client *client, const char *comm
 {
 	json_t *document = receive_document(client);
 	enum client_status status = CLIENT_OK;
+	const json_t *error, *code;
 
 	if (!document)
 		return CLIENT_UNREACHABLE;
-	if (json_object_get(document, "error")) {
+	error = json_object_get(document, "error");
+	if (error) {
 		fflush(client->out);
 		render_error(document, client->place, command, client->err);
-		status = CLIENT_FAILED;
+		code = json_object_get(error, "code");
+		status = status_of(json_is_string(code) ? json_string_value(code) : "");
 	} else {
 		render_document(document, client->out);
 		if (fflush(client->out))
@@ -277,6 +312,19 @@ static enum client_status print_document(struct client *client, const char *comm
 	}
 	json_decref(document);
 	return status;
+}
+
+static void tell_unreachable(const struct client *client, bool reused)
+{
+	const char *what = reused ? "lost" : "cannot reach";
+
+	// What a socket's timeout says.
+	if (client->timeout_s && (errno == EAGAIN || errno == EWOULDBLOCK))
+		fprintf(client->err, "%serror: %s weir at %s: no answer for %u s\n", client->place,
+			what, client->socket, client->timeout_s);
+	else
+		fprintf(client->err, "%serror: %s weir at %s: %s\n", client->place, what,
+			client->socket, strerror(errno));
 }
 
 enum client_status client_command(struct client *client, const char *command)
@@ -294,8 +342,7 @@ enum client_status client_command(struct client *client, const char *command)
 		fprintf(client->err, "%scancelled\n", client->place);
 		return CLIENT_FAILED;
 	}
-	fprintf(client->err, "%serror: %s weir at %s: %s\n", client->place,
-		reused ? "lost" : "cannot reach", client->socket, strerror(errno));
+	tell_unreachable(client, reused);
 	return status;
 }
 
@@ -333,10 +380,24 @@ static enum client_status run_line(
 	snprintf(client->place, sizeof(client->place), "%.100s:%u: ", name, number);
 	enum client_status status = client_command(client, command);
 	// A document does not say what it answers to.
-	if (status == CLIENT_FAILED && client->json)
+	if ((status == CLIENT_FAILED || status == CLIENT_USAGE) && client->json)
 		fprintf(client->err, "%serror: %s\n", client->place, command);
 	client->place[0] = '\0';
 	return status;
+}
+
+// Ends the line at its comment: a # at the start of a word, outside quotes.
+static void cut_comment(char *line)
+{
+	bool quoted = false;
+
+	for (char *at = line; *at; at++) {
+		quoted ^= *at == '"';
+		if (*at == '#' && !quoted && (at == line || at[-1] == ' ' || at[-1] == '\t')) {
+			*at = '\0';
+			return;
+		}
+	}
 }
 
 enum client_status client_batch(struct client *client, FILE *file, const char *name)
@@ -347,11 +408,13 @@ enum client_status client_batch(struct client *client, FILE *file, const char *n
 	size_t room = 0;
 
 	while (status == CLIENT_OK && getline(&line, &room, file) >= 0) {
-		char *start = line + strspn(line, " \t\r\n");
+		char *start;
 
 		number++;
 		line[strcspn(line, "\r\n")] = '\0';
-		if (*start == '\0' || *start == '#')
+		cut_comment(line);
+		start = line + strspn(line, " \t");
+		if (*start == '\0')
 			continue;
 		if (client_is_quit(start))
 			break;

@@ -10,13 +10,14 @@
 enum client_status { // exit statuses of weirctl
 	CLIENT_OK = 0,
 	CLIENT_FAILED = 1,
-	CLIENT_USAGE = 2,
+	CLIENT_USAGE = 2, // an unknown command or argument, too
 	CLIENT_UNREACHABLE = 3,
 };
 
 struct client {
 	const char *socket;
-	bool json; // print documents, not text
+	bool json;	    // print documents, not text
+	unsigned timeout_s; // of the appliance's silence, 0: none
 	FILE *out;
 	FILE *err;
 	char place[128]; // "FILE:LINE: " of the command being run; empty outside a file
@@ -31,7 +32,10 @@ extern volatile sig_atomic_t client_cancelled;
 // Set, followed by a SIGINT to the thread in client_interact() or client_batch(): it returns.
 extern volatile sig_atomic_t client_closing;
 
-void client_init(struct client *client, const char *socket, bool json);
+#define CLIENT_TIMEOUT_S 10
+
+// An appliance that says nothing for timeout_s (0: for ever) cannot be reached.
+void client_init(struct client *client, const char *socket, bool json, unsigned timeout_s);
 void client_finish(struct client *client);
 
 // Finds the socket: `given`, $WEIR_SOCKET, or the only /run/weir/*/console.sock. Heap memory, or
@@ -44,8 +48,9 @@ enum client_status client_command(struct client *client, const char *command);
 // The words that could end the command line: a list of strings, or NULL.
 json_t *client_complete(struct client *client, const char *text);
 
-// Runs the lines of a file until one fails; empty lines and # comments are skipped, `quit` ends it.
-// Errors begin with `name` and the line's number.
+// Runs the lines of a file until one fails; empty lines and comments (from a # at the start of a
+// word to the end of the line) are skipped, `quit` ends it. Errors begin with `name` and the line's
+// number.
 enum client_status client_batch(struct client *client, FILE *file, const char *name);
 
 // True for `quit` and `exit`, which leave the client.

@@ -223,16 +223,17 @@ static void render_object(const json_t *object, FILE *out)
 {
 	struct cells cells = {.count = 0};
 	int names = 0, numbers = 0;
+	bool counters = true; // numbers alone, in a column of their own
 
 	cells_add(&cells, "", object);
 	for (unsigned i = 0; i < cells.count; i++) {
 		names = max(names, width(cells.name[i]));
-		if (cells.number[i])
-			numbers = max(numbers, width(cells.value[i]));
+		numbers = max(numbers, width(cells.value[i]));
+		counters = counters && cells.number[i];
 	}
 	for (unsigned i = 0; i < cells.count; i++) {
 		print_padded(cells.name[i], names + 2, false, out);
-		print_padded(cells.value[i], cells.number[i] ? numbers : 0, true, out);
+		print_padded(cells.value[i], counters ? numbers : 0, true, out);
 		fputc('\n', out);
 	}
 	cells_free(&cells);

@@ -172,6 +172,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 		node->control->sampled_ns = now_ns;
 		sample_busy(node);
 		links_refresh(node);
+		refusals_look(node, now_ns);
 	}
 }
 
@@ -186,7 +187,7 @@ static void on_signal(evutil_socket_t number, short what, void *argument)
 		control_quit(node);
 		return;
 	}
-	control_reload(node, false, &errors);
+	control_reload(node, false, NULL, &errors);
 	config_errors_free(&errors);
 }
 

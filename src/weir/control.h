@@ -34,7 +34,9 @@ bool control_set_forwarding(struct node *node, bool forward);
 // -ERR_MALFORMED   the file has errors
 // -ERR_RANGE       keys changed that need a restart (eal, ports, runtime, ...): one error each
 // -ERR_FULL        the previous reload is not through yet, or a worker takes no messages
-int control_reload(struct node *node, bool check_only, struct config_errors *errors);
+// `sha256` (NULL: not wanted) becomes that of the file read.
+int control_reload(
+	struct node *node, bool check_only, char sha256[65], struct config_errors *errors);
 
 // Changes one value ("PATH=VALUE") of the configuration in force, until the next reload. As
 // control_reload().

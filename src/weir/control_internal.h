@@ -79,6 +79,11 @@ struct watch {
 	char errors[CONFIG_PEERS_MAX][160];
 };
 
+// refusals.c: packets dropped for one reason that the log was told of, and when it was.
+struct refusals {
+	uint64_t told, told_ns;
+};
+
 struct control {
 	struct event *signals[3];
 	struct event *mail; // the control core's bell
@@ -87,6 +92,7 @@ struct control {
 	int link_socket;
 	bool announced; // "forwarding" was logged
 	struct watch watch;
+	struct refusals refusals[3];
 	uint64_t sampled_ns;
 	struct busy busy[NODE_WORKERS_MAX];
 	struct keys keys;
@@ -125,6 +131,9 @@ void requests_expire(struct node *node, uint64_t now_ns); // UINT64_MAX: all of 
 
 // cluster/watch.c: logs what changed in the cluster. Harmless without one.
 void watch_look(struct node *node);
+
+// Each second: logs what was refused for want of room.
+void refusals_look(struct node *node, uint64_t now_ns);
 
 int links_start(struct node *node);
 void links_stop(struct node *node);

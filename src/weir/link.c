@@ -35,13 +35,19 @@ static bool ask_link(const struct node *node, const struct port *port)
 	struct rte_eth_link link = {0};
 	struct ifreq request;
 
-	// An interface of that name which was made anew is not the one our sockets are bound to.
-	if (interface && (int)if_nametoindex(interface) != port->ifindex)
+	if (port_is_gone(port))
 		return false;
 	if (interface)
 		return ask_flags(node, interface, &request) == 0 &&
 		       (request.ifr_flags & (IFF_UP | IFF_RUNNING)) == (IFF_UP | IFF_RUNNING);
 	return rte_eth_link_get_nowait(port->id, &link) == 0 && link.link_status == RTE_ETH_LINK_UP;
+}
+
+bool port_is_gone(const struct port *port)
+{
+	const char *interface = port_interface(port);
+
+	return interface && (int)if_nametoindex(interface) != port->ifindex;
 }
 
 static int set_link(const struct node *node, const struct port *port, bool up)
@@ -97,8 +103,7 @@ void links_refresh(struct node *node)
 
 		if (link != port->link)
 			log_info("port %s link=%s", port->config->name, link ? "up" : "down");
-		if (link != port->link && port_interface(port) &&
-			(int)if_nametoindex(port_interface(port)) != port->ifindex)
+		if (link != port->link && port_is_gone(port))
 			log_error("port %s: interface %s is gone or was made anew: restart weir "
 				  "once it is "
 				  "there",

@@ -159,7 +159,8 @@ int main(int argc, char **argv)
 		printf("weir %s\n", WEIR_VERSION);
 		return EXIT_SUCCESS;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+	if (strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "--help") == 0 ||
+		strcmp(argv[1], "help") == 0) {
 		print_usage(stdout);
 		return EXIT_SUCCESS;
 	}

@@ -61,6 +61,9 @@ int port_parse(struct port *port, const struct config_port *config);
 // Name of the kernel interface the port lives on, or NULL.
 const char *port_interface(const struct port *port);
 
+// True where that is not the interface any more which the port was opened on (link.c).
+bool port_is_gone(const struct port *port);
+
 // Boot steps. node->ports holds the data ports and behind them, where the cluster has a port of its
 // own, that one (node->sync_port). ports_prepare() parses device strings and pairs the ports,
 // without privilege or DPDK: the EAL arguments come from it. ports_start() creates, configures and

@@ -273,7 +273,8 @@ static void install_next(struct node *node, struct config *next)
 	post_policy(node);
 }
 
-int control_reload(struct node *node, bool check_only, struct config_errors *errors)
+int control_reload(
+	struct node *node, bool check_only, char sha256[65], struct config_errors *errors)
 {
 	struct config *next = node_read_config(node, errors);
 	int error = next ? check_next(node, next, errors) : -ERR_MALFORMED;
@@ -285,6 +286,8 @@ int control_reload(struct node *node, bool check_only, struct config_errors *err
 	if (!error) {
 		config_overrides(next, errors);
 		config_warn(next, errors);
+		if (sha256)
+			memcpy(sha256, next->sha256, sizeof(next->sha256));
 	}
 	if (!error && !check_only) {
 		install_next(node, next);

@@ -3,6 +3,7 @@
 # SIGTERM drains and exits 0; a killed node leaves the interfaces as they were.
 # limit: quick 60 full 60
 import os
+import struct
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
@@ -122,6 +123,7 @@ def missing_file(lab):
 
 @check(families=False)
 def usage_errors(lab):
+    expect_equal(lab.run("pop-a", WEIR, "-h").returncode, 0, "status of -h")
     for words in ([], ["bogus"], ["run"], ["run", "-c"]):
         expect_equal(lab.run("pop-a", WEIR, *words).returncode, 2, f"status of {words}")
 
@@ -135,6 +137,56 @@ def list_for_a_short_reader(lab):
         result = subprocess.run([f"{ROOT}/test/run.py", "--only", "lint", "--list"], stdout=closed,
                                 stderr=subprocess.PIPE, text=True)
     expect_equal(result.stderr, "", "errors")
+
+
+def replay(lab, *words):
+    return lab.run("pop-a", WEIR, "replay", "-c", lab.config, "--seed", "1", *words)
+
+
+def make_capture(path, count=3):
+    packets = b""
+    for _ in range(count):
+        packets += struct.pack("<IIII", 1, 0, 60, 60) + bytes(60)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1) + packets)
+
+
+@check(families=False)
+def replay_keeps_its_input(lab):
+    capture, linked, hard = (f"{lab.folder}/{name}.pcap" for name in ("in", "link", "hard"))
+    config = f"{lab.folder}/replay.cfg"
+    make_capture(capture)
+    os.symlink(capture, linked)
+    os.link(capture, hard)
+    shutil.copy(lab.config, config)
+    with open(capture, "rb") as file:
+        before = file.read()
+    for words in (["--write", capture], ["--write", linked], ["--write", hard],
+                  ["--json", hard], ["-c", config, "--json", config],
+                  ["--write", f"{lab.folder}/new", "--json", f"{lab.folder}/new"]):
+        result = replay(lab, "--in", capture, *words)
+        expect_equal(result.returncode, 2, f"status with {words}")
+        expect(words[-1] in result.stderr, result.stderr)
+        with open(capture, "rb") as file:
+            expect_equal(file.read(), before, f"the input after {words}")
+    result = replay(lab, "--in", "/nonexistent")
+    expect_equal((result.returncode, result.stderr.count("/nonexistent")), (1, 1), result.stderr)
+    result = replay(lab, "--in", linked, "--write", f"{lab.folder}/out.pcapng", "--json", "/dev/null")
+    expect_equal(result.returncode, 0, result.stderr)
+
+
+@check(families=False)
+def replay_of_a_cut_capture(lab):
+    """What is there is replayed; status and report say that it is not all."""
+    capture = f"{lab.folder}/cut.pcap"
+    for cut, truncated, status in ((0, False, 0), (10, True, 1)):
+        make_capture(capture)
+        os.truncate(capture, os.path.getsize(capture) - cut)
+        result = replay(lab, "--in", capture)
+        report = json.loads(result.stdout)
+        expect_equal((result.returncode, report["truncated"], report["packets"]["read"]),
+                     (status, truncated, 2 if cut else 3), f"{cut} bytes short")
+        expect_equal("truncated" in result.stderr, truncated, result.stderr)
 
 
 @check(families=False)

@@ -71,13 +71,47 @@ def console_transcript(lab):
 
 @check(families=False)
 def console_statuses(lab):
-    for words, status in ((["show", "status"], 0), (["show", "bogus"], 1), (["bogus"], 1),
-                          (["--bogus"], 2)):
+    for words, status in ((["show", "status"], 0), (["show", "bogus"], 2), (["bogus"], 2),
+                          (["show", "port", "info", "nowhere"], 2), (["capture", "stop"], 1),
+                          (["-f", "/nonexistent"], 1), (["--bogus"], 2), (["-t", "x", "stop"], 2)):
         expect_equal(lab.weirctl(*words).returncode, status, f"status of {words}")
+        if words[0] != "-f":
+            expect_equal(lab.weirctl("-j", *words).returncode, status, f"status of -j {words}")
     result = lab.weirctl("-j", "show", "bogus")
     error = json.loads(result.stdout)["error"]
-    expect_equal((result.returncode, set(error) >= {"code", "message", "hint"}), (1, True),
+    expect_equal((result.returncode, set(error) >= {"code", "message", "hint"}), (2, True),
                  f"{error}")
+    for words in (["show", "-j", "status"], ["show", "status", "-s", "/nonexistent"]):
+        result = lab.weirctl(*words)
+        expect_equal(result.returncode, 2, f"status of {words}")
+        expect("options come before the command" in result.stderr, result.stderr)
+
+
+@check(families=False)
+def console_help_without_an_appliance(lab):
+    for words, status in ((["help"], 0), (["help", "show", "drop"], 0), (["help", "bogus"], 2)):
+        result = lab.run("client", f"{BUILD}/weirctl", "-s", "/nonexistent", *words)
+        expect_equal(result.returncode, status, f"status of {words}")
+        if status == 0:
+            expect_equal(result.stdout, lab.weirctl(*words).stdout, f"text of {words}")
+            expect("show drop" in result.stdout, result.stdout)
+
+
+@check(families=False)
+def console_silence(lab):
+    """An appliance that says nothing is given up, with a reason."""
+    pid = lab.pid()
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        for words in (["-t", "1"], ["-j", "-t", "1"]):
+            begin = time.monotonic()
+            result = lab.weirctl(*words, "show", "status")
+            expect(0.9 < time.monotonic() - begin < 5, f"gave up after {time.monotonic() - begin}")
+            expect_equal(result.returncode, 3, "status")
+            expect("no answer for 1 s" in result.stderr, result.stderr)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    expect_equal(lab.weirctl("show", "status").returncode, 0, "it answers again")
 
 
 @check(families=False)
@@ -105,6 +139,62 @@ def console_why(lab):
     expect_equal((why["rule"], why["service"], why["mode"]), ("servers", "lab", "proxy"), "why")
     why = lab.show("why", "udp", CLIENT[4], "40000", SERVER[4], "53", "in", "outside")
     expect_equal((why["rule"], why["reason"]), ("default", "rule_denied"), "why")
+    lab.weirctl("stop")
+    why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80")
+    lab.weirctl("start")
+    expect_equal((why["verdict"], why["reason"], why["service"]), ("drop", "stopped", "lab"),
+                 "why, stopped")
+    text = lab.weirctl("show", "why", "esp", CLIENT[4], "1", SERVER[4], "1").stderr
+    expect("its number (esp is 50)" in text, text)
+
+
+def log_of(lab):
+    with open(f"{lab.runtime}/log") as file:
+        return file.read()
+
+
+@check(families=False)
+def console_limit_told(lab):
+    """Who is refused by a limit is told by `show why` and by the log."""
+    before, after = 'ports = "1-65535";\n\t\tfrom', 'ports = "1-65535"; flows_max = 1;\n\t\tfrom'
+    lab.weirctl("clear", "flow", "all")
+    words = ("why", "tcp", CLIENT[4], "40000", SERVER[4], "9310")
+    listener = lab.listen(4, 9310)
+    client = lab.connect(4, 9310)
+    expect_equal(lab.show(*words)["limit"], None, "no limit")
+    edit_config(lab, before, after)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    why = lab.show(*words)
+    expect_equal((why["verdict"], why["limit"]), ("cookie", "flow_limit"), "why")
+    expect("no more flows" not in log_of(lab), "a warning before anything was refused")
+    lab.run("client", "curl", "-sS", "-m", "1", f"http://{SERVER[4]}/small")
+    until(lambda: re.search("warning no more flows are let in: reason=flow_limit packets=[1-9]",
+                            log_of(lab)), 5, "the log tells")
+    edit_config(lab, after, before)
+    expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload back")
+    lab.expect_downloads(4, 5)
+    expect_equal(log_of(lab).count("no more flows"), 1, "lines of the log")
+    client.close()
+    listener.close()
+
+
+@check(families=False)
+def console_problems(lab):
+    """A port without link, and one whose interface is gone, show at once."""
+    def problems():
+        return lab.show("status")["problems"]
+
+    expect_equal(problems(), [], "problems")
+    lab.output("pop-a", "ip", "link", "set", "outside", "down")
+    until(lambda: problems() == ["port outside has no link"], 5, "no link")
+    lab.output("pop-a", "ip", "link", "set", "outside", "name", "other")
+    until(lambda: [one for one in problems() if "outside is gone" in one], 5, "gone")
+    expect("outside is gone" in lab.weirctl("show", "status").stdout, "in text")
+    lab.output("pop-a", "ip", "link", "set", "other", "name", "outside")
+    lab.output("pop-a", "ip", "link", "set", "outside", "up")
+    until(lambda: problems() == [], 5, "no problems")
+    until(lambda: lab.run("client", "ping", "-q", "-c", "1", "-W", "0.3", SERVER[4]).returncode == 0,
+          5, "it forwards")
 
 
 @check(families=False)
@@ -148,9 +238,15 @@ def console_reload(lab):
     expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
     generation = lab.show("status")["config_generation"]
     edit_config(lab, ping, denied)
-    expect_equal(lab.weirctl("reload", "check").returncode, 0, "status of reload check")
-    expect_equal(lab.show("status")["config_generation"], generation, "generation after check")
+    checked = json.loads(lab.weirctl("-j", "reload", "check").stdout)["data"]
+    status = lab.show("status")
+    expect_equal((checked["applied"], checked["would_apply"]), (False, True), "reload check")
+    expect_equal((checked["config_generation"], checked["config_sha256"], generation),
+                 (status["config_generation"], status["config_sha256"],
+                  status["config_generation"]), "in force after check")
+    expect(checked["file_sha256"] != checked["config_sha256"], "the file is another")
     expect_equal(lab.weirctl("reload").returncode, 0, "status of reload")
+    expect_equal(lab.show("status")["config_sha256"], checked["file_sha256"], "in force")
     expect(lab.show("status")["config_generation"] > generation, "the generation grew")
     text = lab.run("client", "ping", "-q", "-c", "3", "-i", "0.01", "-W", "0.2", SERVER[4]).stdout
     expect(" 0 received" in text, text)
@@ -196,6 +292,17 @@ def console_service_ports(lab):
 
 @check(families=False)
 def console_capture(lab):
+    victim = f"{lab.folder}/victim"
+    with open(victim, "w") as file:
+        file.write("nothing to do with captures")
+    result = lab.weirctl("capture", "start", "drop", "file", victim)
+    expect_equal(result.returncode, 1, "status of a capture over another file")
+    expect("is no capture" in result.stderr, result.stderr)
+    expect_equal(os.path.getsize(victim), 27, "bytes of the other file")
+    os.mkfifo(f"{lab.folder}/fifo")
+    expect_equal(lab.weirctl("capture", "start", "drop", "file", f"{lab.folder}/fifo").returncode, 1,
+                 "status of a capture into a pipe")
+    open(f"{lab.folder}/drop.pcapng", "w").close()  # an empty one may be written over
     for what, port in (("outside", 80), ("drop", 1)):
         path = f"{lab.folder}/{what}.pcapng"
         result = lab.weirctl("capture", "start", what, "file", path, "count", "20")
@@ -208,6 +315,8 @@ def console_capture(lab):
         lab.weirctl("capture", "stop")
         with open(path, "rb") as file:
             data = file.read()
+        expect_equal(lab.weirctl("capture", "start", what, "file", path).returncode, 0, "again")
+        lab.weirctl("capture", "stop")
         expect(data[:4] == b"\x0a\x0d\x0d\x0a" and len(data) > 1000, f"{what}: {len(data)} bytes")
     expect(b"bad_cookie" in data or b"no_flow" in data, "the reason is in the capture of drops")
 
@@ -216,15 +325,15 @@ def console_capture(lab):
 def console_batch(lab):
     path = f"{lab.folder}/commands"
     with open(path, "w") as file:
-        file.write("show status\n\nshow drop\nbogus\nshow worker\n")
+        file.write("show status # and more\n\n  # nothing\nshow drop\nbogus\nshow worker\n")
     result = lab.weirctl("-f", path)
-    expect_equal(result.returncode, 1, "status")
+    expect_equal(result.returncode, 2, "status")
     expect("forwarding" in result.stdout and "unexplained" in result.stdout, result.stdout)
     expect("busy_ratio" not in result.stdout, "it went on after the error")
     expect_equal(result.stderr.splitlines()[:2],
-                 [f"{path}:4: error: unknown word `bogus'", "  bogus"], "the error's place")
+                 [f"{path}:5: error: unknown word `bogus'", "  bogus"], "the error's place")
     result = lab.weirctl("-j", "-f", path)
-    expect_equal((result.returncode, result.stderr), (1, f"{path}:4: error: bogus\n"), "with -j")
+    expect_equal((result.returncode, result.stderr), (2, f"{path}:5: error: bogus\n"), "with -j")
 
 
 def tell(lab, *commands):

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DRAIN_MS       20
@@ -127,13 +128,32 @@ void record_stop(struct node *node, const char *why)
 	node->console->record = NULL;
 }
 
+// What may be written over: an empty file, or one that begins as a capture does. A pipe would make
+// the control thread wait.
+static bool may_replace(int fd)
+{
+	uint8_t magic[4];
+	struct stat file;
+
+	if (fstat(fd, &file) || !S_ISREG(file.st_mode))
+		return false;
+	return file.st_size == 0 ||
+	       (pread(fd, magic, sizeof(magic), 0) == sizeof(magic) && pcapng_is_section(magic));
+}
+
 static FILE *open_file(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+	FILE *file = NULL;
 
-	if (fd >= 0 && !file)
-		close(fd);
+	if (fd < 0)
+		return NULL;
+	if (!may_replace(fd))
+		errno = EEXIST;
+	else if (ftruncate(fd, 0) == 0)
+		file = fdopen(fd, "w");
+	if (!file)
+		close(fd); // keeps errno: the descriptor is valid
 	return file;
 }
 
@@ -243,7 +263,9 @@ void command_capture_start(struct session *session)
 	error = record ? begin(record, &want) : ENOMEM;
 	if (error) {
 		session_fail(session, error == EBUSY ? "busy" : "failed", NULL, "%s: %s",
-			session->args.file, strerror(error));
+			session->args.file,
+			error == EEXIST ? "exists, and is no capture in pcapng: it is kept"
+					: strerror(error));
 		free(record);
 		return;
 	}

@@ -49,7 +49,7 @@ void command_clear_flow(struct session *session)
 		session_fail(session, "busy", "try again", "a worker takes no messages now");
 		return;
 	}
-	session_answer(session, json_object());
+	session_answer(session, json_pack("{s:s}", "cleared", "all flows"));
 }
 
 static json_t *reply_errors(const struct config_errors *errors)
@@ -80,15 +80,22 @@ static void do_reload(struct session *session, bool check_only)
 {
 	struct config_errors errors = {.count = 0};
 	struct node *node = session->node;
-	int rc = control_reload(node, check_only, &errors);
+	char sha256[65];
+	int rc = control_reload(node, check_only, sha256, &errors);
+	json_t *data;
 
-	if (rc)
+	if (rc) {
 		fail_reload(session, rc, &errors);
-	else
-		session_answer(session,
-			json_pack("{s:b,s:I,s:s,s:o}", "applied", !check_only, "config_generation",
-				(json_int_t)node->generation, "config_sha256", node->config->sha256,
-				"notes", reply_errors(&errors)));
+	} else {
+		data = json_pack("{s:b,s:I,s:s}", "applied", !check_only, "config_generation",
+			(json_int_t)node->generation, "config_sha256", node->config->sha256);
+		if (check_only) {
+			json_object_set_new(data, "would_apply", json_true());
+			json_object_set_new(data, "file_sha256", json_string(sha256));
+		}
+		json_object_set_new(data, "notes", reply_errors(&errors));
+		session_answer(session, data);
+	}
 	config_errors_free(&errors);
 }
 

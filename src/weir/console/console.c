@@ -92,14 +92,18 @@ static void *run_front(void *argument)
 	struct client client;
 	bool quit;
 
-	client_init(&client, console->path, false);
+	client_init(&client, console->path, false, 0); // it is this process
 	if (isatty(STDIN_FILENO))
 		client_interact(&client, &quit);
 	else
 		client_batch(&client, stdin, "stdin");
 	client_finish(&client);
-	if (!client_closing)
-		kill(getpid(), SIGTERM);
+	if (client_closing)
+		return NULL;
+	if (!isatty(STDIN_FILENO))
+		fprintf(stderr, "weir: standard input ended, and with it `weir run -i'; without -i "
+				"it runs on its own\n");
+	kill(getpid(), SIGTERM);
 	return NULL;
 }
 

@@ -14,8 +14,9 @@
 #include <string.h>
 
 #define FLOW_LIMIT_DEFAULT 1000
-#define SCAN_MAX	   1024 // table entries a worker looks at per slice
-#define RETRY_MS	   5	// after a full mailbox
+#define SCAN_MAX	   1024		 // table entries a worker looks at per slice
+#define RETRY_MS	   5		 // after a full mailbox
+#define ALIVE_NS	   2000000000ULL // a client hears something at least so often
 
 static const char *protocol_name(uint8_t protocol, char room[8])
 {
@@ -79,6 +80,7 @@ struct dump {
 	uint64_t request;    // open question, 0: none
 	struct event *retry; // pending after a full mailbox
 	int side;	     // of the client, -1: any
+	uint64_t heard_ns;   // when the client was last sent something
 };
 
 static void dump_ask(struct session *session);
@@ -128,6 +130,10 @@ static void on_slice(void *argument, const struct message *reply)
 		snprintf(why, sizeof(why), "worker %u did not answer", dump->worker);
 		dump_end(session, true, why);
 		return;
+	}
+	if (node_now_ns() - dump->heard_ns > ALIVE_NS) {
+		session_list_alive(session);
+		dump->heard_ns = node_now_ns();
 	}
 	for (unsigned i = 0; i < reply->flow_count; i++) {
 		if (!row_wanted(session, &reply->body.flows.rows[i]))
@@ -223,6 +229,7 @@ void command_show_flow(struct session *session)
 	if (dump->left == 0)
 		dump->left = UINT64_MAX;
 	dump->side = side_given(session);
+	dump->heard_ns = node_now_ns();
 	session->work = dump;
 	session->cancel = dump_free;
 	session_list_begin(session, "flows");
@@ -253,6 +260,8 @@ static void on_why(void *argument, const struct message *reply)
 	struct why *why = session->work;
 	unsigned worker = why->worker;
 	const struct message_why *body;
+	enum why_verdict verdict;
+	enum reason reason;
 
 	why->request = 0;
 	why_free(session);
@@ -261,9 +270,17 @@ static void on_why(void *argument, const struct message *reply)
 		return;
 	}
 	body = &reply->body.reply;
+	verdict = body->verdict;
+	reason = body->reason;
+	// Whatever else: a node that is told to stop passes nothing.
+	if (node_get_state(node) == NODE_STOPPED) {
+		verdict = WHY_DROP;
+		reason = REASON_stopped;
+	}
 	session_answer(session,
-		json_pack("{s:s,s:o,s:s,s:o,s:s,s:o}", "verdict", verdicts[body->verdict], "reason",
-			reply_name(body->verdict == WHY_DROP ? reason_name(body->reason) : NULL),
+		json_pack("{s:s,s:o,s:o,s:s,s:o,s:s,s:o}", "verdict", verdicts[verdict], "reason",
+			reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL), "limit",
+			reply_name(body->limit != REASON_NONE ? reason_name(body->limit) : NULL),
 			"rule", policy_rule_name(node->config->policy, body->rule), "service",
 			reply_name(service_name(node, body->service)), "mode",
 			flow_mode_name((enum flow_mode)body->mode), "flow",

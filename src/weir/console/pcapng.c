@@ -111,3 +111,12 @@ size_t pcapng_packet(uint8_t out[PCAPNG_BLOCK_BYTES], const struct pcapng_packet
 	}
 	return end(&block);
 }
+
+// The type reads the same in either byte order.
+bool pcapng_is_section(const uint8_t start[4])
+{
+	uint32_t type;
+
+	memcpy(&type, start, sizeof(type));
+	return type == BLOCK_SECTION;
+}

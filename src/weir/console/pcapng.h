@@ -2,6 +2,7 @@
 // format allows. Each function appends one block to a caller's buffer.
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,3 +25,6 @@ struct pcapng_packet {
 size_t pcapng_section(uint8_t out[PCAPNG_BLOCK_BYTES], const char *application);
 size_t pcapng_interface(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name);
 size_t pcapng_packet(uint8_t out[PCAPNG_BLOCK_BYTES], const struct pcapng_packet *packet);
+
+// True where a file that begins with these bytes is a pcapng file.
+bool pcapng_is_section(const uint8_t start[4]);

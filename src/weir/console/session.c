@@ -200,6 +200,11 @@ void session_list_row(struct session *session, json_t *row)
 	send_json(session, row);
 }
 
+void session_list_alive(struct session *session)
+{
+	send_text(session, " ");
+}
+
 void session_list_end(struct session *session, json_t *rest)
 {
 	const char *key;

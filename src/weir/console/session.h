@@ -63,6 +63,9 @@ void session_list_begin(struct session *session, const char *list);
 void session_list_row(struct session *session, json_t *row);
 void session_list_end(struct session *session, json_t *rest);
 
+// A sign of life inside a list whose next row may take long: a blank, which means nothing in JSON.
+void session_list_alive(struct session *session);
+
 // True where more than SESSION_OUTPUT_MAX wait; session->resume is called when they are gone.
 bool session_is_full(const struct session *session);
 

@@ -11,16 +11,36 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// What keeps this node from its work, in sentences.
+static json_t *problems(const struct node *node)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < node->device_count; i++) {
+		const char *name = node->ports[i].config->name;
+
+		if (port_is_gone(&node->ports[i]))
+			json_array_append_new(list,
+				json_sprintf("port %s: interface %s is gone, or was made anew: "
+					     "restart weir once it is there",
+					name, port_interface(&node->ports[i])));
+		else if (!control_link_up(node, i))
+			json_array_append_new(list, json_sprintf("port %s has no link", name));
+	}
+	return list;
+}
+
 void command_show_status(struct session *session)
 {
 	struct status_stats s;
 
 	stats_status(session->node, &s);
-	session_answer(session,
-		json_pack("{s:s,s:I,s:s,s:s,s:I,s:s,s:b}", "state", s.state, "uptime_s",
-			(json_int_t)s.uptime_s, "version", s.version, "config_file",
-			session->node->file, "config_generation", (json_int_t)s.config_generation,
-			"config_sha256", s.config_sha256, "huge_pages", s.huge_pages));
+	session_answer(
+		session, json_pack("{s:s,s:I,s:s,s:s,s:I,s:s,s:b,s:o}", "state", s.state,
+				 "uptime_s", (json_int_t)s.uptime_s, "version", s.version,
+				 "config_file", session->node->file, "config_generation",
+				 (json_int_t)s.config_generation, "config_sha256", s.config_sha256,
+				 "huge_pages", s.huge_pages, "problems", problems(session->node)));
 }
 
 // Answers with one row of `list` for each port the command names.
@@ -138,13 +158,13 @@ void command_show_drop(struct session *session)
 // `pending` are flows whose server has not been asked yet: they wait for the cluster.
 static json_t *flow_states(const struct flow_stats *s)
 {
-	return json_pack("{s:i,s:o,s:o,s:o,s:o,s:o,s:o}", "pending", 0, "syn_sent",
+	return json_pack("{s:i,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "pending", 0, "syn_sent",
 		reply_count(s->states[TCP_SYN_SENT]), "syn_recv",
 		reply_count(s->states[TCP_SYN_RECV]), "established",
 		reply_count(s->states[TCP_ESTABLISHED]), "closing",
 		reply_count(s->states[TCP_CLOSING]), "time_wait",
-		reply_count(s->states[TCP_TIME_WAIT]), "other",
-		reply_count(s->states[TCP_CLOSED] + s->states[TCP_STATE_COUNT]));
+		reply_count(s->states[TCP_TIME_WAIT]), "closed", reply_count(s->states[TCP_CLOSED]),
+		"other", reply_count(s->states[TCP_STATE_COUNT]));
 }
 
 void command_show_flow_stats(struct session *session)

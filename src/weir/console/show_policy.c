@@ -2,6 +2,7 @@
 #include "weir/console/console_private.h"
 
 #include "pkt/options.h"
+#include "weir/console/help.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/stats.h"
@@ -168,31 +169,10 @@ void command_show_config(struct session *session)
 	free(text);
 }
 
-static bool help_wanted(const struct session *session, unsigned command)
-{
-	if (session->args.word_count == 1 && strcmp(session->args.words[0], "all") == 0)
-		return true;
-	return grammar_path_starts(
-		&command_table[command], session->args.words, session->args.word_count);
-}
-
-// With words, or `all`, it is the manual.
 void command_help(struct session *session)
 {
-	bool brief = session->args.word_count == 0;
-	json_t *rows = json_array();
+	json_t *rows = help_rows(session->args.words, session->args.word_count);
 
-	for (unsigned i = 0; i < COMMAND_COUNT; i++) {
-		const struct grammar_command *command = &command_table[i];
-		json_t *row;
-
-		if (!help_wanted(session, i))
-			continue;
-		row = json_pack("{s:s,s:s}", "command", command->form, "help", command->help);
-		if (!brief)
-			json_object_set_new(row, "example", json_string(command->example));
-		json_array_append_new(rows, row);
-	}
 	if (json_array_size(rows) == 0) {
 		json_decref(rows);
 		session_fail(session, "unknown_command", "`help' lists all",

@@ -29,13 +29,18 @@
 		"unless packets got lost inside.",                                                 \
 		"show drop")                                                                       \
 	X(show_flow_stats, "show flow stats",                                                      \
-		"Size of the flow tables, flows by state, and the queues of segments that wait.",  \
+		"Size of the flow tables, flows by state (`other`: not TCP), and the queues of "   \
+		"segments that wait.",                                                             \
 		"show flow stats")                                                                 \
 	X(show_flow, "show flow [MATCH] [limit NUMBER]",                                           \
 		"Flows, with client as the source of MATCH and server as the destination; 1000 "   \
 		"unless a limit is given, 0 for all. MATCH is PROTOCOL SOURCE SPORT DESTINATION "  \
-		"DPORT, each of which may be `any`. In the table ts is ts_offset, copy the copy "  \
-		"with OWNER.GENERATION of the flow, w the worker.",                                \
+		"DPORT, each of which may be `any`. In the table d is added to the server's "      \
+		"sequence numbers on their way, e to the client's, ts (ts_offset) to the "         \
+		"server's "                                                                        \
+		"time stamps; copy is whose copy this is, with OWNER.GENERATION of the flow, w "   \
+		"the "                                                                             \
+		"worker.",                                                                         \
 		"show flow tcp 192.0.2.0/24 any 198.51.100.10 80 limit 20")                        \
 	X(clear_flow, "clear flow all", "Removes every flow of this node.", "clear flow all")      \
 	X(show_service, "show service [SERVICE]",                                                  \
@@ -55,7 +60,9 @@
 	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
 		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
-		"What would happen to a packet now: verdict, reason, rule, service, mode, flow. "  \
+		"What would happen to a first packet now: verdict, reason, rule, service, mode, "  \
+		"flow, and the limit a new flow would exceed (with `cookie`: once its client "     \
+		"returned that). "                                                                 \
 		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
 		"would arrive (outside unless said); of ICMP, DPORT is the type and SPORT 0.",     \
 		"show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside")                       \
@@ -63,7 +70,8 @@
 	X(capture_start, "capture start PORT|drop [MATCH] file FILE [count NUMBER]",               \
 		"Copies the packets of a port (both directions), or all dropped ones with their "  \
 		"reason and rule, into a pcapng file; a relative name is in the runtime folder, "  \
-		"an existing file is replaced. Segments dropped from a queue are counted only.",   \
+		"an existing capture is replaced, no other file. Segments dropped from a queue "   \
+		"are counted only.",                                                               \
 		"capture start drop tcp any any any 80 file /tmp/drop.pcapng count 1000")          \
 	X(capture_stop, "capture stop", "Ends the capture and closes its file.", "capture stop")   \
 	X(start, "start", "Starts forwarding.", "start")                                           \
@@ -81,7 +89,8 @@
 		"made.",                                                                           \
 		"cluster rotate")                                                                  \
 	X(reload_check, "reload check",                                                            \
-		"Checks the configuration file as `reload` would, and changes nothing.",           \
+		"Checks the configuration file as `reload` would, and changes nothing: what is "   \
+		"in force, and the sha256 of the file that would take its place.",                 \
 		"reload check")                                                                    \
 	X(reload, "reload",                                                                        \
 		"Reads the configuration file again and applies it as a whole, or not at all.",    \

@@ -138,7 +138,7 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 		*why = "is not a number";
 		return parse_count(&args->number, word);
 	case TYPE_PROTOCOL:
-		*why = "is no protocol";
+		*why = "is no protocol: tcp, udp, icmp, or its number (esp is 50)";
 		if (exact && strcmp(word, "any") == 0)
 			return -ERR_MALFORMED;
 		return match_parse_protocol(match, word);

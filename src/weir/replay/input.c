@@ -88,11 +88,15 @@ static int append(struct replay_input *input, const struct pcap_pkthdr *header, 
 static pcap_t *open_capture(const char *path)
 {
 	char error[PCAP_ERRBUF_SIZE];
+	bool named;
 	pcap_t *pcap =
 		pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, error);
 
 	if (pcap == NULL) {
-		fprintf(stderr, "weir: replay: %s: %s\n", path, error);
+		// Where the file cannot be opened, the text has its name already.
+		named = strncmp(error, path, strlen(path)) == 0;
+		fprintf(stderr, "weir: replay: %s%s%s\n", named ? "" : path, named ? "" : ": ",
+			error);
 		return NULL;
 	}
 	if (pcap_datalink(pcap) != DLT_EN10MB) {
@@ -126,7 +130,7 @@ static int read_capture(struct replay_input *input, const struct replay_options 
 	}
 	if (!failed && got == PCAP_ERROR) {
 		fprintf(stderr, "weir: replay: %s: %s\n", path, pcap_geterr(pcap));
-		failed = 1;
+		input->cut = true;
 	}
 	pcap_close(pcap);
 	return failed;

@@ -19,6 +19,7 @@ struct replay_input {
 	size_t count, room;
 	uint8_t *bytes;
 	size_t used, size;
+	bool cut; // a capture ended early: its end is missing, or unreadable
 };
 
 // Reads what the options name; the inside is options->inside, or where that is empty the services'

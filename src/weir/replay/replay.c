@@ -374,6 +374,7 @@ static int prepare(struct replay *replay)
 		return 1;
 	if (replay_output_open(&replay->output, replay->options->write, names, replay->policy))
 		return 1;
+	replay->report.truncated = replay->input.cut;
 	if (replay_report_open(&replay->report, replay->input.count * replay->options->loops))
 		return failed("not enough memory");
 	return start_engine(replay);
@@ -391,7 +392,7 @@ int replay_run(const struct replay_options *options)
 	if (status == 0)
 		status =
 			replay_report_write(&replay->report, options, engine_stats(replay->engine));
-	status |= replay_output_close(&replay->output);
+	status |= replay_output_close(&replay->output) || replay->input.cut;
 	replay_report_close(&replay->report);
 	replay_input_free(&replay->input);
 	explicit_bzero(replay->secret, sizeof(replay->secret));

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define EXIT_USAGE    2
 #define COMMAND_BYTES 4096
@@ -62,6 +63,8 @@ static void print_usage(FILE *out)
 		"  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
 		"  --json F         the report there instead of on standard output\n"
 		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
+		"A capture that ends early is replayed as far as it goes; the report says\n"
+		"`truncated', and the exit status is 1.\n"
 		"A recorded ACK cannot hold a cookie of this run: for captures of whole "
 		"connections\n"
 		"use --set services.NAME.mode=track.\n");
@@ -185,6 +188,33 @@ static const char *complete(const struct replay_options *options)
 	return NULL;
 }
 
+// True where both name one file, by whatever links. Devices and pipes lose nothing by that.
+static bool is_same_file(const char *one, const char *other)
+{
+	struct stat a, b;
+
+	if (one == NULL || other == NULL)
+		return false;
+	if (stat(one, &a) || stat(other, &b))
+		return strcmp(one, other) == 0;
+	return S_ISREG(a.st_mode) && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+// The output that would destroy something: a file that is read, or the other output. NULL: none.
+static const char *overwriting(const struct replay_options *options)
+{
+	const char *const kept[] = {
+		options->config_file, options->in, options->in_outside, options->in_inside};
+
+	for (unsigned i = 0; i < ARRAY_LEN(kept); i++) {
+		if (is_same_file(options->write, kept[i]))
+			return options->write;
+		if (is_same_file(options->json, kept[i]))
+			return options->json;
+	}
+	return is_same_file(options->write, options->json) ? options->json : NULL;
+}
+
 static void join(char *out, int argc, char **argv)
 {
 	size_t used = (size_t)snprintf(out, COMMAND_BYTES, "weir");
@@ -197,7 +227,7 @@ int replay_main(int argc, char **argv)
 {
 	static char command[COMMAND_BYTES];
 	struct replay_options options = {.loops = 1, .command = command};
-	const char *wrong = NULL;
+	const char *wrong = NULL, *what;
 	int letter = -1, status;
 
 	join(command, argc, argv);
@@ -211,9 +241,10 @@ int replay_main(int argc, char **argv)
 		wrong = "unexpected argument";
 	if (wrong == NULL)
 		wrong = complete(&options);
-	status = wrong != NULL
-			 ? usage(wrong, optind <= argc && optind > 0 ? argv[optind - 1] : NULL)
-			 : replay_run(&options);
+	what = wrong != NULL ? argv[optind - 1] : overwriting(&options);
+	if (wrong == NULL && what != NULL)
+		wrong = "the output would overwrite a file that is used already";
+	status = wrong != NULL ? usage(wrong, what) : replay_run(&options);
 	free(options.sets);
 	return status;
 }

@@ -140,11 +140,11 @@ static json_t *document(struct replay_report *report, const struct replay_option
 	double pps = seconds > 0 ? (double)report->read / seconds : 0;
 	double each = report->read > 0 ? (double)report->cycles / (double)report->read : 0;
 
-	return json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:f, s:f, s:[], s:o, s:o}", "schema", 1,
-		"command", options->command, "seed", seed, "packets",
-		packets(report, stats, dropped), "reasons", why, "flows", flows(stats), "pps", pps,
-		"cycles_per_packet", each, "stages", "latency_ns", latency(report), "machine",
-		machine());
+	return json_pack("{s:i, s:s, s:o, s:b, s:o, s:o, s:o, s:f, s:f, s:[], s:o, s:o}", "schema",
+		1, "command", options->command, "seed", seed, "truncated", report->truncated,
+		"packets", packets(report, stats, dropped), "reasons", why, "flows", flows(stats),
+		"pps", pps, "cycles_per_packet", each, "stages", "latency_ns", latency(report),
+		"machine", machine());
 }
 
 int replay_report_write(struct replay_report *report, const struct replay_options *options,

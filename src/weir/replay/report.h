@@ -10,6 +10,7 @@
 struct replay_report {
 	uint64_t read, forwarded, sent;
 	uint64_t elapsed_ns;
+	bool truncated;	   // the capture ended early
 	uint64_t cycles;   // in engine_run() with a packet
 	uint32_t *samples; // cycles of each packet
 	size_t sample_count, sample_room;

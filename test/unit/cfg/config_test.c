@@ -142,6 +142,8 @@ static void errors_name_file_line_and_path(void **state)
 		"t.cfg:5: rules.r.action: is missing: give one of allow|deny, in quotes");
 	text_refuse(MINIMAL "log = {\n level = ;\n};", NULL, 0,
 		"t.cfg:5: syntax error at or before `level = ;'");
+	text_refuse(MINIMAL "log = {\n", NULL, 0,
+		"t.cfg:5: syntax error at or before the end of the file");
 	(void)state;
 }
 

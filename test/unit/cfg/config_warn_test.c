@@ -200,6 +200,46 @@ static void what_a_set_hides(void **state)
 	(void)state;
 }
 
+static void an_mss_that_does_not_fit(void **state)
+{
+	static const struct {
+		const char *service, *set;
+		const char *warning; // NULL: none
+	} cases[] = {
+		{"mss = 1460;", "ports.i.mtu=1500", NULL},
+		{"mss = 1460;", "ports.i.mtu=1499",
+			"t.cfg:4: services.web.mss: warning: does not fit the mtu 1499 of port "
+			"`i': 1459 at most is announced"},
+		{"mss = 1460;", "ports.o.mtu=1400",
+			"t.cfg:4: services.web.mss: warning: does not fit the mtu 1400 of port "
+			"`o': 1360 at most is announced"},
+		{"", "ports.o.mtu=1400", NULL},
+		{"mss = 1300;", "services.web.mss=1461",
+			"--set:1: services.web.mss: warning: does not fit the mtu 1500 of port "
+			"`o': 1460 at most is announced"},
+	};
+
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct config_errors warnings = {0};
+		struct config *config;
+		char text[1024];
+
+		snprintf(text, sizeof(text),
+			MINIMAL "services = ( { name = \"web\"; to = \"192.0.2.0/24\"; %s } );\n"
+				"rules = (" RULE("web", "to = \"192.0.2.0/24\";") LAST,
+			cases[i].service);
+		config = text_accept(text, &cases[i].set, 1);
+		config_warn(config, &warnings);
+		errors_print(&warnings);
+		assert_int_equal(warnings.count, cases[i].warning != NULL);
+		if (cases[i].warning)
+			assert_string_equal(warnings.list[0].text, cases[i].warning);
+		config_errors_free(&warnings);
+		config_free(config);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -209,6 +249,7 @@ int main(void)
 		cmocka_unit_test(rules_that_still_decide),
 		cmocka_unit_test(a_service_behind_one_that_holds_all_of_it),
 		cmocka_unit_test(what_a_set_hides),
+		cmocka_unit_test(an_mss_that_does_not_fit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

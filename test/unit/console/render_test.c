@@ -31,11 +31,14 @@ static void objects_are_lines(void **state)
 	renders("{\"data\":{\"state\":\"forwarding\",\"n\":5,\"reasons\":{\"bad_ack\":1200},"
 		"\"huge\":false,\"none\":null,\"empty\":{}}}",
 		"state            forwarding\n"
-		"n                   5\n"
+		"n                5\n"
 		"reasons.bad_ack  1200\n"
 		"huge             no\n"
 		"none             -\n"
 		"empty            {}\n");
+	// Numbers alone are a column.
+	renders("{\"data\":{\"n\":5,\"reasons\":{\"bad_ack\":1200}}}", "n                   5\n"
+								       "reasons.bad_ack  1200\n");
 }
 
 static void lists_of_objects_are_tables(void **state)

@@ -187,6 +187,41 @@ static void show_why(void **state)
 	assert_true(node_end(node));
 }
 
+// A limit that refuses shows before somebody tries: at once where a flow would be made, and beside
+// the cookie where that comes first.
+static void show_why_limits(void **state)
+{
+	struct node *node = node_make();
+	const struct message_why *why;
+	struct handshake handshake;
+
+	(void)state;
+	node->policy.limits.per_prefix_flows = 1;
+	node->services[0].ports[0].high = 1000;
+	node_go(node);
+	why = ask(node, PROTOCOL_TCP, "192.0.2.11", "198.51.100.10", 80);
+	assert_int_equal(why->verdict, WHY_COOKIE);
+	assert_int_equal(why->limit, REASON_NONE);
+	handshake_open(node, &handshake, &syn);
+	why = ask(node, PROTOCOL_TCP, "192.0.2.11", "198.51.100.10", 80);
+	assert_int_equal(why->verdict, WHY_COOKIE);
+	assert_int_equal(why->limit, REASON_prefix_limit);
+	why = ask(node, PROTOCOL_TCP, "192.0.2.10", "198.51.100.10", 80);
+	assert_true(why->has_flow);
+	assert_int_equal(why->limit, REASON_NONE);
+	why = ask(node, PROTOCOL_TCP, "192.0.3.10", "198.51.100.10", 80);
+	assert_int_equal(why->limit, REASON_NONE);
+	// Flows of unproven clients are counted apart.
+	why = ask(node, PROTOCOL_TCP, "192.0.2.11", "198.51.100.10", 2000);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	node_offer(node, OUTSIDE,
+		&(struct packet){.server_port = 2000, .flags = TCP_SYN, .window = 1});
+	why = ask(node, PROTOCOL_TCP, "192.0.2.11", "198.51.100.10", 2000);
+	assert_int_equal(why->verdict, WHY_DROP);
+	assert_int_equal(why->reason, REASON_prefix_limit);
+	assert_true(node_end(node));
+}
+
 // A new policy in which the services changed places: flows, gauges and profiles stay with theirs.
 static void policy_replaced(void **state)
 {
@@ -450,6 +485,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dump_in_slices),
 		cmocka_unit_test(show_why),
+		cmocka_unit_test(show_why_limits),
 		cmocka_unit_test(policy_replaced),
 		cmocka_unit_test(tracked_becomes_proxied),
 		cmocka_unit_test(t1_5_epochs),
