@@ -14,6 +14,7 @@
 #define BEATS_PER_DETECT       4
 #define BEATS_PER_DETECT_FAST  16 // those that answer something
 #define CHANNEL_TURN_DATAGRAMS 8
+#define TURNS_KEPT_MAX	       3 // then a record goes out though it is not full
 #define NS_PER_MS	       1000000ULL
 
 static uint64_t detect_ns(const struct cluster *cluster)
@@ -153,15 +154,15 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 static void deliver(struct cluster *cluster, struct peer *peer, struct message *message)
 {
 	uint16_t workers = cluster->config.workers;
-	uint64_t hash;
+	uint64_t hash = 0; // where there is a choice
 
 	if (!peer->hello || peer->refused) {
 		counter_add(&peer->stats.dropped, 1);
 		return;
 	}
-	if (message->type == MESSAGE_INSTALL)
+	if (workers > 1 && message->type == MESSAGE_INSTALL)
 		hash = flow_key_hash(cluster->table_key, &message->body.record.key);
-	else
+	else if (workers > 1)
 		hash = flow_digest_hash(message->body.flow.digest);
 	message->worker = (uint16_t)flow_worker(hash, workers);
 	counter_add(&peer->stats.updates_applied, 1);
@@ -419,12 +420,27 @@ static void send_channel(struct cluster *cluster, struct peer *peer)
 	}
 }
 
+// A record that is not full leaves at the end of the turn, unless more messages are known to come.
+static void close_record(struct cluster *cluster, struct peer *peer)
+{
+	struct delivery *delivery = &peer->delivery;
+
+	if (peer->kept != delivery->next)
+		peer->turns_kept = 0;
+	peer->kept = delivery->next;
+	if (delivery->open && cluster->batch->messages_more &&
+		peer->turns_kept++ < TURNS_KEPT_MAX)
+		cluster->work_left = true;
+	else
+		delivery_close(delivery);
+}
+
 void peer_send(struct cluster *cluster, struct peer *peer)
 {
 	send_channel(cluster, peer);
 	if (!peer->associated || !channel_is_up(peer->channel))
 		return;
-	delivery_close(&peer->delivery);
+	close_record(cluster, peer);
 	if (peer->beat_due_ns <= cluster->now_ns && !send_loose(cluster, peer, true))
 		return;
 	if (!peer_is_silent(cluster, peer))

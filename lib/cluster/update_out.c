@@ -4,7 +4,7 @@
 
 static struct cursor *room(struct cluster *cluster, struct peer *peer)
 {
-	return delivery_room(&peer->delivery, peer->rows_sent, cluster_tick(cluster));
+	return delivery_room(&peer->delivery, peer->rows_sent, cluster->tick);
 }
 
 bool update_append(struct cluster *cluster, struct peer *peer,
@@ -39,6 +39,7 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 	struct update_codec codec = {.rows = &cluster->rows,
 		.sender = cluster->config.id,
 		.whole = message->node == NODE_ALL,
+		.tick = cluster->tick,
 		.key = peer->table_key};
 
 	for (unsigned tries = 0; tries < 2; tries++) {
@@ -46,7 +47,6 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 
 		if (out == NULL)
 			return false;
-		codec.tick = cluster_tick(cluster);
 		if (update_put(out, &codec, message) ||
 			(tries == 1 && put_smaller(out, &codec, message))) {
 			counter_add(&peer->stats.updates_sent, 1);

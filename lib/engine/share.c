@@ -157,10 +157,10 @@ void share_take_confirmed(struct engine *engine, const struct message *message)
 		opening_confirmed(engine, flow, node_bit(message->node));
 }
 
-static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
+static void install(
+	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
 {
-	const struct handed *handed =
-		finder_handed(engine, flow_key_hash(engine->table_key, &record->key));
+	const struct handed *handed = finder_handed(engine, hash);
 
 	flow->mode = record->mode;
 	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
@@ -185,10 +185,10 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 }
 
 // A peer's bytes: what the flow table and the tracker must not be given is refused.
-static bool record_is_sane(const struct engine *engine, const struct flow_record *record)
+static bool record_is_sane(
+	const struct engine *engine, const struct flow_record *record, uint64_t hash)
 {
 	const uint8_t *zero = record->key.zero;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 
 	return record->key.protocol == PROTOCOL_TCP && (zero[0] | zero[1] | zero[2]) == 0 &&
 	       record->mode <= MODE_TRACK &&
@@ -239,14 +239,13 @@ static void drop_frame(struct engine *engine, const struct message *message)
 	counter_add(&engine->stats.dropped[REASON_table_full], 1);
 }
 
-void share_take_install(struct engine *engine, const struct message *message)
+void share_take_install(struct engine *engine, const struct message *message, uint64_t hash)
 {
 	const struct flow_record *record = &message->body.record;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record))
+	if (!record_is_sane(engine, record, hash))
 		return;
 	flow = flow_table_find(engine->table, &record->key, hash);
 	if (!is_installed(flow, record)) {
@@ -255,7 +254,7 @@ void share_take_install(struct engine *engine, const struct message *message)
 			drop_frame(engine, message);
 			return;
 		}
-		install(engine, flow, record);
+		install(engine, flow, record, hash);
 	}
 	if (message->frame_len > 0) {
 		owner_emit(engine, message); // the server has answered; nobody waits

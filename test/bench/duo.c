@@ -13,7 +13,6 @@
 #define START_NS    100000000000ULL
 #define COUNTER_NS  16000000000000ULL
 #define JOIN_TURNS  1000000
-#define WORKER_ONLY 0
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 // Linux 6.1
@@ -103,6 +102,7 @@ static unsigned run_cluster(struct duo *duo, enum duo_end end, struct message *c
 		.out_room = CLUSTER_BATCH_MAX,
 		.messages_in = messages,
 		.messages_in_count = count,
+		.messages_more = count == CLUSTER_BATCH_MAX,
 		.messages_out = self->cells,
 		.messages_out_room = CLUSTER_BATCH_MAX};
 	uint64_t start = tsc_read();

@@ -30,11 +30,13 @@ static const char *const phase_names[PHASE_COUNT] = {"created", "changed", "clos
 struct form {
 	const char *name;
 	bool ip6;
-	bool full; // of no service: nothing can be left out
+	bool full;	 // of no service: nothing can be left out
+	bool timestamps; // and window scaling are translated, as for most real clients
 };
 
-static const struct form forms[] = {{"ip4", false, false}, {"ip6", true, false},
-	{"ip4_full", false, true}, {"ip6_full", true, true}};
+static const struct form forms[] = {{.name = "ip4"}, {.name = "ip6", .ip6 = true},
+	{.name = "ip4_full", .full = true}, {.name = "ip6_full", .ip6 = true, .full = true},
+	{.name = "ip4_translated", .timestamps = true}};
 
 struct run {
 	const struct form *form;
@@ -90,6 +92,11 @@ static void write_created(const struct run *run, uint32_t flow, struct message *
 		.cookie = flow * STEP,
 		.isn_client = ~flow,
 		.translation = {.d = flow * STEP}};
+	if (run->form->timestamps) {
+		record->translation.ts_offset = flow * STEP;
+		record->translation.bits = TRANSLATE_TIMESTAMPS | TRANSLATE_WINDOW;
+		record->translation.to_client = (struct rescale){.left = 7, .right = 8};
+	}
 }
 
 static void write_message(
