@@ -14,7 +14,8 @@
 #define BEATS_PER_DETECT       4
 #define BEATS_PER_DETECT_FAST  16 // those that answer something
 #define CHANNEL_TURN_DATAGRAMS 8
-#define TURNS_KEPT_MAX	       3 // then a record goes out though it is not full
+#define TURNS_KEPT_MAX	       3	  // then a record goes out though it is not full
+#define KEPT_NS		       1000000ULL // so long changes wait for company
 #define NS_PER_MS	       1000000ULL
 
 static uint64_t detect_ns(const struct cluster *cluster)
@@ -420,19 +421,29 @@ static void send_channel(struct cluster *cluster, struct peer *peer)
 	}
 }
 
-// A record that is not full leaves at the end of the turn, unless more messages are known to come.
+// Should the record that is not full wait for more messages? One that somebody waits for leaves with
+// the turn, unless more are known to come; one of changes has time.
+static bool is_kept(struct cluster *cluster, struct peer *peer)
+{
+	if (peer->kept != peer->delivery.next) {
+		peer->kept = peer->delivery.next;
+		peer->kept_ns = cluster->now_ns;
+		peer->turns_kept = 0;
+	}
+	if (!peer->urgent)
+		return cluster->now_ns - peer->kept_ns < KEPT_NS;
+	if (!cluster->batch->messages_more || peer->turns_kept++ >= TURNS_KEPT_MAX)
+		return false;
+	cluster->work_left = true;
+	return true;
+}
+
 static void close_record(struct cluster *cluster, struct peer *peer)
 {
-	struct delivery *delivery = &peer->delivery;
-
-	if (peer->kept != delivery->next)
-		peer->turns_kept = 0;
-	peer->kept = delivery->next;
-	if (delivery->open && cluster->batch->messages_more &&
-		peer->turns_kept++ < TURNS_KEPT_MAX)
-		cluster->work_left = true;
-	else
-		delivery_close(delivery);
+	if (!peer->delivery.open || is_kept(cluster, peer))
+		return;
+	peer->urgent = false;
+	delivery_close(&peer->delivery);
 }
 
 void peer_send(struct cluster *cluster, struct peer *peer)
@@ -457,5 +468,7 @@ uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer)
 		return UINT64_MAX;
 	due = delivery_due_ns(&peer->delivery, !peer_is_silent(cluster, peer));
 	due = peer->beat_due_ns < due ? peer->beat_due_ns : due;
+	if (peer->delivery.open && peer->kept_ns + KEPT_NS < due)
+		due = peer->kept_ns + KEPT_NS;
 	return silent > cluster->now_ns && silent < due ? silent : due;
 }

@@ -15,6 +15,7 @@ bool update_append(struct cluster *cluster, struct peer *peer,
 
 		if (out == NULL)
 			return false;
+		peer->urgent = true;
 		if (put(out, what))
 			return true;
 		delivery_close(&peer->delivery);
@@ -50,6 +51,7 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 		if (update_put(out, &codec, message) ||
 			(tries == 1 && put_smaller(out, &codec, message))) {
 			counter_add(&peer->stats.updates_sent, 1);
+			peer->urgent |= message->type != MESSAGE_CHANGED;
 			return true;
 		}
 		if (tries == 0)

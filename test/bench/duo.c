@@ -30,7 +30,7 @@ static void *pages(size_t bytes)
 	return memory;
 }
 
-static void fill_cells(struct message *cells[CLUSTER_BATCH_MAX])
+void duo_fill_cells(struct message *cells[CLUSTER_BATCH_MAX])
 {
 	struct message *block = calloc(CLUSTER_BATCH_MAX, sizeof(*block));
 
@@ -39,9 +39,8 @@ static void fill_cells(struct message *cells[CLUSTER_BATCH_MAX])
 		cells[i] = &block[i];
 }
 
-static void start_node(struct duo *duo, enum duo_end end)
+void duo_start_node(struct duo_node *self, enum duo_end end, const struct node *node)
 {
-	struct duo_node *self = &duo->nodes[end];
 	struct cluster_config config = {.name = "bench",
 		.node = "node",
 		.id = (uint16_t)end,
@@ -60,23 +59,21 @@ static void start_node(struct duo *duo, enum duo_end end)
 	self->keys.id = config.id;
 	self->keys.nonce = config.incarnation << 8;
 	memset(config.secret, 0x40 + (int)end, sizeof(config.secret));
-	memcpy(config.table_key, duo->node->config.table_key, sizeof(config.table_key));
+	memcpy(config.table_key, node->config.table_key, sizeof(config.table_key));
 	config.peers[0].id = end == DUO_SENDER ? DUO_RECEIVER : DUO_SENDER;
 	snprintf(config.peers[0].name, sizeof(config.peers[0].name), "other");
 	self->memory = pages(cluster_bytes(&config));
 	self->cluster = cluster_init(self->memory, &config);
-	cluster_set_policy(self->cluster, &duo->node->policy);
-	fill_cells(self->cells);
+	cluster_set_policy(self->cluster, &node->policy);
+	duo_fill_cells(self->cells);
 	for (unsigned i = 0; i < CLUSTER_BATCH_MAX; i++) {
 		self->inbox.datagrams[i].data = self->inbox.bytes[i];
 		self->outbox.datagrams[i].data = self->outbox.bytes[i];
 	}
 }
 
-static void start_engine(struct duo *duo, uint32_t flows)
+void duo_start_engine(struct node *node, uint32_t flows)
 {
-	struct node *node = duo->node;
-
 	node_init(node);
 	node->config.capacity = flows + flows / 4 + 1024;
 	node->policy.limits.per_prefix_flows = UINT32_MAX;
@@ -87,7 +84,6 @@ static void start_engine(struct duo *duo, uint32_t flows)
 	node_go(node);
 	madvise(node->memory, engine_bytes(&node->config) & ~(size_t)(PAGE_BYTES - 1),
 		MADV_COLLAPSE);
-	node->now_ns = START_NS;
 }
 
 // One call of a cluster. Returns how many of its cells were used.
@@ -169,11 +165,11 @@ struct duo *duo_create(uint32_t flows)
 
 	duo->node = pages(sizeof(*duo->node));
 	duo->now_ns = START_NS;
-	start_engine(duo, flows);
-	fill_cells(duo->posts);
-	fill_cells(duo->answers);
-	start_node(duo, DUO_SENDER);
-	start_node(duo, DUO_RECEIVER);
+	duo_start_engine(duo->node, flows);
+	duo_fill_cells(duo->posts);
+	duo_fill_cells(duo->answers);
+	duo_start_node(&duo->nodes[DUO_SENDER], DUO_SENDER, duo->node);
+	duo_start_node(&duo->nodes[DUO_RECEIVER], DUO_RECEIVER, duo->node);
 	while (duo->view != (1u << DUO_SENDER | 1u << DUO_RECEIVER) || !duo_is_quiet(duo)) {
 		CHECK(turns++ < JOIN_TURNS);
 		duo_turn(duo, 0, &ignored);

@@ -44,6 +44,11 @@ struct duo {
 	uint64_t view;
 };
 
+// The parts, for two nodes in processes of their own.
+void duo_fill_cells(struct message *cells[CLUSTER_BATCH_MAX]);
+void duo_start_engine(struct node *node, uint32_t flows);
+void duo_start_node(struct duo_node *self, enum duo_end end, const struct node *node);
+
 // Connected and active.
 struct duo *duo_create(uint32_t flows);
 void duo_destroy(struct duo *duo);
