@@ -375,7 +375,8 @@ void share_changed(struct engine *engine, struct flow *flow, const struct tcp_tr
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);
 void share_visit(struct engine *engine, struct flow *flow); // by ageing
-void share_take_install(struct engine *engine, const struct message *message);
+// `hash`: of the record's key.
+void share_take_install(struct engine *engine, const struct message *message, uint64_t hash);
 void share_take_confirmed(struct engine *engine, const struct message *message);
 void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);

@@ -167,9 +167,9 @@ static uint32_t cookie_of(struct engine *engine, const struct flow_record *recor
 	return handed->seq + record->translation.d;
 }
 
-static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
+static void install(
+	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
 {
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	const struct handed *handed = finder_handed(engine, hash);
 
 	flow->mode = record->mode;
@@ -194,10 +194,9 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 
 // A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
 // our own rules do not allow: a peer cannot widen them.
-static bool record_is_sane(struct engine *engine, const struct flow_record *record)
+static bool record_is_sane(struct engine *engine, const struct flow_record *record, uint64_t hash)
 {
 	const uint8_t *zero = record->key.zero;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
 	struct tuple tuple;
 
@@ -273,14 +272,13 @@ static void drop_frame(struct engine *engine, const struct message *message, enu
 	counter_add(&engine->stats.dropped[reason], 1);
 }
 
-void share_take_install(struct engine *engine, const struct message *message)
+void share_take_install(struct engine *engine, const struct message *message, uint64_t hash)
 {
 	const struct flow_record *record = &message->body.record;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record)) {
+	if (!record_is_sane(engine, record, hash)) {
 		drop_frame(engine, message, REASON_no_owner);
 		return;
 	}
@@ -291,7 +289,7 @@ void share_take_install(struct engine *engine, const struct message *message)
 			drop_frame(engine, message, REASON_table_full);
 			return;
 		}
-		install(engine, flow, record);
+		install(engine, flow, record, hash);
 	}
 	if (message->frame_len > 0) {
 		owner_emit(engine, message); // the server has answered; nobody waits
