@@ -285,7 +285,7 @@ static void take_in_syn_sent(struct endpoint *e, const struct segment *in)
 	}
 	if (in->flags & FLAG_RST) {
 		if (in->flags & FLAG_ACK) {
-			e->reset_received = true;
+			e->resets_received++;
 			end(e, END_RESET);
 		}
 		return;
@@ -399,10 +399,12 @@ static void take_data(struct endpoint *e, const struct segment *in)
 	}
 	if (e->complaint != NULL)
 		return;
-	if (serial_after(in->seq, e->receive_next) && in->payload_len > 0)
-		keep_early(e, in->seq, stop);
-	else if (serial_after(stop, e->receive_next))
+	if (serial_after(in->seq, e->receive_next)) {
+		if (in->payload_len > 0)
+			keep_early(e, in->seq, stop);
+	} else if (serial_after(stop, e->receive_next)) {
 		advance(e, stop);
+	}
 	if (e->fin_early && e->fin_at == e->receive_next && !e->fin_received) {
 		e->fin_received = true;
 		e->receive_next++;
@@ -484,16 +486,12 @@ static void take_reset(struct endpoint *e, const struct segment *in)
 			send_ack(e);
 		return;
 	}
-	e->reset_received = true;
+	e->resets_received++;
 	end(e, e->state == END_SYN_RECEIVED ? END_LISTEN : END_RESET);
 }
 
 static void take_open(struct endpoint *e, const struct segment *in)
 {
-	if (!in_window(e, in)) {
-		send_ack(e);
-		return;
-	}
 	if (!take_ack(e, in))
 		return;
 	take_data(e, in);
@@ -536,10 +534,15 @@ static void take_synchronized(struct endpoint *e, const struct segment *in)
 		take_syn(e, in);
 		return;
 	}
+	// Before the timestamps: what a blind forger sends is no complaint.
+	if (!in_window(e, in)) {
+		send_ack(e);
+		return;
+	}
 	if (!take_timestamps(e, in))
 		return;
 	if (e->state == END_SYN_RECEIVED) {
-		if (!(in->flags & FLAG_ACK) || !in_window(e, in))
+		if (!(in->flags & FLAG_ACK))
 			return;
 		if (in->ack != e->iss + 1) {
 			if (e->lives == 1)

@@ -77,7 +77,7 @@ struct endpoint {
 
 	bool was_open;
 	bool reset_sent;      // ever
-	bool reset_received;  // one that it had to believe
+	unsigned resets_received; // that it had to believe
 	bool synack_received; // a client's
 	uint64_t opened_ns, done_ns;
 	const char *complaint; // first one, NULL

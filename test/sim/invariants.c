@@ -106,13 +106,11 @@ bool invariants_left(
 				   : left_to_client(sim, node, &segment);
 }
 
-void invariants_arrives(struct sim *sim, const struct connection *c, unsigned end,
-	const struct segment *segment)
+void invariants_reset(struct sim *sim, const struct connection *c, unsigned end)
 {
 	const struct endpoint *peer = &c->ends[!end];
 
-	if (!(segment->flags & FLAG_RST) || peer->reset_sent || peer->state == END_TIMED_OUT ||
-		c->harm != 0)
+	if (peer->reset_sent || peer->state == END_TIMED_OUT || c->harm != 0)
 		return;
 	sim_fail(sim, "a reset reaches the %s of connection %u, whose peer did not reset",
 		end == CLIENT ? "client" : "server", c->number);
@@ -426,8 +424,8 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		sim->totals.refused++;
 		return;
 	}
-	if ((c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE)) || client->reset_received ||
-		server->reset_received) {
+	if ((c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE)) || client->resets_received > 0 ||
+		server->resets_received > 0) {
 		sim->totals.excused++;
 		return;
 	}

@@ -22,9 +22,8 @@ struct sim;
 // A frame leaves a node. False: it must not.
 bool invariants_left(
 	struct sim *sim, unsigned node, uint8_t port, const uint8_t *data, uint16_t len);
-// A segment is about to reach an end.
-void invariants_arrives(struct sim *sim, const struct connection *connection, unsigned end,
-	const struct segment *segment);
+// An end was reset.
+void invariants_reset(struct sim *sim, const struct connection *connection, unsigned end);
 // An engine says something to other nodes, or is told something.
 void invariants_says(struct sim *sim, unsigned node, const struct message *message);
 void invariants_takes(struct sim *sim, unsigned node, const struct message *message);

@@ -1,5 +1,6 @@
 #include "network.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 #include "invariants.h"
 #include "sim.h"
@@ -153,6 +154,10 @@ void network_datagram(
 	flight->len = len;
 	memcpy(bytes_of(flight), data, len);
 	sim->totals.datagrams++;
+	sim_count(sim, len);
+	if (sim->verbose)
+		sim_trace(sim, "n%u to n%u: datagram kind %u keys %u number %u len %u", from, to,
+			data[1], be16_get(data + 6), be32_get(data + 12), len);
 	carry(sim, flight, &sim->network.sync[from][to]);
 }
 

@@ -2,10 +2,24 @@
 
 #include "base/check.h"
 
+// splitmix64.
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+	return x ^ x >> 31;
+}
+
+static uint64_t draw(struct scheduler *scheduler)
+{
+	return mix(scheduler->random += 0x9e3779b97f4a7c15u);
+}
+
 void scheduler_start(struct scheduler *scheduler, uint64_t seed, uint64_t now_ns)
 {
 	scheduler->now_ns = now_ns;
-	scheduler->random = seed * 0x9e3779b97f4a7c15u + 1;
+	// Not the seed itself: its successor would give the same numbers, one later.
+	scheduler->random = mix(mix(seed) + 1);
 	scheduler->steps = 0;
 	scheduler->order = 0;
 	scheduler->count = 0;
@@ -62,16 +76,6 @@ bool scheduler_next(struct scheduler *scheduler, uint64_t end_ns, struct event *
 	scheduler->now_ns = event->at_ns;
 	scheduler->steps++;
 	return true;
-}
-
-// splitmix64.
-static uint64_t draw(struct scheduler *scheduler)
-{
-	uint64_t x = scheduler->random += 0x9e3779b97f4a7c15u;
-
-	x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
-	x = (x ^ x >> 27) * 0x94d049bb133111ebu;
-	return x ^ x >> 31;
 }
 
 uint32_t scheduler_choose(struct scheduler *scheduler, uint32_t bound)

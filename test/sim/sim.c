@@ -113,9 +113,13 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 void sim_deliver(struct sim *sim, struct connection *connection, unsigned end,
 	const struct segment *segment)
 {
+	struct endpoint *endpoint = &connection->ends[end];
+	unsigned resets = endpoint->resets_received;
+
 	trace_segment(sim, connection, end, "gets", segment);
-	invariants_arrives(sim, connection, end, segment);
-	endpoint_take(&connection->ends[end], sim->scheduler.now_ns, segment);
+	endpoint_take(endpoint, sim->scheduler.now_ns, segment);
+	if (endpoint->resets_received != resets)
+		invariants_reset(sim, connection, end);
 	after_end(sim, connection, end);
 }
 
