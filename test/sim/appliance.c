@@ -281,15 +281,15 @@ static void take_mail(struct appliance *a, struct frame *frame, struct verdict *
 
 enum verdict_kind appliance_frame(struct appliance *a, uint64_t now_ns, struct frame *frame)
 {
-	struct verdict verdict = {0};
+	struct verdict *verdict = &a->verdict;
 
 	a->now_ns = now_ns;
-	take_mail(a, frame, &verdict);
-	if (verdict.kind == VERDICT_FORWARD || verdict.kind == VERDICT_REPLY) {
-		frame->port = verdict.port;
+	take_mail(a, frame, verdict);
+	if (verdict->kind == VERDICT_FORWARD || verdict->kind == VERDICT_REPLY) {
+		frame->port = verdict->port;
 		a->transmitted++;
 	}
-	return verdict.kind;
+	return verdict->kind;
 }
 
 void appliance_run_engine(struct appliance *a, uint64_t now_ns)

@@ -95,6 +95,7 @@ struct appliance {
 	uint64_t counter_ns; // latest
 	struct message_view view;
 	uint64_t transmitted; // frames, in this life
+	struct verdict verdict; // of the last frame
 	struct message *reply; // the last one to appliance_ask()
 	bool replied;
 };

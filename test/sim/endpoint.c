@@ -11,6 +11,7 @@
 #define RTO_MAX_NS   (800 * SIM_MS)
 #define FLIGHT_MAX   6 // segments on the way at once
 #define SCALE_MAX    14
+#define SACKS_MAX    3 // beside timestamps
 
 static void complain(struct endpoint *e, const char *text)
 {
@@ -68,9 +69,16 @@ void endpoint_init(struct endpoint *e, const struct endpoint_config *config)
 
 // --- sending ---
 
+static unsigned sacks_of(const struct endpoint *e)
+{
+	if (!e->sack)
+		return 0;
+	return e->gap_count < SACKS_MAX ? e->gap_count : SACKS_MAX;
+}
+
 static void add_sacks(const struct endpoint *e, struct segment *segment)
 {
-	segment->sack_count = e->gap_count < 3 ? e->gap_count : 3;
+	segment->sack_count = sacks_of(e);
 	for (unsigned i = 0; i < segment->sack_count; i++) {
 		segment->sack[i][0] = e->early[i].start;
 		segment->sack[i][1] = e->early[i].end;
@@ -103,7 +111,7 @@ static void send(struct endpoint *e, uint8_t flags, uint32_t seq, const uint8_t 
 		if ((flags & FLAG_ACK) && e->send_scale == SEGMENT_NO_SCALE)
 			segment.wscale = SEGMENT_NO_SCALE; // not offered
 		segment.sack_ok = flags & FLAG_ACK ? e->sack : e->config.sack;
-	} else if (e->sack && e->gap_count > 0 && !(flags & FLAG_RST)) {
+	} else if (!(flags & FLAG_RST)) {
 		add_sacks(e, &segment);
 	}
 	if (serial_after(end, e->high))
@@ -153,7 +161,9 @@ static bool may_close(const struct endpoint *e)
 static void send_some(struct endpoint *e)
 {
 	uint32_t first = e->iss + 1, end = fin_of(e);
-	uint32_t mss = e->peer_mss - (e->timestamps ? 12 : 0);
+	// Options take their room (RFC 6691).
+	uint32_t mss = e->peer_mss - (e->timestamps ? 12 : 0) -
+		       (sacks_of(e) > 0 ? 4 + 8 * sacks_of(e) : 0);
 
 	while (may_speak(e) && serial_before(e->next, end)) {
 		uint32_t len = end - e->next, room = e->edge - e->next;

@@ -161,6 +161,20 @@ void network_datagram(
 	carry(sim, flight, &sim->network.sync[from][to]);
 }
 
+// Where a packet went that did not go on.
+static void trace_end(struct sim *sim, const struct flight *flight, unsigned reason)
+{
+	struct segment segment;
+
+	if (!segment_read(&segment, flight->room + FLIGHT_HEAD_BYTES, flight->len))
+		sim_trace(sim, "n%u drops damaged bytes: %s", flight->to, reason_name(reason));
+	else
+		sim_trace(sim, "n%u %s: from port %u to port %u seq %08x ack %08x flags %#x len %u",
+			flight->to, reason == REASON_NONE ? "keeps" : reason_name(reason),
+			segment.sport, segment.dport, segment.seq, segment.ack, segment.flags,
+			segment.payload_len);
+}
+
 static void arrive_at_node(struct sim *sim, struct flight *flight)
 {
 	struct appliance *node = &sim->nodes[flight->to];
@@ -177,6 +191,9 @@ static void arrive_at_node(struct sim *sim, struct flight *flight)
 	}
 	verdict = appliance_frame(node, sim->scheduler.now_ns, &frame);
 	sim->totals.packets++;
+	sim_count(sim, verdict);
+	if (sim->verbose && (verdict == VERDICT_DROP || verdict == VERDICT_CONSUME))
+		trace_end(sim, flight, node->verdict.reason);
 	if ((verdict != VERDICT_FORWARD && verdict != VERDICT_REPLY) ||
 		!invariants_left(sim, flight->to, frame.port, frame.data, frame.len)) {
 		end_flight(sim, flight);
