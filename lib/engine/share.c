@@ -81,8 +81,10 @@ void share_again(struct engine *engine, struct flow *flow)
 	uint16_t node = partner_of(engine, flow);
 	uint8_t bits = changes_of(flow);
 
-	if (!is_reachable(engine, node)) {
-		if (node == NODE_NONE)
+	// What the server has not answered is nobody else's: a copy would pass the answer on without
+	// the owner.
+	if (!is_reachable(engine, node) || flow->track.state == TCP_SYN_SENT) {
+		if (node == NODE_NONE || flow->track.state == TCP_SYN_SENT)
 			flow->bits &= (uint8_t)~FLOW_DIRTY;
 		return;
 	}
@@ -302,6 +304,18 @@ void share_take_install(struct engine *engine, const struct message *message, ui
 			.generation = record->generation};
 }
 
+// The end of a connection, seen by another node. Who did not have the flow yet when that node said
+// so to all hears it from the owner, behind OPENED.
+static void pass_on(struct engine *engine, struct flow *flow)
+{
+	if (flow->copy != COPY_OWN || partner_of(engine, flow) != NODE_ALL ||
+		!entry_has_ended(flow))
+		return;
+	if (!is_reachable(engine, NODE_ALL) ||
+		!send_changed(engine, flow, NODE_ALL, changes_of(flow)))
+		flow->bits |= FLOW_DIRTY;
+}
+
 void share_take_changed(struct engine *engine, const struct message *message)
 {
 	const struct message_flow *change = &message->body.flow;
@@ -325,8 +339,10 @@ void share_take_changed(struct engine *engine, const struct message *message)
 	settle(engine, flow);
 	if ((change->bits & CHANGE_CLOSED) && !entry_has_ended(flow))
 		entry_set_state(engine, flow, TCP_CLOSED);
-	if (flow->track.state != before)
-		flow->last_ms = engine->now_ms;
+	if (flow->track.state == before)
+		return;
+	flow->last_ms = engine->now_ms;
+	pass_on(engine, flow);
 }
 
 void share_take_unsent(struct engine *engine, const struct message *message)
