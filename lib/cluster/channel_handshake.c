@@ -167,8 +167,8 @@ static bool may_begin(
 	       (attempt->state == HANDSHAKE_RUNNING ? HANDSHAKE_HOLD_NS : HANDSHAKE_BACKOFF_MIN_NS);
 }
 
-// The client does not know that its attempt failed here, perhaps on bytes that were not its own, and
-// goes on with it.
+// The client does not know that its attempt failed here, perhaps on bytes that were not its own,
+// and goes on with it.
 static bool may_try_again(const struct channel *channel, uint64_t now_ns)
 {
 	return channel->attempt.state == HANDSHAKE_FAILED && now_ns >= channel->start_ns;

@@ -81,8 +81,8 @@ void share_again(struct engine *engine, struct flow *flow)
 	uint16_t node = partner_of(engine, flow);
 	uint8_t bits = changes_of(flow);
 
-	// What the server has not answered is nobody else's: a copy would pass the answer on without
-	// the owner.
+	// What the server has not answered is nobody else's: a copy would pass the answer on
+	// without the owner.
 	if (!is_reachable(engine, node) || flow->track.state == TCP_SYN_SENT) {
 		if (node == NODE_NONE || flow->track.state == TCP_SYN_SENT)
 			flow->bits &= (uint8_t)~FLOW_DIRTY;

@@ -1,8 +1,8 @@
 // One of two nodes that talk over UDP sockets, for measuring what the pair costs in time of the
-// processor, the kernel's share included: everything between a worker's message here and an entry of
-// the engine there, as in duo.h, but with the real clock and the real network. Each is told the
-// other's address; the sender offers created flows at a rate and ends when all are acknowledged, the
-// receiver when it has all and nothing more comes.
+// processor, the kernel's share included: everything between a worker's message here and an entry
+// of the engine there, as in duo.h, but with the real clock and the real network. Each is told the
+// other's address; the sender offers created flows at a rate and ends when all are acknowledged,
+// the receiver when it has all and nothing more comes.
 //
 //   sync_pair sender|receiver --local A:P --remote A:P --count N [--rate N|0]
 //
@@ -147,8 +147,9 @@ static void offer(struct pair *pair)
 		pair->begin_cpu_s = cpu_s();
 		pair->begin_bytes = counter_get(&peer_stats(pair)->tx_bytes);
 		pair->begin_datagrams = pair->self.datagrams;
-		pair->supply.tick = (uint32_t)(cluster_counter_ns(pair->self.cluster, pair->now_ns) /
-					       KEYRING_TICK_NS);
+		pair->supply.tick =
+			(uint32_t)(cluster_counter_ns(pair->self.cluster, pair->now_ns) /
+				   KEYRING_TICK_NS);
 	}
 	if (pair->rate > 0)
 		due = (pair->now_ns - pair->begin_ns) * pair->rate / NS_PER_S;

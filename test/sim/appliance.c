@@ -7,15 +7,15 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_BYTES	4096
-#define LENT		16 // buffers in each call
-#define DATAGRAMS_LENT	16
-#define ROOM_BYTES	2048
-#define HEADROOM_BYTES	64
-#define NAP_MIN_NS	10000ULL
-#define AGEING_NAP_NS	100000000ULL // ageing gets its turn
-#define KEYS_CACHED	64
-#define SERVICES_ROWS	2
+#define PAGE_BYTES     4096
+#define LENT	       16 // buffers in each call
+#define DATAGRAMS_LENT 16
+#define ROOM_BYTES     2048
+#define HEADROOM_BYTES 64
+#define NAP_MIN_NS     10000ULL
+#define AGEING_NAP_NS  100000000ULL // ageing gets its turn
+#define KEYS_CACHED    64
+#define SERVICES_ROWS  2
 
 // --- building one ---
 
@@ -166,7 +166,8 @@ void appliance_destroy(struct appliance *a)
 // Zeroed, and given back as a whole: a crash leaves nothing.
 static void *map(size_t bytes)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	CHECK(memory != MAP_FAILED);
 	return memory;
@@ -257,8 +258,7 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 	a->engine_wake_ns = a->now_ns + (idle > NAP_MIN_NS ? idle : NAP_MIN_NS);
 	a->transmitted += batch.out_used;
 	for (unsigned i = 0; i < batch.out_used; i++)
-		a->world->transmit(
-			a->world, a->config.index, out[i].port, out[i].data, out[i].len);
+		a->world->transmit(a->world, a->config.index, out[i].port, out[i].data, out[i].len);
 }
 
 static void take_mail(struct appliance *a, struct frame *frame, struct verdict *verdict)
@@ -349,8 +349,7 @@ static void post_keys(struct appliance *a)
 	uint32_t now, wanted;
 
 	if (!a->secrets[0].valid ||
-		(!a->has_keys &&
-			counter_get(&cluster_stats(a->cluster)->state) == CLUSTER_JOINING))
+		(!a->has_keys && counter_get(&cluster_stats(a->cluster)->state) == CLUSTER_JOINING))
 		return;
 	if (!a->has_keys) {
 		a->has_keys = true;

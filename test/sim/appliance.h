@@ -1,6 +1,6 @@
 // A node: the real engine and the real cluster, one worker, and what stands for the rest of the
-// process: mailboxes between the two, the keys the control core makes of the cluster's secret, and a
-// clock that can be wrong. What it sends goes to the world it lives in.
+// process: mailboxes between the two, the keys the control core makes of the cluster's secret, and
+// a clock that can be wrong. What it sends goes to the world it lives in.
 //
 // Life cycle: appliance_create() once; appliance_boot() gives it a life, with another incarnation
 // and empty tables; appliance_crash() ends that, without a word to anybody. A paused one does not
@@ -85,7 +85,7 @@ struct appliance {
 	uint64_t engine_wake_ns, cluster_wake_ns;
 
 	struct mail to_cluster, to_engine;
-	unsigned engine_takes; // messages the engine takes in a turn, and ...
+	unsigned engine_takes;	// messages the engine takes in a turn, and ...
 	uint64_t engine_nap_ns; // ... how long it then waits (a slow consumer); 0: not
 
 	struct appliance_secret secrets[2]; // newest first
@@ -94,9 +94,9 @@ struct appliance {
 	uint32_t tick;
 	uint64_t counter_ns; // latest
 	struct message_view view;
-	uint64_t transmitted; // frames, in this life
+	uint64_t transmitted;	// frames, in this life
 	struct verdict verdict; // of the last frame
-	struct message *reply; // the last one to appliance_ask()
+	struct message *reply;	// the last one to appliance_ask()
 	bool replied;
 };
 
@@ -127,8 +127,7 @@ void appliance_set_clock(struct appliance *a, uint64_t now_ns, unsigned tenths);
 uint64_t appliance_clock_ns(const struct appliance *a, uint64_t now_ns);
 
 // Asks the engine (DUMP, FLUSH); its answer, NULL: none.
-const struct message *appliance_ask(
-	struct appliance *a, uint64_t now_ns, struct message *question);
+const struct message *appliance_ask(struct appliance *a, uint64_t now_ns, struct message *question);
 
 // True where it is active and sees exactly the nodes in `mask`.
 bool appliance_sees(const struct appliance *a, uint64_t mask);

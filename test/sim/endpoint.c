@@ -167,8 +167,7 @@ static void send_some(struct endpoint *e)
 
 	while (may_speak(e) && serial_before(e->next, end)) {
 		uint32_t len = end - e->next, room = e->edge - e->next;
-		const uint8_t *data =
-			endpoint_pattern(e->config.send_at) + (e->next - first);
+		const uint8_t *data = endpoint_pattern(e->config.send_at) + (e->next - first);
 
 		if (!serial_after(e->edge, e->next) || e->next - e->una >= FLIGHT_MAX * mss)
 			break;
@@ -261,10 +260,9 @@ static void learn(struct endpoint *e, const struct segment *in)
 
 	if (in->wscale != SEGMENT_NO_SCALE && in->wscale > SCALE_MAX)
 		complain(e, "a window scale above 14");
-	if (config->client && ((in->wscale != SEGMENT_NO_SCALE &&
-				       config->wscale == SEGMENT_NO_SCALE) ||
-				      (in->sack_ok && !config->sack) ||
-				      (in->timestamps && !config->timestamps)))
+	if (config->client &&
+		((in->wscale != SEGMENT_NO_SCALE && config->wscale == SEGMENT_NO_SCALE) ||
+			(in->sack_ok && !config->sack) || (in->timestamps && !config->timestamps)))
 		complain(e, "an option in a SYN/ACK that was not offered");
 	e->irs = in->seq;
 	e->receive_next = e->receive_edge = in->seq + 1;
@@ -279,8 +277,8 @@ static void learn(struct endpoint *e, const struct segment *in)
 
 static void set_edge(struct endpoint *e, const struct segment *in)
 {
-	unsigned scale = in->flags & FLAG_SYN || e->send_scale == SEGMENT_NO_SCALE ? 0
-										 : e->send_scale;
+	unsigned scale =
+		in->flags & FLAG_SYN || e->send_scale == SEGMENT_NO_SCALE ? 0 : e->send_scale;
 
 	e->edge = in->ack + ((uint32_t)in->window << scale);
 }
@@ -350,7 +348,8 @@ static void drop_early(struct endpoint *e, unsigned index)
 static void keep_early(struct endpoint *e, uint32_t start, uint32_t end_at)
 {
 	for (unsigned i = 0; i < e->gap_count;) {
-		if (serial_after(start, e->early[i].end) || serial_before(end_at, e->early[i].start)) {
+		if (serial_after(start, e->early[i].end) ||
+			serial_before(end_at, e->early[i].start)) {
 			i++;
 			continue;
 		}
@@ -466,8 +465,8 @@ static bool take_timestamps(struct endpoint *e, const struct segment *in)
 		complain(e, "a segment without the timestamps that were agreed");
 		return false;
 	}
-	if ((in->flags & FLAG_ACK) && (serial_before(in->tsecr, e->ts_first) ||
-					      serial_after(in->tsecr, clock_of(e)))) {
+	if ((in->flags & FLAG_ACK) &&
+		(serial_before(in->tsecr, e->ts_first) || serial_after(in->tsecr, clock_of(e)))) {
 		if (e->lives == 1)
 			complain(e, "an echo of a timestamp that was never sent");
 		return false;
@@ -507,8 +506,7 @@ static void take_open(struct endpoint *e, const struct segment *in)
 	take_data(e, in);
 	if (e->complaint != NULL)
 		return;
-	if (e->config.abort_after > 0 &&
-		e->receive_next - (e->irs + 1) >= e->config.abort_after) {
+	if (e->config.abort_after > 0 && e->receive_next - (e->irs + 1) >= e->config.abort_after) {
 		abort_connection(e);
 		return;
 	}

@@ -37,9 +37,9 @@ struct endpoint_config {
 	bool closes_last;  // sends its FIN behind the peer's
 	uint8_t wscale;	   // SEGMENT_NO_SCALE: none
 	uint16_t mss;
-	uint32_t window;      // bytes
-	uint32_t iss;	      // of the first life
-	uint32_t clock_ms;    // of the timestamps, at time 0
+	uint32_t window;   // bytes
+	uint32_t iss;	   // of the first life
+	uint32_t clock_ms; // of the timestamps, at time 0
 	uint32_t send_bytes, receive_bytes;
 	uint32_t send_at, receive_at; // in the pattern
 	uint32_t abort_after;	      // resets the connection after it received this many; 0: not
@@ -67,7 +67,7 @@ struct endpoint {
 	uint32_t irs, receive_next, receive_edge;
 	bool fin_received;
 	uint32_t ts_recent;
-	uint32_t ts_first; // of this life
+	uint32_t ts_first;  // of this life
 	unsigned gap_count; // ranges that arrived early
 	struct {
 		uint32_t start, end;
@@ -76,9 +76,9 @@ struct endpoint {
 	uint32_t fin_at;
 
 	bool was_open;
-	bool reset_sent;      // ever
+	bool reset_sent;	  // ever
 	unsigned resets_received; // that it had to believe
-	bool synack_received; // a client's
+	bool synack_received;	  // a client's
 	uint64_t opened_ns, done_ns;
 	const char *complaint; // first one, NULL
 };

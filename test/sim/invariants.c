@@ -5,9 +5,9 @@
 
 #include <string.h>
 
-#define SETTLE_NS      (1500 * SIM_MS) // ageing has said everything again by then
-#define SHARE_WAIT_NS  (200 * SIM_MS)
-#define SCAN_ENTRIES   FLOWS_MAX
+#define SETTLE_NS     (1500 * SIM_MS) // ageing has said everything again by then
+#define SHARE_WAIT_NS (200 * SIM_MS)
+#define SCAN_ENTRIES  FLOWS_MAX
 
 static uint32_t bit(unsigned node)
 {
@@ -57,8 +57,8 @@ static void check_confirmed(struct sim *sim, struct connection *c, unsigned node
 
 static bool left_to_server(struct sim *sim, unsigned node, const struct segment *segment)
 {
-	struct connection *c = connection_of(
-		sim, &segment->src, segment->sport, &segment->dst, segment->dport);
+	struct connection *c =
+		connection_of(sim, &segment->src, segment->sport, &segment->dst, segment->dport);
 	bool opens = (segment->flags & (FLAG_SYN | FLAG_RST)) != 0;
 
 	if (c == NULL || !c->opened) {
@@ -78,8 +78,8 @@ static bool left_to_server(struct sim *sim, unsigned node, const struct segment 
 
 static bool left_to_client(struct sim *sim, unsigned node, const struct segment *segment)
 {
-	struct connection *c = connection_of(
-		sim, &segment->dst, segment->dport, &segment->src, segment->sport);
+	struct connection *c =
+		connection_of(sim, &segment->dst, segment->dport, &segment->src, segment->sport);
 	unsigned number;
 
 	if (connection_host(&segment->dst, &number) == HOST_STRANGER && number < STRANGERS_MAX) {
@@ -152,7 +152,8 @@ static void check_told(struct sim *sim, unsigned node, const struct connection *
 {
 	if (!same_translation(&told->translation, &record->translation))
 		sim_fail(sim,
-			"connection %u has other deltas at node %u: d %08x e %08x, told d %08x e %08x",
+			"connection %u has other deltas at node %u: d %08x e %08x, told d %08x e "
+			"%08x",
 			c->number, node, record->translation.d, record->translation.e,
 			told->translation.d, told->translation.e);
 }
@@ -175,8 +176,7 @@ static void note_share(
 {
 	const struct appliance *a = &sim->nodes[node];
 	const struct flow_record *record = &message->body.record;
-	uint64_t hash =
-		flow_key_hash(siphash_key(a->engine_config.table_key), &record->key);
+	uint64_t hash = flow_key_hash(siphash_key(a->engine_config.table_key), &record->key);
 
 	if (record->mode != MODE_PROXY || (c->sent_by & bit(node)))
 		return;
@@ -374,8 +374,8 @@ static void check_rows(struct sim *sim, unsigned node, bool at_end)
 		const struct message *reply;
 
 		question.type = MESSAGE_DUMP;
-		question.body.flows.dump = (struct message_dump){
-			.cursor = cursor, .scan_max = SCAN_ENTRIES};
+		question.body.flows.dump =
+			(struct message_dump){.cursor = cursor, .scan_max = SCAN_ENTRIES};
 		reply = appliance_ask(&sim->nodes[node], sim->scheduler.now_ns, &question);
 		if (reply == NULL)
 			return; // it has no cell: another time
@@ -429,7 +429,8 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		sim->totals.excused++;
 		return;
 	}
-	sim_fail(sim, "connection %u does not complete: client %u sent %u of %u, server %u %u of %u",
+	sim_fail(sim,
+		"connection %u does not complete: client %u sent %u of %u, server %u %u of %u",
 		c->number, client->state, client->una - client->iss - 1, client->config.send_bytes,
 		server->state, server->una - server->iss - 1, server->config.send_bytes);
 }

@@ -220,7 +220,8 @@ static void arrive_at_end(struct sim *sim, struct flight *flight)
 		connection_host(from_client ? &segment.dst : &segment.src, &unused) ==
 			HOST_SERVER &&
 		number < sim->scenario.connections)
-		sim_deliver(sim, &sim->connections[number], from_client ? SERVER : CLIENT, &segment);
+		sim_deliver(
+			sim, &sim->connections[number], from_client ? SERVER : CLIENT, &segment);
 	end_flight(sim, flight);
 }
 

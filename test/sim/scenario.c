@@ -74,8 +74,7 @@ static void choose_links(struct sim *sim, bool noise)
 	network->inside = choose_link(sim, noise, 50 * SIM_US, 2 * SIM_MS);
 	for (unsigned from = 0; from < sim->scenario.nodes; from++)
 		for (unsigned to = 0; to < sim->scenario.nodes; to++)
-			network->sync[from][to] =
-				choose_link(sim, noise, 200 * SIM_US, 6 * SIM_MS);
+			network->sync[from][to] = choose_link(sim, noise, 200 * SIM_US, 6 * SIM_MS);
 }
 
 static struct route choose_route(struct sim *sim)
@@ -105,8 +104,8 @@ static void choose_fault(struct sim *sim, const struct kind *kind)
 		fault->length_ns = between(sim, 100 * SIM_MS, s->heal_ns - fault->start_ns);
 	// Clock: a second to an hour ahead, or to its end.
 	fault->amount = choose(sim, 3) == 0 ? UINT64_MAX : between(sim, SIM_S, 3600 * SIM_S);
-	scheduler_add(&sim->scheduler, SIM_START_NS + fault->start_ns, EVENT_FAULT,
-		s->fault_count - 1);
+	scheduler_add(
+		&sim->scheduler, SIM_START_NS + fault->start_ns, EVENT_FAULT, s->fault_count - 1);
 }
 
 static void choose_profile(struct sim *sim)
@@ -218,8 +217,8 @@ void scenario_open_all(struct sim *sim)
 		scheduler_add(&sim->scheduler, SIM_START_NS + at, EVENT_OPEN, i);
 	}
 	for (unsigned i = 0; i < s->noise; i++)
-		scheduler_add(&sim->scheduler, SIM_START_NS + between(sim, s->open_ns, 2600 * SIM_MS),
-			EVENT_NOISE, 0);
+		scheduler_add(&sim->scheduler,
+			SIM_START_NS + between(sim, s->open_ns, 2600 * SIM_MS), EVENT_NOISE, 0);
 }
 
 // --- strangers ---
@@ -251,7 +250,8 @@ static void stranger(struct sim *sim)
 // Somebody pretends to be a client.
 static void pretender(struct sim *sim)
 {
-	static const uint8_t flags[] = {FLAG_RST, FLAG_RST | FLAG_ACK, FLAG_ACK, FLAG_FIN | FLAG_ACK};
+	static const uint8_t flags[] = {
+		FLAG_RST, FLAG_RST | FLAG_ACK, FLAG_ACK, FLAG_FIN | FLAG_ACK};
 	const struct connection *c = &sim->connections[choose(sim, sim->scenario.connections)];
 	const struct endpoint_config *client = &c->ends[CLIENT].config;
 	struct segment segment = {.src = client->local,
@@ -339,8 +339,8 @@ static void crash(struct sim *sim, unsigned node, bool begins)
 	appliance_crash(&sim->nodes[node]);
 	sim_harm(sim, 1u << node, HARM_CRASH);
 	for (unsigned i = 0; i < sim->scenario.connections; i++) {
-		sim->connections[i].holders &= (uint8_t)~(1u << node);
-		sim->connections[i].sent_by &= (uint8_t)~(1u << node);
+		sim->connections[i].holders &= (uint8_t) ~(1u << node);
+		sim->connections[i].sent_by &= (uint8_t) ~(1u << node);
 	}
 }
 
@@ -370,8 +370,7 @@ static void pause_node(struct sim *sim, unsigned node, bool begins)
 static void slow(struct sim *sim, unsigned node, bool begins)
 {
 	sim->nodes[node].engine_takes = begins ? 1 + choose(sim, 3) : ENGINE_BATCH_MAX;
-	sim->nodes[node].engine_nap_ns =
-		begins ? between(sim, SIM_MS, 30 * SIM_MS) : 0;
+	sim->nodes[node].engine_nap_ns = begins ? between(sim, SIM_MS, 30 * SIM_MS) : 0;
 	sim->nodes[node].engine_wake_ns = sim->scheduler.now_ns;
 	sim->world.wake(&sim->world, node);
 }

@@ -105,13 +105,12 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 
 	set_timer(sim, connection, end);
 	if (endpoint->complaint != NULL)
-		sim_fail(sim, "the %s of connection %u got %s",
-			end == CLIENT ? "client" : "server", connection->number,
-			endpoint->complaint);
+		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
+			connection->number, endpoint->complaint);
 }
 
-void sim_deliver(struct sim *sim, struct connection *connection, unsigned end,
-	const struct segment *segment)
+void sim_deliver(
+	struct sim *sim, struct connection *connection, unsigned end, const struct segment *segment)
 {
 	struct endpoint *endpoint = &connection->ends[end];
 	unsigned resets = endpoint->resets_received;
@@ -131,8 +130,8 @@ static void end_sends(struct endpoint *endpoint, const struct segment *segment)
 	bool up = endpoint->config.client;
 
 	trace_segment(sim, connection, up ? CLIENT : SERVER, "sends", segment);
-	network_from_end(sim, up ? route->up : route->down, up ? PORT_OUTSIDE : PORT_INSIDE,
-		segment);
+	network_from_end(
+		sim, up ? route->up : route->down, up ? PORT_OUTSIDE : PORT_INSIDE, segment);
 }
 
 static void mark_opened(struct sim *sim, struct connection *connection)
@@ -244,8 +243,8 @@ static void world_says(struct world *world, unsigned index, const struct message
 	invariants_says(sim_of(world), index, message);
 }
 
-static void wake_at(struct sim *sim, uint64_t *pending, uint64_t at, enum event_kind kind,
-	unsigned index)
+static void wake_at(
+	struct sim *sim, uint64_t *pending, uint64_t at, enum event_kind kind, unsigned index)
 {
 	if (at >= *pending)
 		return;
@@ -270,7 +269,8 @@ static void world_broken(struct world *world, const char *what)
 // What was due at an earlier time, or is due later now, is asked about again.
 static void run_node(struct sim *sim, unsigned index, bool is_engine)
 {
-	uint64_t *pending = is_engine ? &sim->engine_event_ns[index] : &sim->cluster_event_ns[index];
+	uint64_t *pending =
+		is_engine ? &sim->engine_event_ns[index] : &sim->cluster_event_ns[index];
 	struct appliance *node = &sim->nodes[index];
 	uint64_t now = sim->scheduler.now_ns;
 

@@ -11,10 +11,10 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#define SIM_START_NS	 (100 * SIM_S)
-#define SIM_FAILURE_MAX	 512
-#define STRANGERS_MAX	 64
-#define WHOLE_EVERY	 1000 // steps between whole checks
+#define SIM_START_NS	(100 * SIM_S)
+#define SIM_FAILURE_MAX 512
+#define STRANGERS_MAX	64
+#define WHOLE_EVERY	1000 // steps between whole checks
 
 struct sim_totals {
 	uint64_t steps, packets, datagrams, virtual_ns;
