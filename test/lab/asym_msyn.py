@@ -13,13 +13,20 @@ import sync_link  # noqa: E402,F401
 from labtest import *  # noqa: E402,F403
 
 QUICK = """
-    http_v4 http_v6
+    http_v4 http_v6 keepalive_v4 parallel_v6 big_download_v4 options_in_use_v6
+    loss_v6 reorder_v4 path_mtu_v6
+    syn_flood_v6
+    banner_v6 data_with_the_ack_v4 first_ack_lost_v6 reset_by_client_v6 reset_by_server_v4
+    time_wait_reuse_v4 server_down_v6 server_refuses_v4 server_slow_v6 simultaneous_close_v4
+    sync_loss sync_cut other_node_killed
 """.split()
 
 
 def prepare(lab):
-    lab.up("msyn", topology="asym", sets=[*transfers.SETS, *conversations.SETS,
-                                                 f"flows.capacity={floods.CAPACITY}"])
+    lab.transitory_s = 3
+    lab.up("msyn", topology="asym", sets=[
+        *transfers.SETS, *conversations.SETS, *floods.MSYN_SETS,
+        f"timeouts.transitory_s={lab.transitory_s}"])
     transfers.prepare_transfers(lab)
     floods.prepare_floods(lab)
 

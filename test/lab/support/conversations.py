@@ -10,8 +10,9 @@ import time
 
 from labtest import *  # noqa: F403
 
-SETS = ["timeouts.server_syn_retries=2"]
-TRANSITORY_S = 5  # as scripts/lab sets it
+# The server hears at 0, 0.7 and 2.1 s; the client hears of its silence at 4.9 s.
+SETS = ["timeouts.server_syn_retries=2", "timeouts.server_syn_ms=700"]
+SERVER_SLOW_S = 1.5
 LINGER_RESET = struct.pack("ii", 1, 0)
 SYN_DROPS = """
 table inet slow {{
@@ -85,7 +86,7 @@ def half_close_by_client(lab, family):
         pair.client.sendall(b"x" * 100000)
         pair.client.shutdown(socket.SHUT_WR)
         expect_equal(receive_all(pair.server)[0], 100000, "bytes at the server")
-        time.sleep(TRANSITORY_S + 2)
+        time.sleep(lab.transitory_s + 2)
         pair.server.sendall(b"y" * 100000)
         pair.server.close()
         expect_equal(receive_all(pair.client)[0], 100000, "bytes at the client")
@@ -96,7 +97,7 @@ def half_close_by_server(lab, family):
     with Pair(lab, family, 9104) as pair:
         pair.server.shutdown(socket.SHUT_WR)
         expect_equal(receive_all(pair.client)[0], 0, "bytes at the client")
-        time.sleep(TRANSITORY_S + 2)
+        time.sleep(lab.transitory_s + 2)
         pair.client.sendall(b"x" * 100000)
         pair.client.close()
         expect_equal(receive_all(pair.server)[0], 100000, "bytes at the server")
@@ -124,7 +125,7 @@ def reset_by_server(lab, family):
 def idle(lab, family):
     with Pair(lab, family, 9107) as pair:
         pair.echo()
-        time.sleep(TRANSITORY_S + 3)
+        time.sleep(lab.transitory_s + 2)
         pair.echo()
 
 
@@ -146,6 +147,9 @@ def time_wait_reuse(lab, family):
         until(lambda: "TIME-WAIT" in lab.output("server", "ss", "-Htan",
                                                 f"( sport = 9108 and dport = {source} )"),
               2, "no TIME-WAIT at the server: the test tests nothing")
+        # And the client's port is free only after the server's last ACK got there.
+        until(lambda: not lab.output("client", "ss", "-Htan", f"( sport = {source} )"), 2,
+              "the client's end is still there")
     listener.close()
 
 
@@ -184,7 +188,7 @@ def ask(lab, family, port):
 
 @check(parallel=True)
 def server_slow(lab, family):
-    """The server hears no SYN for 2.5 s; a retry gets through, and the request with it: from the
+    """The server hears no SYN for a while; a retry gets through, and the request with it: from the
     queue where the client was answered before."""
     port = 9120 + family
     name = f"slow{family}"
@@ -193,7 +197,7 @@ def server_slow(lab, family):
     lab.output("server", "nft", "-f", "-", text=rule)
     try:
         asking = Background(ask, lab, family, port)
-        time.sleep(2.5)
+        time.sleep(SERVER_SLOW_S)
     finally:
         lab.output("server", "nft", "delete", "table", "inet", name)
     client = asking.result()

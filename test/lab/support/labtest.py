@@ -86,6 +86,7 @@ class Lab:
         self.state = f"/run/weir-lab/{self.name}"
         self.nodes = ["pop-a"]
         self.mode = self.topology = None
+        self.transitory_s = 5  # as scripts/lab sets it
         self.runtime = self.runtime_of("pop-a")
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
         self.processes = []
@@ -475,12 +476,12 @@ class Pair:
         expect_equal(receive_exactly(self.client, 6), b"answer", "at the client")
 
 
-def connect_to_failure(lab, family, port, address=None):
+def connect_to_failure(lab, family, port, address=None, syn_retries=2):
     """Connects and sends; returns (seconds until the failure, its errno)."""
     start = time.monotonic()
     client = lab.socket("client", family)
     client.settimeout(20)
-    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 2)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, syn_retries)
     try:
         client.connect((address or SERVER[family], port))
         client.sendall(b"question")

@@ -8,7 +8,7 @@ PORT = 9500
 DOWN_S = 10
 SETTLED_S = 15
 RESIDENT_GROWTH_KIB_MAX = 1024
-REFUSED_AT_ONCE = 4
+REFUSED_AT_ONCE, SYN_RETRIES = 4, 1
 WAIT_MS = 200  # as the configurations of the lab have it
 
 
@@ -84,7 +84,7 @@ def expect_refused(lab, asking):
 def use_without_link(lab, pairs, resident):
     for pair in pairs:
         pair.echo()
-    asking = [Background(connect_to_failure, lab, family, PORT)
+    asking = [Background(connect_to_failure, lab, family, PORT, None, SYN_RETRIES)
               for family in (4, 6) for _ in range(REFUSED_AT_ONCE)]
     for family in (4, 6):
         with Pair(lab, family, PORT + 20 + family, source=SYMMETRIC[family]) as pair:
