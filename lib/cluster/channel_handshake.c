@@ -167,6 +167,13 @@ static bool may_begin(
 	       (attempt->state == HANDSHAKE_RUNNING ? HANDSHAKE_HOLD_NS : HANDSHAKE_BACKOFF_MIN_NS);
 }
 
+// The client does not know that its attempt failed here, perhaps on bytes that were not its own, and
+// goes on with it.
+static bool may_try_again(const struct channel *channel, uint64_t now_ns)
+{
+	return channel->attempt.state == HANDSHAKE_FAILED && now_ns >= channel->start_ns;
+}
+
 static void feed_server(struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)
 {
 	const struct answer from = {be64_get(data + 8), be16_get(data + 6)};
@@ -176,7 +183,8 @@ static void feed_server(struct channel *channel, uint64_t now_ns, const uint8_t 
 			channel->answers[channel->answer_count++] = from;
 		return;
 	}
-	if (!is_of_attempt(&channel->attempt, from.incarnation, from.key_id)) {
+	if (!is_of_attempt(&channel->attempt, from.incarnation, from.key_id) ||
+		may_try_again(channel, now_ns)) {
 		if (!may_begin(channel, now_ns, from.incarnation, from.key_id))
 			return;
 		begin(channel, now_ns, from.incarnation, from.key_id);

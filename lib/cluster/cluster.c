@@ -117,6 +117,7 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 {
 	CHECK(batch->now_ns >= cluster->now_ns && batch->datagram_count <= CLUSTER_BATCH_MAX);
 	cluster->now_ns = batch->now_ns;
+	cluster->tick = cluster_tick(cluster);
 	cluster->batch = batch;
 	cluster->budget = MESSAGES_TURN_MAX;
 	cluster->work_left = false;
@@ -127,6 +128,7 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 	for (unsigned i = 0; i < batch->datagram_count; i++)
 		feed(cluster, &batch->datagrams[i]);
 	member_run(cluster);
+	cluster->tick = cluster_tick(cluster); // the counter may just have been agreed
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		if (cluster->peers[i].associated)
 			update_send_rows(cluster, &cluster->peers[i]);

@@ -80,6 +80,7 @@ struct cluster_batch {
 
 	struct message *const *messages_in; // of the workers
 	unsigned messages_in_count;
+	bool messages_more;		     // others wait behind them: records may wait for these
 	struct message *const *messages_out; // to workers: .worker says which, WORKER_ALL
 	unsigned messages_out_room;	     // those that find no room stay for the next call
 	unsigned messages_out_used;
@@ -91,6 +92,7 @@ struct cluster_peer_stats {
 	counter resent;	 // records
 	counter unsent;	 // updates that found no room (MESSAGE_UNSENT)
 	counter dropped; // datagrams that made no sense behind their authentication
+	counter refused; // times it introduced itself as a node this one cannot work with
 	counter rtt_ns;	 // gauge
 	counter state;	 // enum peer_state
 	counter dirty;	 // 1: what it holds is out of date and will be sent again

@@ -420,7 +420,7 @@ uint64_t delivery_due_ns(const struct delivery *delivery, bool resend)
 
 	if (!resend)
 		return due;
-	if (delivery->unsent < delivery->next || delivery->passed)
+	if (delivery->unsent + delivery->open < delivery->next || delivery->passed)
 		return 0;
 	return delivery->first < delivery->unsent ? earlier(due, delivery->timer_ns) : due;
 }

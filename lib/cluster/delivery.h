@@ -114,6 +114,6 @@ struct arrived_record *delivery_early(struct delivery *delivery);
 void delivery_early_done(struct delivery *delivery, struct arrived_record *record);
 
 // When something has to be sent though nothing arrives: an acknowledgement, a lost record. 0: there
-// are records that were never sent.
+// are records that were never sent, the open one aside.
 uint64_t delivery_due_ns(const struct delivery *delivery, bool resend);
 bool delivery_ack_is_due(const struct delivery *delivery, uint64_t now_ns);

@@ -45,6 +45,10 @@ struct peer {
 	uint64_t beat_due_ns;
 	unsigned rows_next; // of the own table: where to go on
 	uint8_t rows_sent;  // generation of which it was sent all, 0: none
+	uint64_t kept;	    // number of the record that waits for more messages
+	uint64_t kept_ns;   // since when
+	uint8_t turns_kept; // for how many turns
+	bool urgent;	    // somebody waits for what is in it
 	bool dirty;	    // something was not sent that a worker can say again
 	bool lost;	    // and a worker was not told of it
 	bool resync;	    // to be posted
@@ -73,6 +77,7 @@ struct cluster {
 	CPU_ALIGNED struct cluster_config config;
 	struct siphash_key table_key; // own
 	uint64_t now_ns;
+	uint32_t tick; // records made in this turn have it
 	enum cluster_state state;
 	bool started;
 	bool was_active; // the counter counts

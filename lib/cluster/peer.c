@@ -15,6 +15,8 @@
 #define BEATS_PER_DETECT_FAST  16 // those that answer something
 #define CHANNEL_TURN_DATAGRAMS 8
 #define LOOSE_MESSAGES_MAX     8
+#define TURNS_KEPT_MAX	       3	  // then a record goes out though it is not full
+#define KEPT_NS		       1000000ULL // so long changes wait for company
 #define NS_PER_MS	       1000000ULL
 
 static uint64_t detect_ns(const struct cluster *cluster)
@@ -35,6 +37,7 @@ void peer_refuse(struct peer *peer, const char *format, ...)
 	vsnprintf(peer->error, sizeof(peer->error), format, arguments);
 	va_end(arguments);
 	peer->refused = true;
+	counter_add(&peer->stats.refused, 1);
 }
 
 void peer_beat_soon(struct cluster *cluster, struct peer *peer)
@@ -154,15 +157,15 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 static void deliver(struct cluster *cluster, struct peer *peer, struct message *message)
 {
 	uint16_t workers = cluster->config.workers;
-	uint64_t hash;
+	uint64_t hash = 0; // where there is a choice
 
 	if (!peer->hello || peer->refused) {
 		counter_add(&peer->stats.dropped, 1);
 		return;
 	}
-	if (message->type == MESSAGE_INSTALL)
+	if (workers > 1 && message->type == MESSAGE_INSTALL)
 		hash = flow_key_hash(cluster->table_key, &message->body.record.key);
-	else
+	else if (workers > 1)
 		hash = flow_digest_hash(message->body.flow.digest);
 	message->worker = (uint16_t)flow_worker(hash, workers);
 	counter_add(&peer->stats.updates_applied, 1);
@@ -420,12 +423,37 @@ static void send_channel(struct cluster *cluster, struct peer *peer)
 	}
 }
 
+// Should the record that is not full wait for more messages? One that somebody waits for leaves
+// with the turn, unless more are known to come; one of changes has time.
+static bool is_kept(struct cluster *cluster, struct peer *peer)
+{
+	if (peer->kept != peer->delivery.next) {
+		peer->kept = peer->delivery.next;
+		peer->kept_ns = cluster->now_ns;
+		peer->turns_kept = 0;
+	}
+	if (!peer->urgent)
+		return cluster->now_ns - peer->kept_ns < KEPT_NS;
+	if (!cluster->batch->messages_more || peer->turns_kept++ >= TURNS_KEPT_MAX)
+		return false;
+	cluster->work_left = true;
+	return true;
+}
+
+static void close_record(struct cluster *cluster, struct peer *peer)
+{
+	if (!peer->delivery.open || is_kept(cluster, peer))
+		return;
+	peer->urgent = false;
+	delivery_close(&peer->delivery);
+}
+
 void peer_send(struct cluster *cluster, struct peer *peer)
 {
 	send_channel(cluster, peer);
 	if (!peer->associated || !channel_is_up(peer->channel))
 		return;
-	delivery_close(&peer->delivery);
+	close_record(cluster, peer);
 	if (peer->beat_due_ns <= cluster->now_ns && !send_loose(cluster, peer, true))
 		return;
 	if (!peer_is_silent(cluster, peer))
@@ -442,5 +470,7 @@ uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer)
 		return UINT64_MAX;
 	due = delivery_due_ns(&peer->delivery, !peer_is_silent(cluster, peer));
 	due = peer->beat_due_ns < due ? peer->beat_due_ns : due;
+	if (peer->delivery.open && peer->kept_ns + KEPT_NS < due)
+		due = peer->kept_ns + KEPT_NS;
 	return silent > cluster->now_ns && silent < due ? silent : due;
 }

@@ -100,12 +100,13 @@ static bool put_any(
 
 bool update_put(struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
-	struct cursor at = *out;
+	uint8_t *start = out->at;
 
-	if (!put_any(&at, codec, message) || at.failed)
-		return false;
-	*out = at;
-	return true;
+	if (put_any(out, codec, message) && !out->failed)
+		return true;
+	out->at = start;
+	out->failed = false;
+	return false;
 }
 
 struct update_head update_peek(const struct cursor *in)

@@ -4,7 +4,7 @@
 
 static struct cursor *room(struct cluster *cluster, struct peer *peer)
 {
-	return delivery_room(&peer->delivery, peer->rows_sent, cluster_tick(cluster));
+	return delivery_room(&peer->delivery, peer->rows_sent, cluster->tick);
 }
 
 bool update_append(struct cluster *cluster, struct peer *peer,
@@ -15,6 +15,7 @@ bool update_append(struct cluster *cluster, struct peer *peer,
 
 		if (out == NULL)
 			return false;
+		peer->urgent = true;
 		if (put(out, what))
 			return true;
 		delivery_close(&peer->delivery);
@@ -39,6 +40,7 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 	struct update_codec codec = {.rows = &cluster->rows,
 		.sender = cluster->config.id,
 		.whole = message->node == NODE_ALL || message->why,
+		.tick = cluster->tick,
 		.key = peer->table_key};
 
 	for (unsigned tries = 0; tries < 2; tries++) {
@@ -46,10 +48,10 @@ static bool append(struct cluster *cluster, struct peer *peer, struct message *m
 
 		if (out == NULL)
 			return false;
-		codec.tick = cluster_tick(cluster);
 		if (update_put(out, &codec, message) ||
 			(tries == 1 && put_smaller(out, &codec, message))) {
 			counter_add(&peer->stats.updates_sent, 1);
+			peer->urgent |= message->type != MESSAGE_CHANGED;
 			return true;
 		}
 		if (tries == 0)

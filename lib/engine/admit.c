@@ -129,3 +129,19 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival)
 	back.side = side_other(arrival->side);
 	return bypass_matches(engine, &back, &arrival->rule);
 }
+
+bool admit_cookied(
+	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family)
+{
+	struct arrival syn = {.side = client_side, .rule = RULE_NONE};
+	struct admission admission;
+
+	syn.view.bits = family | VIEW_TCP;
+	syn.view.src = tuple->src;
+	syn.view.dst = tuple->dst;
+	syn.view.sport = tuple->sport;
+	syn.view.dport = tuple->dport;
+	syn.view.protocol = PROTOCOL_TCP;
+	admission = admit(engine, &syn);
+	return admission.allow && (admission.mode == MODE_PROXY || admission.mode == MODE_MSYN);
+}

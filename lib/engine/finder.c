@@ -94,23 +94,6 @@ static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 	return true;
 }
 
-// May a connection from the client in `tuple` to its server be one whose ISN was replaced?
-static bool is_served(
-	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family)
-{
-	struct arrival syn = {.side = client_side, .rule = RULE_NONE};
-	struct admission admission;
-
-	syn.view.bits = family | VIEW_TCP;
-	syn.view.src = tuple->src;
-	syn.view.dst = tuple->dst;
-	syn.view.sport = tuple->sport;
-	syn.view.dport = tuple->dport;
-	syn.view.protocol = PROTOCOL_TCP;
-	admission = admit(engine, &syn);
-	return admission.allow && (admission.mode == MODE_PROXY || admission.mode == MODE_MSYN);
-}
-
 static bool owner_of(struct engine *engine, const struct arrival *arrival, uint32_t cookie,
 	uint8_t client_side, uint16_t *owner)
 {
@@ -123,7 +106,8 @@ static bool owner_of(struct engine *engine, const struct arrival *arrival, uint3
 	return msyn_decode(&engine->ring, &tuple, cookie, engine->tick, policy->max_id, owner) ==
 		       0 &&
 	       *owner != policy->node_id && *owner < NODES_MAX &&
-	       is_served(engine, &tuple, client_side, arrival->view.bits & (VIEW_IP4 | VIEW_IP6));
+	       admit_cookied(
+		       engine, &tuple, client_side, arrival->view.bits & (VIEW_IP4 | VIEW_IP6));
 }
 
 static bool is_active(const struct engine *engine, uint16_t node)
@@ -213,7 +197,7 @@ static bool offer(struct engine *engine, struct arrival *arrival)
 
 	flow_key_tuple(&tuple, &arrival->key, side_other(arrival->side));
 	if ((arrival->view.tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK ||
-		!is_served(engine, &tuple, side_other(arrival->side),
+		!admit_cookied(engine, &tuple, side_other(arrival->side),
 			arrival->view.bits & (VIEW_IP4 | VIEW_IP6)) ||
 		!remember(engine, arrival, NODE_ALL))
 		return false;
@@ -253,6 +237,10 @@ bool finder_error(struct engine *engine, struct arrival *arrival, const struct q
 	}
 	if (owner >= NODES_MAX || !is_active(engine, owner))
 		return false;
-	hand_over(engine, arrival, owner);
+	// Remembered like the rest: what the owner makes of it comes back.
+	if (remember(engine, arrival, owner))
+		hand_over(engine, arrival, owner);
+	else
+		verdict_drop(arrival, REASON_rate_limited);
 	return true;
 }

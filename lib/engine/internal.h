@@ -207,6 +207,12 @@ const struct service *admit_service(
 // round.
 bool admit_bypass(struct engine *engine, struct arrival *arrival);
 
+// May there be a connection from the client (`tuple`.src, on client_side) to the server whose ISN
+// carries a cookie: do the rules allow it, and is its service a proxied or m.SYN one? family:
+// VIEW_IP4 or VIEW_IP6.
+bool admit_cookied(
+	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family);
+
 // entry.c: making, ending and finding flows.
 struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
 	enum side client, const struct service *service, enum reason *reason);
@@ -369,7 +375,8 @@ void share_changed(struct engine *engine, struct flow *flow, const struct tcp_tr
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);
 void share_visit(struct engine *engine, struct flow *flow); // by ageing
-void share_take_install(struct engine *engine, const struct message *message);
+// `hash`: of the record's key.
+void share_take_install(struct engine *engine, const struct message *message, uint64_t hash);
 void share_take_confirmed(struct engine *engine, const struct message *message);
 void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);

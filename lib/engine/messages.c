@@ -170,7 +170,8 @@ static void take_query(struct engine *engine, const struct message *message)
 	entry_row(engine, flow, &why->flow);
 }
 
-static void take(struct engine *engine, const struct message *message)
+// `hash`: of the flow an INSTALL brings.
+static void take(struct engine *engine, const struct message *message, uint64_t hash)
 {
 	// Without a policy there is nothing to judge by: only what brings one is taken.
 	if (engine->policy == NULL && message->type != MESSAGE_POLICY &&
@@ -187,7 +188,7 @@ static void take(struct engine *engine, const struct message *message)
 		engine->view = message->body.view;
 		return;
 	case MESSAGE_INSTALL:
-		share_take_install(engine, message);
+		share_take_install(engine, message, hash);
 		return;
 	case MESSAGE_CONFIRMED:
 		share_take_confirmed(engine, message);
@@ -224,12 +225,38 @@ static void take(struct engine *engine, const struct message *message)
 	}
 }
 
-void messages_take(struct engine *engine)
+// The table's lines of the flows a batch is about: many updates come at once, each of a flow that
+// nothing has touched for long, and so their misses overlap. `hashes` are those of INSTALLs.
+static void look_ahead(struct engine *engine, uint64_t hashes[ENGINE_BATCH_MAX])
 {
 	const struct batch *batch = engine->batch;
 
-	return_policies(engine);
+	for (unsigned i = 0; i < batch->messages_in_count; i++) {
+		const struct message *message = batch->messages_in[i];
+
+		hashes[i] = 0;
+		if (message->type == MESSAGE_INSTALL)
+			hashes[i] = flow_key_hash(engine->table_key, &message->body.record.key);
+		else if (message->type == MESSAGE_CHANGED || message->type == MESSAGE_CONFIRMED)
+			hashes[i] = message->body.flow.digest;
+		else
+			continue;
+		flow_table_prefetch(engine->table, hashes[i]);
+	}
 	for (unsigned i = 0; i < batch->messages_in_count; i++)
-		take(engine, batch->messages_in[i]);
+		if (hashes[i] != 0)
+			flow_table_prefetch_entry(engine->table, hashes[i]);
+}
+
+void messages_take(struct engine *engine)
+{
+	const struct batch *batch = engine->batch;
+	uint64_t hashes[ENGINE_BATCH_MAX];
+
+	CHECK(batch->messages_in_count <= ENGINE_BATCH_MAX);
+	return_policies(engine);
+	look_ahead(engine, hashes);
+	for (unsigned i = 0; i < batch->messages_in_count; i++)
+		take(engine, batch->messages_in[i], hashes[i]);
 	return_policies(engine);
 }

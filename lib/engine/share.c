@@ -81,8 +81,10 @@ void share_again(struct engine *engine, struct flow *flow)
 	uint16_t node = partner_of(engine, flow);
 	uint8_t bits = changes_of(flow);
 
-	if (!is_reachable(engine, node)) {
-		if (node == NODE_NONE)
+	// What the server has not answered is nobody else's: a copy would pass the answer on without
+	// the owner.
+	if (!is_reachable(engine, node) || flow->track.state == TCP_SYN_SENT) {
+		if (node == NODE_NONE || flow->track.state == TCP_SYN_SENT)
 			flow->bits &= (uint8_t)~FLOW_DIRTY;
 		return;
 	}
@@ -167,9 +169,9 @@ static uint32_t cookie_of(struct engine *engine, const struct flow_record *recor
 	return handed->seq + record->translation.d;
 }
 
-static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
+static void install(
+	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
 {
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	const struct handed *handed = finder_handed(engine, hash);
 
 	flow->mode = record->mode;
@@ -192,15 +194,21 @@ static void install(struct engine *engine, struct flow *flow, const struct flow_
 	counter_add(&engine->stats.states[flow->track.state], 1);
 }
 
-// A peer's bytes: what the flow table and the tracker must not be given is refused.
-static bool record_is_sane(const struct engine *engine, const struct flow_record *record)
+// A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
+// our own rules do not allow: a peer cannot widen them.
+static bool record_is_sane(struct engine *engine, const struct flow_record *record, uint64_t hash)
 {
 	const uint8_t *zero = record->key.zero;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
+	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+	struct tuple tuple;
 
-	return record->key.protocol == PROTOCOL_TCP && (zero[0] | zero[1] | zero[2]) == 0 &&
-	       record->mode <= MODE_TRACK &&
-	       flow_worker(hash, engine->config.workers) == engine->config.worker;
+	if (record->key.protocol != PROTOCOL_TCP || (zero[0] | zero[1] | zero[2]) != 0 ||
+		record->mode > MODE_MSYN ||
+		flow_worker(hash, engine->config.workers) != engine->config.worker)
+		return false;
+	flow_key_tuple(&tuple, &record->key, client);
+	return admit_cookied(engine, &tuple, (uint8_t)client,
+		addr_is_ip4(&record->key.inner) ? VIEW_IP4 : VIEW_IP6);
 }
 
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
@@ -258,31 +266,32 @@ static struct flow *place_for(
 	return entry_create(engine, &record->key, hash, client, service, &reason);
 }
 
-static void drop_frame(struct engine *engine, const struct message *message)
+static void drop_frame(struct engine *engine, const struct message *message, enum reason reason)
 {
 	if (message->frame_len == 0)
 		return;
 	counter_add(&engine->stats.from_peers, 1);
-	counter_add(&engine->stats.dropped[REASON_table_full], 1);
+	counter_add(&engine->stats.dropped[reason], 1);
 }
 
-void share_take_install(struct engine *engine, const struct message *message)
+void share_take_install(struct engine *engine, const struct message *message, uint64_t hash)
 {
 	const struct flow_record *record = &message->body.record;
-	uint64_t hash = flow_key_hash(engine->table_key, &record->key);
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record))
+	if (!record_is_sane(engine, record, hash)) {
+		drop_frame(engine, message, REASON_no_owner);
 		return;
+	}
 	flow = flow_table_find(engine->table, &record->key, hash);
 	if (!is_installed(flow, record)) {
 		flow = place_for(engine, record, flow, hash);
 		if (flow == NULL) {
-			drop_frame(engine, message);
+			drop_frame(engine, message, REASON_table_full);
 			return;
 		}
-		install(engine, flow, record);
+		install(engine, flow, record, hash);
 	}
 	if (message->frame_len > 0) {
 		owner_emit(engine, message); // the server has answered; nobody waits
@@ -293,6 +302,18 @@ void share_take_install(struct engine *engine, const struct message *message)
 		reply->body.flow = (struct message_flow){.key = record->key,
 			.incarnation = record->incarnation,
 			.generation = record->generation};
+}
+
+// The end of a connection, seen by another node. Who did not have the flow yet when that node said
+// so to all hears it from the owner, behind OPENED.
+static void pass_on(struct engine *engine, struct flow *flow)
+{
+	if (flow->copy != COPY_OWN || partner_of(engine, flow) != NODE_ALL ||
+		!entry_has_ended(flow))
+		return;
+	if (!is_reachable(engine, NODE_ALL) ||
+		!send_changed(engine, flow, NODE_ALL, changes_of(flow)))
+		flow->bits |= FLOW_DIRTY;
 }
 
 void share_take_changed(struct engine *engine, const struct message *message)
@@ -318,8 +339,10 @@ void share_take_changed(struct engine *engine, const struct message *message)
 	settle(engine, flow);
 	if ((change->bits & CHANGE_CLOSED) && !entry_has_ended(flow))
 		entry_set_state(engine, flow, TCP_CLOSED);
-	if (flow->track.state != before)
-		flow->last_ms = engine->now_ms;
+	if (flow->track.state == before)
+		return;
+	flow->last_ms = engine->now_ms;
+	pass_on(engine, flow);
 }
 
 void share_take_unsent(struct engine *engine, const struct message *message)

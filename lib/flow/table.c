@@ -14,8 +14,12 @@
 // tag matches (a wrong one in 2^16 / 8 looks). Whoever does not know the hash key cannot aim at a
 // bucket, and even full buckets only make inserts fail, never walks longer.
 //
-// A tag is never 0, so 0 marks a free slot. The tag's bits are neither those that choose the worker
-// (the top ones) nor those of the first bucket (the low ones).
+// A tag is never 0, so 0 marks a free slot. Its low byte are the bits of the hash's low half above
+// those of the first bucket, its high byte is bits 32-39. A digest (key.h) has the first as they
+// are and the second mixed with the incarnation, so the low byte says which slots a digest may
+// mean, and of the other flows in a bucket, some 4, hardly any is read in vain. Where there are as
+// many flows as 32 bits index well (2^26 in all workers together) the byte has less to tell; then
+// more of them are.
 //
 // Life of an entry: never used (index >= high_water, its pages untouched) -> in use -> free, on a
 // list through `opening`, with FREE_MARK in a key byte that is 0 in every real key -> in use ...
@@ -44,6 +48,7 @@ struct flow_table {
 	struct bucket *buckets;
 	struct flow *entries;
 	uint32_t bucket_mask;
+	uint32_t bucket_bits;
 	uint32_t capacity;
 	uint32_t count;	     // entries in use
 	uint32_t high_water; // entries ever used
@@ -83,6 +88,7 @@ struct flow_table *flow_table_init(void *memory, uint32_t capacity)
 	table->buckets = (struct bucket *)(table + 1);
 	table->entries = (struct flow *)(table->buckets + buckets);
 	table->bucket_mask = buckets - 1;
+	table->bucket_bits = (uint32_t)__builtin_ctz(buckets);
 	table->capacity = capacity;
 	table->count = 0;
 	table->high_water = 0;
@@ -97,12 +103,13 @@ static struct place place_of(const struct flow_table *table, uint64_t hash)
 	uint32_t offset =
 		(uint32_t)(((uint32_t)hash * 0x9e3779b97f4a7c15u) >> 32) & table->bucket_mask;
 	uint32_t first = (uint32_t)hash & table->bucket_mask;
-	uint16_t tag = (uint16_t)(hash >> 32);
+	uint8_t low = (uint8_t)((uint32_t)hash >> table->bucket_bits);
+	uint8_t high = (uint8_t)(hash >> 32);
 
 	return (struct place){
 		.first = first,
 		.second = first ^ (offset == 0 ? 1 : offset),
-		.tag = tag == 0 ? 1 : tag,
+		.tag = (uint16_t)((high == 0 ? 1 : high) << 8 | low),
 	};
 }
 
@@ -110,6 +117,17 @@ static struct place place_of(const struct flow_table *table, uint64_t hash)
 static uint64_t bucket_match(const struct bucket *bucket, uint16_t tag)
 {
 	lane_vector equal = __builtin_convertvector(bucket->tags == tag, lane_vector);
+	uint64_t lanes;
+
+	memcpy(&lanes, &equal, sizeof(lanes));
+	return lanes & LANES;
+}
+
+// The same for each slot in use whose tag has this low byte.
+static uint64_t bucket_match_low(const struct bucket *bucket, uint8_t low)
+{
+	lane_vector equal = __builtin_convertvector(
+		((bucket->tags & 0xff) == low) & (bucket->tags != 0), lane_vector);
 	uint64_t lanes;
 
 	memcpy(&lanes, &equal, sizeof(lanes));
@@ -156,6 +174,27 @@ void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
 
 	cpu_prefetch(&table->buckets[place.first]);
 	cpu_prefetch(&table->buckets[place.second]);
+}
+
+static void prefetch_entries(
+	const struct flow_table *table, const struct bucket *bucket, uint8_t low)
+{
+	uint64_t lanes = bucket_match_low(bucket, low);
+
+	for (; lanes != 0; lanes &= lanes - 1) {
+		const struct flow *flow = &table->entries[bucket->index[lane_first(lanes)]];
+
+		cpu_prefetch(flow);
+		cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
+	}
+}
+
+void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+
+	prefetch_entries(table, &table->buckets[place.first], (uint8_t)place.tag);
+	prefetch_entries(table, &table->buckets[place.second], (uint8_t)place.tag);
 }
 
 static struct flow *entry_take(struct flow_table *table)
@@ -263,19 +302,18 @@ static unsigned bucket_entries(
 	return count;
 }
 
-// A digest's tag is mixed with the incarnation; with a flow's own incarnation that comes out again,
-// so one that is meant stands in its bucket under that tag. Of the others one in 2^16 does: hardly
-// any key is hashed in vain.
+// With a flow's own incarnation the mixed half comes out again; only where that fits the whole tag
+// is the key hashed.
 static struct flow *bucket_find_digest(const struct flow_table *table, const struct bucket *bucket,
 	struct siphash_key hash_key, uint64_t digest)
 {
-	for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++) {
-		struct flow *flow = &table->entries[bucket->index[slot]];
-		uint64_t hash;
+	uint64_t lanes = bucket_match_low(bucket, (uint8_t)place_of(table, digest).tag);
 
-		if (bucket->tags[slot] == 0)
-			continue;
-		hash = flow_digest(digest, flow->incarnation);
+	for (; lanes != 0; lanes &= lanes - 1) {
+		unsigned slot = lane_first(lanes);
+		struct flow *flow = &table->entries[bucket->index[slot]];
+		uint64_t hash = flow_digest(digest, flow->incarnation);
+
 		if (place_of(table, hash).tag == bucket->tags[slot] &&
 			flow_digest(flow_key_hash(hash_key, &flow->key), 0) == hash)
 			return flow;

@@ -27,6 +27,8 @@ struct flow *flow_table_find_digest(
 
 // Prefetches what flow_table_find() will touch first.
 void flow_table_prefetch(const struct flow_table *table, uint64_t hash);
+// Then, when that has arrived: the entries it, or a digest, may mean.
+void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash);
 
 // Takes a free entry, sets its key, zeroes the rest, links it. NULL where the table, or both
 // buckets of the hash, are full. The key must not be present.

@@ -22,27 +22,8 @@ def prepare(lab):
     lab.serve_http()
 
 
-def cluster(lab, node="pop-a"):
-    return lab.show("cluster", node=node)
-
-
 def peer(lab, node):
-    return cluster(lab, node)["peers"][0]
-
-
-def both_are_active(lab):
-    return all(cluster(lab, node)["state"] == "active" and cluster(lab, node)["view"] == [0, 1] and
-               peer(lab, node)["state"] == "active" for node in OTHER)
-
-
-def await_both(lab):
-    until(lambda: both_are_active(lab), PATIENCE_S,
-          f"not both active: {[cluster(lab, node) for node in OTHER]}")
-
-
-def run_lab(lab, *words, status=0):
-    result = lab.lab(*words)
-    expect_equal(result.returncode, status, f"status of lab {' '.join(words)} ({result.stderr})")
+    return lab.cluster(node)["peers"][0]
 
 
 def console(lab, node, *words, status=0):
@@ -59,9 +40,9 @@ def log_of(lab, node):
 
 @check(families=False)
 def both_become_active(lab):
-    await_both(lab)
+    lab.await_active()
     for number, node in enumerate(OTHER):
-        found = cluster(lab, node)
+        found = lab.cluster(node)
         for keys, where in ((KEYS, found), (PEER_KEYS, found["peers"][0]),
                             (OPENING_KEYS, found["opening"])):
             missing = set(keys.split()) - set(where)
@@ -70,7 +51,7 @@ def both_become_active(lab):
                      (number, 15, OTHER[node]), node)
         expect_equal(found["key_epoch"], found["time_counter"] // 2, "epoch of the counter")
         expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
-    counters = [cluster(lab, node)["time_counter"] for node in OTHER]
+    counters = [lab.cluster(node)["time_counter"] for node in OTHER]
     expect(abs(counters[0] - counters[1]) <= 1, f"counters {counters}")
     expect(all(counter > 1000 for counter in counters), f"counters {counters}")
 
@@ -78,11 +59,11 @@ def both_become_active(lab):
 @check
 def connections_open_over_both(lab, family):
     """The way there leads through pop-a, the way back through pop-b."""
-    before = cluster(lab, "pop-b")["opening"]["synack_to_owner"]
+    before = lab.cluster("pop-b")["opening"]["synack_to_owner"]
     lab.expect_downloads(family, 20)
-    expect(cluster(lab, "pop-b")["opening"]["synack_to_owner"] >= before + 20,
+    expect(lab.cluster("pop-b")["opening"]["synack_to_owner"] >= before + 20,
            "SYN/ACKs went to their owner")
-    expect(cluster(lab, "pop-a")["opening"]["shared"] >= 20, "connections were shared")
+    expect(lab.cluster("pop-a")["opening"]["shared"] >= 20, "connections were shared")
 
 
 @check(families=False)
@@ -99,7 +80,7 @@ def commands(lab):
     digest = lab.show("status")["config_sha256"]
     for scope in ("none", "all", "finder"):
         console(lab, "pop-a", "set", "cluster", "wait", scope)
-        expect_equal(cluster(lab)["wait"], scope, "wait")
+        expect_equal(lab.cluster()["wait"], scope, "wait")
         expect(f'wait = "{scope}"' in console(lab, "pop-a", "show", "config"), "show config")
         lab.expect_downloads(4, 5)
     expect_equal(lab.show("status")["config_generation"], generation + 3, "generation")
@@ -124,13 +105,13 @@ def reload_refuses_what_needs_a_restart(lab):
         with open(path, "w") as file:
             file.write(text)
     console(lab, "pop-a", "reload")
-    await_both(lab)
+    lab.await_active()
 
 
 @check(families=False)
 def rekey_and_rotate_under_traffic(lab):
     rekeys = lab.show("cluster", "peer", "pop-b")["rekeys"]
-    generation = cluster(lab)["secret_generation"]
+    generation = lab.cluster()["secret_generation"]
     refused = {node: sum(peer(lab, node)["refused"].values()) for node in OTHER}
     downloads = Background(lab.download_many, 4, size(400, 2000), 10, size(100, 200))
     for node in ("pop-a", "pop-b", "pop-a"):
@@ -140,65 +121,65 @@ def rekey_and_rotate_under_traffic(lab):
               f"no new keys after `cluster rekey' at {node}")
     console(lab, "pop-b", "cluster", "rotate")
     for node in OTHER:
-        until(lambda n=node: cluster(lab, n)["secret_generation"] > generation, PATIENCE_S,
+        until(lambda n=node: lab.cluster(n)["secret_generation"] > generation, PATIENCE_S,
               f"{node} has no new secret")
     report = downloads.result(120)
     expect_equal((report["ok"], report["reasons"]), (size(400, 2000), {}), "downloads")
     for node in OTHER:
         expect_equal(sum(peer(lab, node)["refused"].values()), refused[node], f"refused by {node}")
-    await_both(lab)
+    lab.await_active()
 
 
 @check(families=False)
 def cut_and_heal(lab):
-    run_lab(lab, "cut", "pop-a", "pop-b")
+    lab.command_lab("cut", "pop-a", "pop-b")
     try:
         for number, node in enumerate(OTHER):
             until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S,
                   f"{node} did not notice")
-            expect_equal(cluster(lab, node)["view"], [number], "view")
-            expect_equal(cluster(lab, node)["state"], "active", "state")
+            expect_equal(lab.cluster(node)["view"], [number], "view")
+            expect_equal(lab.cluster(node)["state"], "active", "state")
             expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
     finally:
-        run_lab(lab, "heal", "pop-a", "pop-b")
-    await_both(lab)
+        lab.command_lab("heal", "pop-a", "pop-b")
+    lab.await_active()
     lab.expect_downloads(4, 10)
 
 
 @check(families=False)
 def cut_one_way(lab):
-    run_lab(lab, "cut", "pop-a", "pop-b", "--one-way")
+    lab.command_lab("cut", "pop-a", "pop-b", "--one-way")
     try:
         until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b still hears")
     finally:
-        run_lab(lab, "heal", "pop-a", "pop-b", "--one-way")
-    await_both(lab)
+        lab.command_lab("heal", "pop-a", "pop-b", "--one-way")
+    lab.await_active()
 
 
 @check(families=False)
 def impaired_sync_link(lab):
-    run_lab(lab, "impair", "sync:pop-a", "delay=20ms")
+    lab.command_lab("impair", "sync:pop-a", "delay=20ms")
     try:
         until(lambda: peer(lab, "pop-b")["rtt_us"] >= 40000, PATIENCE_S,
               f"round trip {peer(lab, 'pop-b')['rtt_us']} us")
-        await_both(lab)
-        run_lab(lab, "impair", "sync:pop-a", "loss=5%", "dup=20%")
-        await_both(lab)
+        lab.await_active()
+        lab.command_lab("impair", "sync:pop-a", "loss=5%", "dup=20%")
+        lab.await_active()
         # What the link doubled is known, and known to be no news.
         until(lambda: peer(lab, "pop-b")["refused"]["replayed"] > 0, PATIENCE_S, "no replay")
     finally:
-        run_lab(lab, "impair", "sync:pop-a", "off")
-    await_both(lab)
+        lab.command_lab("impair", "sync:pop-a", "off")
+    lab.await_active()
     lab.expect_downloads(4, 10)
 
 
 @check(families=False)
 def restart(lab):
-    run_lab(lab, "kill", "pop-b")
+    lab.command_lab("kill", "pop-b")
     until(lambda: peer(lab, "pop-a")["state"] == "down", PATIENCE_S, "pop-a did not notice")
-    run_lab(lab, "start", "pop-b")
-    await_both(lab)
-    counters = [cluster(lab, node)["time_counter"] for node in OTHER]
+    lab.command_lab("start", "pop-b")
+    lab.await_active()
+    counters = [lab.cluster(node)["time_counter"] for node in OTHER]
     expect(abs(counters[0] - counters[1]) <= 1, f"counters {counters}")
     lab.expect_downloads(4, 10)
 
@@ -214,8 +195,8 @@ def orderly_end(lab):
     until(lambda: not os.path.exists(f"{lab.runtime_of('pop-b')}/console.sock"), PATIENCE_S,
           "the console's socket is still there")
     until(lambda: not os.path.exists(f"/proc/{lab.pid('pop-b')}"), PATIENCE_S, "a process is left")
-    run_lab(lab, "start", "pop-b")
-    await_both(lab)
+    lab.command_lab("start", "pop-b")
+    lab.await_active()
 
 
 def restart_with(lab, node, *sets):
@@ -225,40 +206,65 @@ def restart_with(lab, node, *sets):
         before = file.read()
     with open(path, "a") as file:
         file.write("".join(f"--set\n{one}\n" for one in sets))
-    run_lab(lab, "kill", node)
+    lab.command_lab("kill", node)
     try:
-        run_lab(lab, "start", node)
+        lab.command_lab("start", node)
     finally:
         with open(path, "w") as file:
             file.write(before)
+
+
+def refused_join(lab, why, counter, *sets):
+    """pop-b, started with these values, and pop-a stay alone. Tried again and again, it is told once
+    at each node, and one of them counts it and says why."""
+    before = len(log_of(lab, "pop-a"))
+    count = peer(lab, "pop-a")["refused"][counter]
+
+    def refusals(node):
+        lines = log_of(lab, node)[before if node == "pop-a" else 0:]
+        return [line for line in lines if "is refused" in line]
+
+    def counted():
+        return max(peer(lab, "pop-a")["refused"][counter] - count,
+                   peer(lab, "pop-b")["refused"][counter])
+    try:
+        restart_with(lab, "pop-b", *sets)
+        until(lambda: counted() >= (1 if counter == "hello" else 3), PATIENCE_S, "not counted")
+        until(lambda: any(why in line for node in OTHER for line in refusals(node)), PATIENCE_S,
+              f"no line says {why!r}: {[refusals(node) for node in OTHER]}")
+        for node in OTHER:
+            expect(len(refusals(node)) <= 1, f"{len(refusals(node))} lines: {refusals(node)[:3]}")
+            view = lab.cluster(node)["view"]
+            expect_equal(view, [lab.cluster(node)["id"]], f"view of {node}")
+            expect(peer(lab, node)["state"] != "active", f"{node} accepts the other")
+    finally:
+        lab.command_lab("kill", "pop-b")
+        lab.command_lab("start", "pop-b")
+    lab.await_active()
 
 
 @check(families=False)
 def another_key_is_refused(lab):
     with open(os.open(f"{lab.state}/other-psk", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
         file.write("00" * 32)
-    before = len(log_of(lab, "pop-a"))
+    refused_join(lab, "", "bad_auth", "cluster.psk_file=other-psk")
 
-    def refusals(node):
-        lines = log_of(lab, node)[before if node == "pop-a" else 0:]
-        return [line for line in lines if "is refused" in line]
 
-    try:
-        restart_with(lab, "pop-b", "cluster.psk_file=other-psk")
-        count = {node: peer(lab, node)["refused"]["bad_auth"] for node in OTHER}
-        # Tried again and again, told once.
-        until(lambda: any(peer(lab, node)["refused"]["bad_auth"] >= count[node] + 3
-                          for node in OTHER), PATIENCE_S, "nothing was refused")
-        until(lambda: any(refusals(node) for node in OTHER), PATIENCE_S, "no line in a log")
-        for number, node in enumerate(OTHER):
-            expect(len(refusals(node)) <= 1, f"{len(refusals(node))} lines: {refusals(node)[:3]}")
-            # They never meet: each is alone.
-            expect_equal(cluster(lab, node)["view"], [number], f"view of {node}")
-            expect(peer(lab, node)["state"] != "active", f"{node} accepts the other")
-    finally:
-        run_lab(lab, "kill", "pop-b")
-        run_lab(lab, "start", "pop-b")
-    await_both(lab)
+@check(families=False)
+def another_cluster_is_refused(lab):
+    refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other")
+
+
+@check(families=False)
+def an_id_in_use_is_refused(lab):
+    """pop-b believes to be what pop-a is."""
+    refused_join(lab, "says its id is 0, which is configured as 1", "bad_auth",
+                 "cluster.id=0", "cluster.peers.pop-a.id=1")
+
+
+@check(families=False)
+def another_highest_id_is_refused(lab):
+    refused_join(lab, "has cluster.max_id = 31", "hello", "cluster.max_id=31")
 
 
 @check(families=False)
@@ -270,19 +276,19 @@ def sockets_of_the_system(lab):
             restart_with(lab, node, "cluster.transport=socket",
                          f"cluster.address={addresses[node]}",
                          f"cluster.peers.{OTHER[node]}.address={addresses[OTHER[node]]}")
-        await_both(lab)
+        lab.await_active()
         lab.expect_downloads(4, 20)
         # Strangers are counted and not listened to.
-        expect_equal(cluster(lab)["transport"]["kind"], "socket", "transport")
+        expect_equal(lab.cluster()["transport"]["kind"], "socket", "transport")
         with lab.inside("server"):
             stranger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         stranger.sendto(b"hello", (addresses["pop-a"], 47800))
         stranger.close()
-        until(lambda: cluster(lab)["transport"]["foreign"] == 1, PATIENCE_S, "no stranger counted")
+        until(lambda: lab.cluster()["transport"]["foreign"] == 1, PATIENCE_S, "no stranger counted")
     finally:
         for node in OTHER:
             restart_with(lab, node)
-    await_both(lab)
+    lab.await_active()
 
 
-main(prepare)
+main(prepare, follow_ways=False)

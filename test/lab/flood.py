@@ -4,18 +4,12 @@
 # what the box says it sent.
 # Proves: P1; attacks 1 and 2 of the reliability page.
 # limit: quick 60 full 900
-import math
 import os
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
+import floods  # noqa: E402
 from labtest import *  # noqa: E402,F403
-
-RESIDENT_GROWTH_KIB_MAX = 1024
-GREETING, GREETING_PORT, GREETING_S = b"220 welcome\r\n", 9400, 5
-GREETINGS_APART_S, GREETINGS_MIN = 0.01, 20
-# What the links carry without loss: a client that only acknowledges has no second try.
-ACK_RATE = 100000
 
 
 def prepare(lab):
@@ -23,145 +17,7 @@ def prepare(lab):
     lab.up("proxy", sets=["services.lab.profile.timestamps=true"])
     lab.serve_http()
     lab.count_server_syns()
-    for family in (4, 6):
-        lab.expect_downloads(family, 50)
-
-
-def guesses_expected(tried):
-    """The most flows that guessed ACKs may make: two tries each at 24 bits (TCP.md 1.6), exceeded
-    once in 10,000 runs. Floods without ACKs have no guesses and may make none."""
-    mean = 2 * tried / 2 ** 24
-    most, chance, term = 0, math.exp(-mean), math.exp(-mean)
-    while 1 - chance > 1e-4:
-        most += 1
-        term *= mean / most
-        chance += term
-    return most
-
-
-def downloads(lab, family, _, seconds):
-    count = size(100, 1000)
-    lab.expect_downloads(family, count, parallel=10, rate=int(count / seconds * 1.2))
-    return count
-
-
-def flood(lab, kind, family, clients=downloads, rate="max"):
-    """A flood, and beside it the connections that clients(lab, family, generator, seconds) makes and
-    counts."""
-    seconds = size(1, 12)
-    created, resident = lab.flows_created(), lab.resident_kib()
-    received = lab.show("drop")["received"]
-    bad = lab.service()["cookie_bad"]
-    generator = lab.start_flood(kind, family, seconds, rate)
-    count = clients(lab, family, generator, seconds)
-    generator.wait(seconds + 20)
-    report = json.loads(generator.stdout.read())
-    expect(report["rate"] > 10000, f"the generator made only {report['rate']} frames/s")
-    until(lambda: lab.show("drop")["received"] - received > report["sent"] / 10, 2,
-          "the flood did not arrive: the test tested nothing")
-    until(lambda: lab.flows_created() - created >= count, 2, "every connection has had its flow")
-    guessed = lab.flows_created() - created - count
-    tried = lab.service()["cookie_bad"] - bad
-    print(f"# {kind} v{family}: {tried} guesses were looked at, {guessed} made a flow")
-    expect(0 <= guessed <= guesses_expected(tried), f"{guessed} flows are not legitimate")
-    growth = lab.resident_kib() - resident
-    expect(growth <= RESIDENT_GROWTH_KIB_MAX, f"resident memory grew by {growth} KiB")
-    print(f"# {kind} v{family}: {report['rate']:.0f} frames/s beside {count} connections")
-
-
-@check
-def syn_flood(lab, family):
-    flood(lab, "syn", family)
-
-
-@check
-def ack_flood(lab, family):
-    flood(lab, "ack", family)
-
-
-@check
-def rst_flood(lab, family):
-    flood(lab, "rst", family)
-
-
-@check
-def synack_flood(lab, family):
-    flood(lab, "synack", family)
-
-
-@check
-def mixed_flood(lab, family):
-    flood(lab, "mixed", family)
-
-
-def every_address_is_a_prefix(lab):
-    """The lab routes a flood from 512 IPv4 prefixes of 24 bits; by address there are 131,072."""
-    path = f"{lab.state}/pop-a.cfg"
-    with open(path) as file:
-        text = file.read()
-    for old, new in ("prefix4 = 24;", "prefix4 = 32;"), ("prefix6 = 56;", "prefix6 = 128;"):
-        expect(old in text or new in text, f"no {old!r} in the configuration")
-        text = text.replace(old, new)
-    with open(path, "w") as file:
-        file.write(text)
-    expect_equal(lab.weirctl("reload").returncode, 0, "status of the reload")
-
-
-def greetings(timestamps):
-    """Clients that wait for the server to speak, so that the ACK is all they send: where it is
-    refused they hear nothing (TCP.md 1.9)."""
-    def greet(listener):
-        with contextlib.suppress(OSError):
-            while True:
-                with listener.accept()[0] as connection:
-                    connection.sendall(GREETING)
-
-    def clients(lab, family, generator, _):
-        count = 0
-        port = GREETING_PORT + 2 * timestamps + (family == 6)
-        with lab.listen(family, port) as listener:
-            greeter = Background(greet, listener)
-            while generator.poll() is None:
-                client = lab.connect(family, port, timeout=GREETING_S)
-                with client:
-                    offered = client.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 8)[5] & 1
-                    expect_equal(offered, timestamps, "timestamps of the connection")
-                    expect_equal(receive_exactly(client, len(GREETING)), GREETING, "greeting")
-                count += 1
-                time.sleep(GREETINGS_APART_S)
-            listener.shutdown(socket.SHUT_RDWR)
-            greeter.result()
-        expect(count >= GREETINGS_MIN, f"only {count} connections beside the flood")
-        return count
-    return clients
-
-
-def flood_from_everywhere(lab, family, timestamps):
-    """Whoever has not guessed is tried: the clients, and as well nearly all of the flood."""
-    every_address_is_a_prefix(lab)
-    limited = lab.show("drop")["reasons"].get("rate_limited", 0)
-    lab.output("client", "sysctl", "-w", f"net.ipv4.tcp_timestamps={timestamps}")
-    try:
-        flood(lab, "ack", family, greetings(timestamps), ACK_RATE)
-    finally:
-        lab.output("client", "sysctl", "-w", "net.ipv4.tcp_timestamps=1")
-    limited = lab.show("drop")["reasons"].get("rate_limited", 0) - limited
-    expect(limited < ACK_RATE / 100, f"{limited} ACKs were refused unseen")
-
-
-@check
-def ack_flood_from_everywhere(lab, family):
-    flood_from_everywhere(lab, family, timestamps=1)
-
-
-@check
-def ack_flood_from_everywhere_plain_clients(lab, family):
-    flood_from_everywhere(lab, family, timestamps=0)
-
-
-@check(families=False)
-def server_syns_equal(lab):
-    expect_equal(lab.server_syns(), lab.service()["server_syn"], "SYNs at the server")
+    floods.prepare_floods(lab)
 
 
 main(prepare)

@@ -170,6 +170,7 @@ static bool turn(struct sync *sync)
 	sync->now_ns = node_now_ns();
 	sync_take_policy(sync);
 	take_requests(sync);
+	unsigned gathered = sync_gather(sync);
 	struct cluster_batch batch = {
 		.now_ns = sync->now_ns,
 		.datagrams = sync->arrived,
@@ -178,7 +179,8 @@ static bool turn(struct sync *sync)
 		.out = sync->leaving,
 		.out_room = transport->methods->lend(transport, sync->leaving, CLUSTER_BATCH_MAX),
 		.messages_in = in,
-		.messages_in_count = sync_gather(sync),
+		.messages_in_count = gathered,
+		.messages_more = sync->in_more,
 		.messages_out = sync->free,
 		.messages_out_room = sync->free_count,
 	};

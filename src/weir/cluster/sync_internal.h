@@ -36,6 +36,7 @@ struct sync {
 	unsigned first_worker;		  // whose answers are read first in the next turn
 	unsigned taken[NODE_WORKERS_MAX]; // answers of each worker to be released after the turn
 	struct message *in[CLUSTER_BATCH_MAX];
+	bool in_more;		// workers have said more than `in` holds
 	struct message *outbox; // CLUSTER_BATCH_MAX cells
 	struct message *free[CLUSTER_BATCH_MAX], *pending[CLUSTER_BATCH_MAX];
 	unsigned free_count, pending_count;

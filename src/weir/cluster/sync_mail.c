@@ -72,12 +72,14 @@ unsigned sync_gather(struct sync *sync)
 	unsigned count = 0;
 
 	sync->first_worker = (sync->first_worker + 1) % workers;
+	sync->in_more = false;
 	for (unsigned i = 0; i < workers; i++) {
 		unsigned w = (sync->first_worker + i) % workers, taken = 0;
 		struct mailbox *answers = worker_answers(sync->node->workers[w]);
 		struct message *cells[CLUSTER_BATCH_MAX];
 		unsigned got = mailbox_read(answers, cells, share);
 
+		sync->in_more |= got == share;
 		for (; taken < got; taken++) {
 			if (is_for_nodes(cells[taken]))
 				sync->in[count++] = cells[taken];

@@ -20,11 +20,13 @@ static bool has_cluster(struct session *session)
 	return session->node->sync != NULL;
 }
 
-static json_t *refused(const struct channel_stats *channel)
+static json_t *refused(const struct channel_stats *channel, const struct cluster_peer_stats *stats)
 {
-	return json_pack("{s:o,s:o,s:o}", "bad_auth", reply_count(counter_get(&channel->bad_auth)),
-		"replayed", reply_count(counter_get(&channel->replayed)), "version",
-		reply_count(counter_get(&channel->version)));
+	return json_pack("{s:o,s:o,s:o,s:o}", "bad_auth",
+		reply_count(counter_get(&channel->bad_auth)), "replayed",
+		reply_count(counter_get(&channel->replayed)), "version",
+		reply_count(counter_get(&channel->version)), "hello",
+		reply_count(counter_get(&stats->refused)));
 }
 
 static json_t *peer_row(const struct session *session, unsigned index)
@@ -43,7 +45,7 @@ static json_t *peer_row(const struct session *session, unsigned index)
 		reply_count(counter_get(&stats->updates_applied)), "resent",
 		reply_count(counter_get(&stats->resent)), "dirty",
 		reply_count(counter_get(&stats->dirty)), "refused",
-		refused(cluster_peer_channel(cluster, index)));
+		refused(cluster_peer_channel(cluster, index), stats));
 }
 
 // Ids of the active nodes.

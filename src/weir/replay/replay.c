@@ -129,6 +129,13 @@ static int make_buffers(struct replay *replay)
 	return 0;
 }
 
+static void free_messages(struct replay *replay)
+{
+	for (unsigned i = 0; i < MESSAGES; i++)
+		free(replay->out[i]);
+	free(replay->in);
+}
+
 static int make_engine(struct replay *replay)
 {
 	struct engine_config config = engine_config_of(replay->config);
@@ -390,6 +397,7 @@ int replay_run(const struct replay_options *options)
 	replay_input_free(&replay->input);
 	explicit_bzero(replay->secret, sizeof(replay->secret));
 	config_free(replay->config);
+	free_messages(replay);
 	free(replay);
 	return status;
 }

@@ -4,6 +4,10 @@ A test file registers checks, functions that raise when something is wrong, and 
 check prints one line, `ok NAME`, `not ok NAME: why` or `skip NAME: why`; the last check of every
 file is packet conservation. `FILE --list` prints the names, `FILE NAME...` runs only those.
 
+Checks that hold for every topology and mode are in transfers.py, conversations.py and floods.py; a
+file of its own brings up the lab they run in. On `asym' every check also asserts that packets to
+the servers entered pop-a only, and those to the clients pop-b only.
+
 Sizes: WEIR_TEST_SIZE is quick (default) or full; size(quick, full) chooses.
 """
 import atexit
@@ -28,6 +32,8 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(ROOT, "build"))
 SERVER = {4: "198.51.100.10", 6: "2001:db8:2::10"}
 CLIENT = {4: "192.0.2.10", 6: "2001:db8:1::10"}
+# On `asym' the one client whose packets pass pop-a both ways.
+SYMMETRIC = {4: "192.0.2.11", 6: "2001:db8:1::11"}
 NOBODY = {4: "198.51.100.99", 6: "2001:db8:2::99"}
 FLOOD_PREFIX = {4: "198.18.0.0/15", 6: "2001:db8:bad::/48"}
 PROGRAM_TIMEOUT_S = 60
@@ -79,6 +85,7 @@ class Lab:
         self.script = os.path.join(ROOT, "scripts", "lab")
         self.state = f"/run/weir-lab/{self.name}"
         self.nodes = ["pop-a"]
+        self.mode = self.topology = None
         self.runtime = self.runtime_of("pop-a")
         self.folder = tempfile.mkdtemp(prefix=f"{self.name}-")
         self.processes = []
@@ -93,16 +100,22 @@ class Lab:
 
     def up(self, mode="proxy", sets=(), options=(), topology="single"):
         words = ["up", topology, "--mode", mode, *options]
+        self.mode, self.topology = mode, topology
         self.nodes = ["pop-a"] if topology == "single" else ["pop-a", "pop-b"]
         # All clients of the lab share one prefix.
         for one in ("limits.per_prefix_flows=60000", *sets):
             words += ["--set", one]
         result = self.lab(*words)
         expect_equal(result.returncode, 0, f"lab up ({result.stderr.strip()})")
+        if topology == "asym":
+            self.prepare_ways()
+
+    def command_lab(self, *words):
+        result = self.lab(*words)
+        expect_equal(result.returncode, 0, f"lab {' '.join(words)} ({result.stderr.strip()})")
 
     def impair(self, link, *what):
-        result = self.lab("impair", link, *what)
-        expect_equal(result.returncode, 0, f"lab impair ({result.stderr.strip()})")
+        self.command_lab("impair", link, *what)
 
     def close(self):
         for process in self.processes:
@@ -159,11 +172,12 @@ class Lab:
         server.listen(128)
         return server
 
-    def connect(self, family, port, address=None, source_port=0, timeout=15):
+    def connect(self, family, port, address=None, source_port=0, timeout=15,
+                source=None):
         client = self.socket("client", family)
         client.settimeout(timeout)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        client.bind((CLIENT[family], source_port))
+        client.bind((source or CLIENT[family], source_port))
         client.connect((address or SERVER[family], port))
         return client
 
@@ -183,6 +197,22 @@ class Lab:
         expect_equal(result.returncode, 0, f"show {' '.join(words)}: {result.stdout} {result.stderr}")
         return json.loads(result.stdout)["data"]
 
+    def port_packets(self, node, name):
+        """Packets that entered the node by this port."""
+        ports = self.show("port", "stats", "all", node=node)["ports"]
+        return next(port["rx_packets"] for port in ports if port["name"] == name)
+
+    def cluster(self, node="pop-a"):
+        return self.show("cluster", node=node)
+
+    def await_active(self):
+        """Until both nodes are active, and know it of each other."""
+        def both_are():
+            found = [self.cluster(node) for node in self.nodes]
+            return all((one["state"], one["view"], one["peers"][0]["state"]) ==
+                       ("active", [0, 1], "active") for one in found)
+        until(both_are, 10, "the nodes are not active")
+
     def flows_created(self):
         return self.show("flow", "stats")["created"]
 
@@ -193,8 +223,8 @@ class Lab:
         with open(f"{self.state}/{node}.pid") as file:
             return int(file.readline())
 
-    def resident_kib(self):
-        with open(f"/proc/{self.pid()}/status") as file:
+    def resident_kib(self, node="pop-a"):
+        with open(f"/proc/{self.pid(node)}/status") as file:
             return int(re.search(r"VmRSS:\s+(\d+)", file.read()).group(1))
 
     def log_tail(self):
@@ -219,6 +249,46 @@ class Lab:
         expect_equal(sum(drop["reasons"].values()), drop["dropped"], "sum of the drop reasons")
         flows = self.show("flow", "stats", node=node)
         expect_equal(sum(flows["states"].values()), flows["total"], f"sum of {flows['states']}")
+
+    # --- the two ways of `asym': client, edge, pop-a, core, server; and back through pop-b ---
+
+    def prepare_ways(self):
+        """Counts what the routers send the wrong way, apart from their talk with neighbours and
+        from what goes to the symmetric client."""
+        for words in (f"address add {SYMMETRIC[4]}/24 dev eth0",
+                      f"address add {SYMMETRIC[6]}/64 dev eth0 nodad preferred_lft 0"):
+            self.output("client", "ip", *words.split())
+        self.output("core", "ip", "route", "add", SYMMETRIC[4], "via", "203.0.113.17")
+        self.output("core", "ip", "route", "add", SYMMETRIC[6], "via", "2001:db8:77:1::1")
+        for router, node in (("core", "pop-a"), ("edge", "pop-b")):
+            self.output(router, "nft", "-f", "-", text=COUNT_WAY.format(node=node))
+        self.wrong_at_start = self.wrong_packets()
+
+    def wrong_packets(self):
+        return {"pop-a": self.port_packets("pop-a", "inside"),
+                "pop-b": self.port_packets("pop-b", "outside")}
+
+    def right_packets(self):
+        return {"pop-a": self.port_packets("pop-a", "outside"),
+                "pop-b": self.port_packets("pop-b", "inside")}
+
+    def way_counters(self, router):
+        text = self.output(router, "nft", "-j", "list", "counters", "table", "netdev", "ways")
+        return {one["counter"]["name"]: one["counter"]["packets"]
+                for one in json.loads(text)["nftables"] if "counter" in one}
+
+    def expect_right_ways(self, before, used):
+        """Since right_packets() was `before' the ways of the nodes `used' were, and none in the wrong
+        direction: a pop received there only what was meant to go there."""
+        wrong, right = self.wrong_packets(), self.right_packets()
+        for router, node in (("core", "pop-a"), ("edge", "pop-b")):
+            counters = self.way_counters(router)
+            expect_equal(counters["strays"], 0, f"packets that {router} sent through {node}")
+            received = wrong[node] - self.wrong_at_start[node]
+            expect(received <= counters["meant"],
+                   f"{node} received {received} packets the wrong way")
+        for node in used:
+            expect(right[node] > before[node], f"nothing went through {node}")
 
     # --- peers ---
 
@@ -270,6 +340,12 @@ class Lab:
         """From now on the SYNs that arrive at the server are counted; see server_syns()."""
         self.output("server", "nft", "-f", "-", text=COUNT_SYNS)
 
+    def expect_own_syns(self):
+        """The server hears the SYNs that weir sends, and no other."""
+        if self.mode != "proxy":
+            raise Skip("mode proxy only")
+        expect_equal(self.server_syns(), self.service()["server_syn"], "SYNs at the server")
+
     def server_syns(self):
         text = self.output("server", "nft", "-j", "list", "counter", "inet", "count", "syn")
         return next(one["counter"]["packets"] for one in json.loads(text)["nftables"]
@@ -308,6 +384,22 @@ table inet count {
         tcp flags & (syn | ack) == syn counter name syn
     }
 }
+"""
+
+COUNT_WAY = """
+table netdev ways {{
+    counter meant {{ }}
+    counter strays {{ }}
+    chain sent {{
+        type filter hook egress device "{node}" priority 0;
+        ip daddr 192.0.2.11 counter name meant accept
+        ip6 daddr 2001:db8:1::11 counter name meant accept
+        meta protocol arp counter name meant accept
+        icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report,
+            mld2-listener-report }} counter name meant accept
+        counter name strays
+    }}
+}}
 """
 
 
@@ -360,6 +452,48 @@ def random_file(path, mib):
     return digest.hexdigest()
 
 
+class Pair:
+    """A connection through the box: .client, .server, both ends ours."""
+
+    def __init__(self, lab, family, port, source=None):
+        self.listener = lab.listen(family, port)
+        self.client = lab.connect(family, port, source=source)
+        self.server, self.peer = self.listener.accept()
+        self.server.settimeout(15)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for one in (self.client, self.server, self.listener):
+            one.close()
+
+    def echo(self):
+        self.client.sendall(b"question")
+        expect_equal(receive_exactly(self.server, 8), b"question", "at the server")
+        self.server.sendall(b"answer")
+        expect_equal(receive_exactly(self.client, 6), b"answer", "at the client")
+
+
+def connect_to_failure(lab, family, port, address=None):
+    """Connects and sends; returns (seconds until the failure, its errno)."""
+    start = time.monotonic()
+    client = lab.socket("client", family)
+    client.settimeout(20)
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_SYNCNT, 2)
+    try:
+        client.connect((address or SERVER[family], port))
+        client.sendall(b"question")
+        if client.recv(1) == b"":
+            raise AssertionError("closed as if all were well")
+        raise AssertionError("somebody answered")
+    except OSError as error:
+        expect(error.errno is not None, "a hang of 20 s")
+        return time.monotonic() - start, error.errno
+    finally:
+        client.close()
+
+
 class Background(threading.Thread):
     """Runs a function beside the check; result() gives its value or raises what it raised."""
 
@@ -384,33 +518,48 @@ class Background(threading.Thread):
 
 # --- checks ---
 
-_checks = []  # (name, function, parallel)
+class Check:
+    def __init__(self, name, function, parallel=False, used=("pop-a", "pop-b")):
+        self.name, self.function = name, function
+        self.parallel, self.used = parallel, used
+
+    def __call__(self, lab):
+        if lab.topology != "asym" or not _follow_ways:
+            return self.function(lab)
+        before = lab.right_packets()
+        self.function(lab)
+        lab.expect_right_ways(before, self.used)
 
 
-def check(function=None, *, families=True, parallel=False):
+_checks = []
+_follow_ways = True
+
+
+def check(function=None, *, families=True, parallel=False, used=("pop-a", "pop-b")):
     """Registers a check: called with (lab, family) for each family, or with (lab) alone.
 
-    Neighbouring `parallel` checks run at the same time: they wait more than they work."""
+    Neighbouring `parallel` checks run at the same time: they wait more than they work.
+    used: the nodes that must have got packets, on `asym'."""
     def register(func):
         if families:
             for family in (4, 6):
-                _checks.append((f"{func.__name__}_v{family}",
-                                lambda lab, f=family: func(lab, f), parallel))
+                _checks.append(Check(f"{func.__name__}_v{family}",
+                                     lambda lab, f=family: func(lab, f), parallel, used))
         else:
-            _checks.append((func.__name__, func, parallel))
+            _checks.append(Check(func.__name__, func, parallel, used))
         return func
     return register(function) if function else register
 
 
-def _run_one(lab, name, function):
+def _run_one(lab, one):
     start = time.monotonic()
     try:
-        function(lab)
-        line, good = f"ok {name}", True
+        one(lab)
+        line, good = f"ok {one.name}", True
     except Skip as error:
-        line, good = f"skip {name}: {error}", True
+        line, good = f"skip {one.name}: {error}", True
     except Exception as error:
-        line, good = f"not ok {name}: {type(error).__name__}: {error}".replace("\n", " "), False
+        line, good = f"not ok {one.name}: {type(error).__name__}: {error}".replace("\n", " "), False
         if os.environ.get("WEIR_TEST_TRACE"):
             traceback.print_exc()
     return f"{line} ({time.monotonic() - start:.1f} s)", good
@@ -422,28 +571,45 @@ def _run_chosen(lab, chosen):
         at = 0
         while at < len(chosen):
             last = at + 1
-            while chosen[at][2] and last < len(chosen) and chosen[last][2]:
+            while chosen[at].parallel and last < len(chosen) and chosen[last].parallel:
                 last += 1
-            for line, one in pool.map(lambda item: _run_one(lab, *item[:2]), chosen[at:last]):
+            for line, one in pool.map(lambda item: _run_one(lab, item), chosen[at:last]):
                 print(line, flush=True)
                 good = good and one
             at = last
     return good
 
 
-def main(prepare, conservation=True):
-    """Runs the checks named on the command line, or all, in a lab that prepare(lab) brings up."""
+def _choose(stem, conservation, quick, wanted):
     chosen = list(_checks)
+    names = {one.name for one in chosen}
+    unknown = wanted - names - {re.sub("_v[46]$", "", one) for one in names}
+    expect(not unknown, f"no such checks: {unknown}")
+    if quick is not None and not wanted and size("quick", "full") == "quick":
+        unknown = set(quick) - {one.name for one in chosen}
+        expect(not unknown, f"no such checks: {unknown}")
+        chosen = [one for one in chosen if one.name in quick]
+    if wanted:
+        chosen = [one for one in chosen
+                  if one.name in wanted or re.sub("_v[46]$", "", one.name) in wanted]
     if conservation:
-        stem = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-        chosen.append((f"{stem}_conservation", lambda lab: lab.check_conservation(), False))
-    if sys.argv[1:] == ["--list"]:
-        print("\n".join(name for name, _, _ in chosen))
+        chosen.append(Check(f"{stem}_conservation", lambda lab: lab.check_conservation(), used=()))
+    return chosen
+
+
+def main(prepare, conservation=True, quick=None, follow_ways=True):
+    """Runs the checks named on the command line, or all, in a lab that prepare(lab) brings up.
+
+    quick: names of the checks of the quick size, where those are not all."""
+    global _follow_ways
+    _follow_ways = follow_ways
+    stem = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    listing = sys.argv[1:] == ["--list"]
+    wanted = {one for one in sys.argv[1:] if not one.endswith("_conservation")}
+    chosen = _choose(stem, conservation, quick, set() if listing else wanted)
+    if listing:
+        print("\n".join(one.name for one in chosen))
         return
-    if sys.argv[1:]:
-        wanted = set(sys.argv[1:])
-        chosen = [one for one in chosen if one[0] in wanted or
-                  re.sub("_v[46]$", "", one[0]) in wanted or one[0].endswith("_conservation")]
     if os.geteuid() != 0:
         print("network namespaces need root: skipped")
         sys.exit(77)

@@ -341,7 +341,7 @@ static void storm(uint32_t seed)
 static void nothing_is_lost_repeated_or_overtaken(void **state)
 {
 	(void)state;
-	for (uint32_t seed = 1; seed <= 3; seed++)
+	for (uint32_t seed = 1; seed <= net_seeds(3, 60); seed++)
 		storm(seed);
 }
 
@@ -610,6 +610,7 @@ static void expect_refusal(const struct hello *hello, const char *error)
 	assert_int_equal(net_peer_stats(net, 0, 1)->dropped, 2);
 	rogue_hello(&rogue, hello);
 	net_run_ms(net, 2);
+	assert_int_equal(counter_get(&net_peer_stats(net, 0, 1)->refused), error != NULL);
 	rogue_opens(&rogue);
 	assert_int_equal(net->hosts[0].took[MESSAGE_INSTALL], error == NULL);
 	assert_int_equal(net->hosts[0].took[MESSAGE_CHANGED], error == NULL);

@@ -422,6 +422,42 @@ static void a_lead_ends_with_its_peer(void **state)
 	net_end(net);
 }
 
+// A newcomer that founded alone changes nobody's secret; a member may.
+static void secrets_come_from_members(void **state)
+{
+	struct rogue rogue = {0};
+	struct net *net = net_make(&(struct net_config){
+		.hosts = 3, .seed = 1, .link = good, .raw = rogue_arrive, .context = &rogue});
+	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
+	struct secret secret = {.generation = 200, .bytes = {0xee}};
+
+	(void)state;
+	net_boot(net, 0);
+	net_boot(net, 1);
+	assert_true(net_run_until(net, 10000, net_is_one));
+	rogue_start(&rogue, net, 2, 0);
+	assert_true(rogue_connect(&rogue));
+	rogue_hello(&rogue, &hello);
+	for (unsigned alone = 1; alone < 2; alone--) {
+		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
+			.alone = alone,
+			.counter_ns = net_counter_ns(net, 0),
+			.generation = 200};
+		uint8_t data[64];
+		struct cursor out = cursor_write(data, sizeof(data));
+
+		rogue_beat(&rogue, &beat);
+		net_run_ms(net, 20);
+		assert_true(secret_put(&out, &secret));
+		rogue_say(&rogue, true, data, (size_t)(out.at - data));
+		net_run_ms(net, 20);
+		for (unsigned i = 0; i < 2; i++)
+			assert_int_equal(net_secret(net, i, UINT32_MAX)->secret[0] == 0xee, !alone);
+	}
+	rogue_finish(&rogue);
+	net_end(net);
+}
+
 // All hosts that can read cookies use the same secret in the epoch that is now.
 static bool agree(const struct net *net)
 {
@@ -628,7 +664,7 @@ static void storm(uint32_t seed)
 static void storms_end_in_one_cluster(void **state)
 {
 	(void)state;
-	for (uint32_t seed = 1; seed <= 12; seed++)
+	for (uint32_t seed = 1; seed <= net_seeds(12, 400); seed++)
 		storm(seed);
 }
 
@@ -649,6 +685,7 @@ int main(void)
 		cmocka_unit_test(lies_about_the_counter_are_ignored),
 		cmocka_unit_test(insane_counters_are_not_followed),
 		cmocka_unit_test(two_without_company_stay_apart),
+		cmocka_unit_test(secrets_come_from_members),
 		cmocka_unit_test(a_lead_ends_with_its_peer),
 		cmocka_unit_test(rotations_count_from_the_epoch_after_the_next),
 		cmocka_unit_test(only_an_active_node_rotates),

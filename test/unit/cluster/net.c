@@ -21,6 +21,13 @@ uint32_t net_choose(struct net *net, uint32_t bound)
 	return bound == 0 ? 0 : (uint32_t)(net->random >> 33) % bound;
 }
 
+unsigned net_seeds(unsigned quick, unsigned full)
+{
+	const char *size = getenv("WEIR_TEST_SIZE");
+
+	return size != NULL && strcmp(size, "quick") != 0 ? full : quick;
+}
+
 static bool percent(struct net *net, unsigned chance)
 {
 	return chance > 0 && net_choose(net, 100) < chance;

@@ -135,6 +135,8 @@ const struct cluster_peer_stats *net_peer_stats(
 	const struct net *net, unsigned host, unsigned peer);
 const struct cluster_stats *net_stats(const struct net *net, unsigned host);
 uint32_t net_choose(struct net *net, uint32_t bound);
+// How many seeds a storm is tried with: quick, or in the full size (WEIR_TEST_SIZE).
+unsigned net_seeds(unsigned quick, unsigned full);
 
 // A flow of the service all hosts have, and what a worker of `host` says of it.
 struct flow_key net_flow_key(uint32_t number);

@@ -89,6 +89,8 @@ void rogue_say_raw(struct rogue *rogue, const void *plain, size_t len)
 {
 	uint8_t data[DATAGRAM_BYTES_MAX];
 
+	if (len == 0)
+		return; // the channel's own
 	if (len > RECORD_BYTES_MAX)
 		len = RECORD_BYTES_MAX;
 	memcpy(data + DATAGRAM_HEADER_BYTES, plain, len);

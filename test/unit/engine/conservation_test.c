@@ -27,7 +27,8 @@ static void assert_reached(const struct node *node)
 	const struct engine_stats *stats = engine_stats(node->engine);
 	const struct engine_service_stats *service = engine_service_stats(node->engine, 0);
 	const counter *reached[] = {&stats->received, &stats->generated, &stats->consumed,
-		&stats->from_peers, &stats->to_peers, &stats->flows_created, &stats->flows_closed,
+		&stats->from_peers, &stats->to_peers, &stats->shared, &stats->synack_to_owner,
+		&stats->synack_from_finder, &stats->flows_created, &stats->flows_closed,
 		&stats->flows_expired, &stats->flows_evicted, &stats->flows_refused,
 		&service->synack_sent, &service->cookie_valid, &service->cookie_bad,
 		&service->server_syn, &service->server_synack, &service->server_refused,

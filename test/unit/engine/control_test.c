@@ -399,11 +399,16 @@ static void records_that_lie(void **state)
 	struct message *message = new_message(MESSAGE_INSTALL);
 	struct flow_record *record = &message->body.record;
 	struct flow_record good = {.mode = MODE_PROXY, .service = SERVICE_NONE, .owner = 7};
+	struct addr elsewhere;
 
 	(void)state;
 	node_go(node);
 	good.key.protocol = PROTOCOL_TCP;
 	good.key.outer_port = 1;
+	good.key.inner_port = 80;
+	assert_int_equal(addr_parse(&good.key.outer, "192.0.2.10"), 0);
+	assert_int_equal(addr_parse(&good.key.inner, "198.51.100.10"), 0);
+	assert_int_equal(addr_parse(&elsewhere, "203.0.113.10"), 0);
 	*record = good;
 	record->key.protocol = PROTOCOL_UDP;
 	node_post(node, message);
@@ -412,6 +417,13 @@ static void records_that_lie(void **state)
 	node_post(node, message);
 	*record = good;
 	record->mode = 200;
+	node_post(node, message);
+	// A peer cannot widen the rules, nor turn a connection round.
+	*record = good;
+	record->key.inner = elsewhere;
+	node_post(node, message);
+	*record = good;
+	record->bits = FLOW_CLIENT_INSIDE;
 	node_post(node, message);
 	assert_int_equal(engine_flow_count(node->engine), 0);
 	assert_int_equal(node->message_count, 0);

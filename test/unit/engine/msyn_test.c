@@ -395,6 +395,8 @@ static void icmp_about_the_syn(void)
 	assert_int_equal(server(pair.b, error), VERDICT_CONSUME);
 	carry(pair.b, pair.a);
 	assert_int_equal(pair.a->messages[0]->type, MESSAGE_EMIT);
+	carry(pair.a, pair.b);
+	assert_true(view_is_icmp_error(sent(pair.b, client_port())));
 	pair_end(&pair);
 }
 

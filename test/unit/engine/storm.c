@@ -25,12 +25,12 @@ static bool one_in(struct storm *storm, uint32_t bound)
 
 static void add_services(struct node *node)
 {
-	static const enum flow_mode modes[] = {MODE_PROXY, MODE_TRACK, MODE_BYPASS};
-	static const uint16_t ports[] = {80, 81, 82};
+	static const enum flow_mode modes[] = {MODE_PROXY, MODE_TRACK, MODE_BYPASS, MODE_MSYN};
+	static const uint16_t ports[] = {80, 81, 82, 83};
 
-	for (unsigned i = 1; i < 3; i++)
+	for (unsigned i = 1; i < ARRAY_LEN(modes); i++)
 		node->services[i] = node->services[0];
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < ARRAY_LEN(modes); i++) {
 		struct service *service = &node->services[i];
 
 		snprintf(service->name, sizeof(service->name), "service%u", i);
@@ -39,7 +39,7 @@ static void add_services(struct node *node)
 		service->queue_bytes = 2048;
 		service->learn = i == 0;
 	}
-	node->policy.service_count = 3;
+	node->policy.service_count = ARRAY_LEN(modes);
 }
 
 void storm_node_init(struct node *node)
@@ -203,7 +203,7 @@ static void offer(struct storm *storm, const struct packet *packet)
 // Most conversations are with the proxied service.
 static uint16_t server_port(uint32_t index)
 {
-	return index < STORM_TALKS - 2 ? 80 : (uint16_t)(80 + STORM_TALKS - index);
+	return index < STORM_TALKS - 3 ? 80 : (uint16_t)(80 + STORM_TALKS - index);
 }
 
 static void tcp(struct storm *storm)
@@ -286,7 +286,7 @@ static void stranger(struct storm *storm)
 	uint32_t index = choose(storm, STORM_TALKS);
 	struct talk *talk = &storm->talks[index];
 	struct node *node = storm->node;
-	struct tuple tuple = {.sport = (uint16_t)(PORT_FIRST + index), .dport = 90};
+	struct tuple tuple = {.sport = (uint16_t)(PORT_FIRST + index), .dport = server_port(index)};
 	struct packet packet = {.client_port = tuple.sport,
 		.server_port = tuple.dport,
 		.from_server = true,
@@ -302,11 +302,31 @@ static void stranger(struct storm *storm)
 	offer(storm, &packet);
 }
 
+// Names the flow a peer would mean: the one the engine spoke of last.
+static void name_flow(struct storm *storm, struct message *message, uint8_t said)
+{
+	struct flow_key key = message->body.record.key;
+	uint32_t incarnation = message->body.record.incarnation;
+	uint16_t generation = message->body.record.generation;
+
+	if (message->type == MESSAGE_OPENED || message->type == MESSAGE_INSTALL)
+		return;
+	if (said != MESSAGE_OPENED) {
+		key = message->body.flow.key;
+		incarnation = message->body.flow.incarnation;
+		generation = message->body.flow.generation;
+	}
+	message->body.flow.bits = (uint8_t)choose(storm, 16);
+	node_name_flow(storm->node, message, &key, incarnation, generation);
+	message->body.flow.key = key; // as UNSENT has it
+}
+
 // What the engine told a peer comes back, as it was or lied about.
 static void message(struct storm *storm)
 {
 	static const uint8_t types[] = {MESSAGE_INSTALL, MESSAGE_CHANGED, MESSAGE_CONFIRMED,
-		MESSAGE_UNSENT, MESSAGE_OPENED, 200};
+		MESSAGE_UNSENT, MESSAGE_OPENED, MESSAGE_FRAME, MESSAGE_EMIT, MESSAGE_NONE,
+		MESSAGE_RESYNC, 200};
 	struct message *message = storm->message;
 	bool is_frame = message->type == MESSAGE_FRAME;
 	uint8_t kept = message->type;
@@ -314,6 +334,10 @@ static void message(struct storm *storm)
 	if (!is_frame || one_in(storm, 8))
 		message->type = types[choose(storm, sizeof(types))];
 	message->node = (uint16_t)choose(storm, 20);
+	message->frame_side = (uint8_t)choose(storm, 3);
+	message->why = (uint8_t)choose(storm, 2);
+	if (!one_in(storm, 8))
+		name_flow(storm, message, kept);
 	if (one_in(storm, 4)) {
 		uint8_t *body = (uint8_t *)&message->body;
 
@@ -321,10 +345,22 @@ static void message(struct storm *storm)
 	}
 	if (one_in(storm, 8))
 		message->frame_len = (uint16_t)choose(storm, 65536);
-	if (one_in(storm, 8))
-		message->frame_port = (uint8_t)choose(storm, 256);
 	node_post(storm->node, message);
 	message->type = kept;
+}
+
+// Who is there changes; mostly all are.
+static void view(struct storm *storm)
+{
+	struct message *message = storm->message;
+
+	memset(message, 0, sizeof(*message));
+	message->type = MESSAGE_VIEW;
+	message->body.view = (struct message_view){.active = UINT64_MAX, .decodes = true};
+	if (one_in(storm, 4))
+		message->body.view = (struct message_view){
+			.active = choose(storm, 1 << 16), .decodes = one_in(storm, 2)};
+	node_post(storm->node, message);
 }
 
 // The control core asks; it does not lie.
@@ -357,7 +393,7 @@ static void frame_of_peer(struct storm *storm)
 		.seq = talk->isn_server,
 		.ack = about(storm, talk->server_syn + 1),
 		.window = 4000,
-		.server_port = 80};
+		.server_port = server_port(index)};
 	uint8_t room[PACKET_ROOM_BYTES], options[40];
 	struct message *message = storm->message;
 	struct frame frame;
@@ -368,7 +404,7 @@ static void frame_of_peer(struct storm *storm)
 	message->type = MESSAGE_FRAME;
 	message->node = (uint16_t)choose(storm, 16);
 	message->frame_len = frame.len;
-	message->frame_port = INSIDE;
+	message->frame_side = INSIDE;
 	memcpy(message->frame, frame.data, frame.len);
 	node_post(storm->node, message);
 }
@@ -416,7 +452,7 @@ void storm_step(struct storm *storm)
 	else if (what < 52)
 		message(storm);
 	else if (what < 53)
-		question(storm);
+		one_in(storm, 3) ? view(storm) : question(storm);
 	else if (what < 56)
 		frame_of_peer(storm);
 	else if (what < 61)

@@ -203,7 +203,10 @@ static void install_goes_to_the_owner(void **state)
 	message->type = MESSAGE_INSTALL;
 	message->node = 7;
 	message->body.record = (struct flow_record){.mode = MODE_PROXY, .service = SERVICE_NONE};
-	message->body.record.key.protocol = PROTOCOL_TCP;
+	message->body.record.key =
+		(struct flow_key){.protocol = PROTOCOL_TCP, .outer_port = 40000, .inner_port = 80};
+	addr_parse(&message->body.record.key.outer, "192.0.2.10");
+	addr_parse(&message->body.record.key.inner, "198.51.100.10");
 	for (unsigned i = 0; i < WORKERS; i++) {
 		node_post(group.nodes[i], message);
 		confirmed += group.nodes[i]->message_count;

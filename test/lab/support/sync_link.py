@@ -1,0 +1,184 @@
+"""Two PoPs while the link between them loses, delays, reorders or carries nothing, and while one of
+them is gone. Importing it registers the checks."""
+import errno
+
+from labtest import *  # noqa: F403
+
+PORT = 9500
+DOWN_S = 10
+SETTLED_S = 15
+RESIDENT_GROWTH_KIB_MAX = 1024
+REFUSED_AT_ONCE = 4
+WAIT_MS = 200  # as the configurations of the lab have it
+
+
+def downloads_over(lab, *what):
+    """Every connection completes while the sync link is impaired."""
+    before = lab.cluster()["opening"]["shared"]
+    count = size(30, 500)
+    lab.impair("sync:pop-a", *what)
+    try:
+        until(lambda: lab.cluster()["state"] == "active", DOWN_S, "pop-a is not active")
+        for family in (4, 6):
+            lab.expect_downloads(family, count, deadline_ms=30000)
+    finally:
+        lab.impair("sync:pop-a", "off")
+    lab.await_active()
+    shared = lab.cluster()["opening"]["shared"] - before
+    expect(shared >= 2 * count, f"{shared} connections were shared")
+
+
+@check(families=False)
+def sync_loss(lab):
+    resent = lab.cluster()["peers"][0]["resent"]
+    downloads_over(lab, "loss=20%")
+    expect(lab.cluster()["peers"][0]["resent"] > resent, "nothing was sent again")
+
+
+@check(families=False)
+def sync_delay(lab):
+    downloads_over(lab, "delay=50ms")
+
+
+@check(families=False)
+def sync_reorder(lab):
+    downloads_over(lab, "delay=1ms", "reorder=20%")
+
+
+# --- without the link ---
+
+def half_done(lab):
+    """What of each node must not grow, by node and name."""
+    found = {}
+    for node in lab.nodes:
+        flows = lab.show("flow", "stats", node=node)
+        for state in ("pending", "syn_sent", "syn_recv", "established", "closing"):
+            found[node, state] = flows["states"][state]
+        found[node, "segments"] = flows["queue"]["segments"]
+    return found
+
+
+def exceeds(lab, before):
+    return {name: value for name, value in half_done(lab).items() if value > before[name]}
+
+
+def set_link(lab, what):
+    lab.command_lab(what, "pop-a", "pop-b")
+    if what == "heal":
+        lab.await_active()
+        return
+    for node in lab.nodes:
+        until(lambda n=node: lab.cluster(n)["peers"][0]["state"] == "down", DOWN_S,
+              f"{node} did not notice the cut")
+
+
+def expect_refused(lab, asking):
+    """A client that was answered by a cookie is told; one whose SYN goes to the server gives up after
+    its own retries, as if the way were down. Neither hangs."""
+    for one in asking:
+        seconds, error = one.result()
+        wanted = errno.ECONNRESET if lab.mode == "proxy" else errno.ETIMEDOUT
+        expect_equal(error, wanted, f"error after {seconds:.1f} s")
+
+
+def use_without_link(lab, pairs, resident):
+    for pair in pairs:
+        pair.echo()
+    asking = [Background(connect_to_failure, lab, family, PORT)
+              for family in (4, 6) for _ in range(REFUSED_AT_ONCE)]
+    for family in (4, 6):
+        with Pair(lab, family, PORT + 20 + family, source=SYMMETRIC[family]) as pair:
+            pair.echo()
+    expect_refused(lab, asking)
+    for pair in pairs:
+        pair.echo()
+    for node in lab.nodes:
+        growth = lab.resident_kib(node) - resident[node]
+        expect(growth <= RESIDENT_GROWTH_KIB_MAX, f"memory of {node} grew by {growth} KiB")
+
+
+@check(families=False)
+def sync_cut(lab):
+    """New connections of which each node sees a half are refused; others open, old ones go on. What
+    ended meanwhile is ended at both nodes soon after, and all is as before."""
+    until(lambda: not half_done(lab)["pop-a", "closing"], SETTLED_S, "earlier connections close")
+    before = half_done(lab)
+    listeners = [lab.listen(family, PORT) for family in (4, 6)]
+    pairs = [Pair(lab, family, PORT + number * 2 + family)
+             for family in (4, 6) for number in range(4)]
+    resident = {node: lab.resident_kib(node) for node in lab.nodes}
+    set_link(lab, "cut")
+    try:
+        use_without_link(lab, pairs, resident)
+        for pair in pairs[::2]:
+            pair.__exit__()
+    finally:
+        set_link(lab, "heal")
+    for pair in pairs[1::2]:
+        pair.echo()
+        pair.__exit__()
+    for listener in listeners:
+        listener.close()
+    for family in (4, 6):
+        lab.expect_downloads(family, size(20, 200))
+    until(lambda: not exceeds(lab, before), SETTLED_S, f"left over: {exceeds(lab, before)}")
+
+
+# --- what the owner waits for ---
+
+def set_on_timeout(lab, what):
+    path = f"{lab.state}/pop-a.cfg"
+    with open(path) as file:
+        text = file.read()
+    text = re.sub(r'on_timeout = "\w+"', f'on_timeout = "{what}"', text)
+    expect(f'on_timeout = "{what}"' in text, "no on_timeout in the configuration")
+    with open(path, "w") as file:
+        file.write(text)
+    result = lab.weirctl("reload")
+    expect_equal(result.returncode, 0, f"status of the reload ({result.stderr})")
+
+
+def openings(lab, count):
+    """Downloads over pop-a and pop-b; what came of them, and how many were not confirmed in time."""
+    before = lab.cluster()["opening"]["wait_timeouts"]
+    report = lab.download_many(4, count, deadline_ms=20000)
+    return report, lab.cluster()["opening"]["wait_timeouts"] - before
+
+
+@check(families=False)
+def waits(lab):
+    """A confirmation takes longer than wait_ms: with `none' nobody misses it; with the others the
+    segments go on late, or with on_timeout = drop not at all."""
+    if lab.mode != "proxy":
+        raise Skip("mode proxy only")
+    count = size(10, 100)
+    lab.impair("sync:pop-a", f"delay={WAIT_MS}ms")
+    try:
+        lab.await_active()
+        for scope, late in (("none", 0), ("all", count), ("finder", count)):
+            expect_equal(lab.weirctl("set", "cluster", "wait", scope).returncode, 0, scope)
+            report, timeouts = openings(lab, count)
+            expect_equal((report["ok"], report["reasons"], timeouts), (count, {}, late),
+                         f"openings, failures and late confirmations with wait {scope}")
+        set_on_timeout(lab, "drop")
+        dropped = lab.show("drop")["reasons"]["hold_timeout"]
+        report, timeouts = openings(lab, count)
+        expect_equal((report["reasons"], timeouts), ({"reset": count}, count), "with drop")
+        expect(lab.show("drop")["reasons"]["hold_timeout"] - dropped >= count, "dropped by name")
+    finally:
+        set_on_timeout(lab, "forward")
+        lab.impair("sync:pop-a", "off")
+    lab.await_active()
+    report, timeouts = openings(lab, count)
+    expect_equal((report["ok"], timeouts), (count, 0), "openings, late ones without delay")
+
+
+@check(families=False, used=("pop-a",))
+def other_node_killed(lab):
+    """Its answers have no way while it is gone; when it is active again, all is as before."""
+    lab.command_lab("kill", "pop-b")
+    until(lambda: lab.cluster()["peers"][0]["state"] == "down", DOWN_S, "pop-a did not notice")
+    lab.command_lab("start", "pop-b")
+    lab.await_active()
+    for family in (4, 6):
+        lab.expect_downloads(family, size(20, 200))
