@@ -171,6 +171,17 @@ def lab_checks(path):
     return done.stdout.split()
 
 
+def stem_of(path):
+    return os.path.splitext(os.path.basename(path))[0]
+
+
+def wanted_checks(path, only):
+    """The checks of a file that `only` means: the file's name, a check's, or that of both families."""
+    if only in (None, stem_of(path)):
+        return lab_checks(path)
+    return [name for name in lab_checks(path) if only in (name, re.sub("_v[46]$", "", name))]
+
+
 def lab_limit_s(path, size):
     with open(path) as file:
         match = re.search(r"^# limit: quick (\d+) full (\d+)$", file.read(), re.M)
@@ -180,7 +191,7 @@ def lab_limit_s(path, size):
 
 def run_lab_file(path, checks, size, results):
     """One file in its own session: at its limit it is asked to end, so that its lab goes too."""
-    stem = os.path.splitext(os.path.basename(path))[0]
+    stem = stem_of(path)
     limit_s = lab_limit_s(path, size)
     start = time.monotonic()
     environment = dict(os.environ, WEIR_LAB="weirtest",
@@ -220,19 +231,13 @@ def run_lab(only, size, results):
         print(f"lab: {count} tests skipped: network namespaces need root (sudo scripts/test)")
         results.skipped += count
         return
-    found = False
     for path in lab_files():
-        stem = os.path.splitext(os.path.basename(path))[0]
         checks = []
-        if only and only != stem:
-            checks = [name for name in lab_checks(path)
-                      if only in (name, re.sub("_v[46]$", "", name))]
+        if only and only != stem_of(path):
+            checks = wanted_checks(path, only)
             if not checks:
                 continue
-        found = True
         run_lab_file(path, checks, size, results)
-    if not found:
-        results.add("failed", f"lab: there is no test {only}", 0)
 
 
 # --- the whole ---
@@ -250,10 +255,8 @@ def list_tests(layers, only):
                 print(f"{layer} {test} ({name})")
     if "lab" in layers:
         for path in lab_files():
-            stem = os.path.splitext(os.path.basename(path))[0]
-            for check in lab_checks(path):
-                if only in (None, stem, check, re.sub("_v[46]$", "", check)):
-                    print(f"lab {stem} {check}")
+            for check in wanted_checks(path, only):
+                print(f"lab {stem_of(path)} {check}")
 
 
 def parse():
@@ -270,6 +273,10 @@ def parse():
         parser.error(f"--only {options.only}: unknown; one of {', '.join(LAYERS)}, lab:NAME")
     options.layers = (layer,) if layer else LAYERS
     options.name = options.name or None
+    if options.name and not any(wanted_checks(path, options.name) for path in lab_files()):
+        parser.error(f"--only lab:{options.name}: there is no such test; one of "
+                     f"{', '.join(map(stem_of, lab_files()))}, or one of their checks "
+                     f"(--only lab --list)")
     return options
 
 

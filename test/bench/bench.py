@@ -300,9 +300,12 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
+PHASES = (Bench.engine, Bench.bring_up, Bench.floods, Bench.throughput, Bench.latency,
+          Bench.capacity, Bench.latency_under_flood, Bench.worker_cycles, Bench.rules)
+
+
 def measure(bench, report, only):
-    for phase in (bench.engine, bench.bring_up, bench.floods, bench.throughput, bench.latency,
-                  bench.capacity, bench.latency_under_flood, bench.worker_cycles, bench.rules):
+    for phase in (getattr(bench, one.__name__) for one in PHASES):
         if only and phase.__name__ not in (only, "bring_up"):
             continue
         begin = time.monotonic()
@@ -335,11 +338,16 @@ def run(args):
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
     parser.add_argument("--quick", action="store_true", help="smaller sizes: about 3 minutes")
-    parser.add_argument("--only", metavar="PHASE", help="engine, floods, throughput, latency, "
-                        "capacity, worker_cycles or rules alone")
+    parser.add_argument("--only", choices=[one.__name__ for one in PHASES], help="that alone")
     parser.add_argument("--json", metavar="F", help="everything measured, as JSON")
     parser.add_argument("--html", metavar="F", help="one file to look at")
+    parser.add_argument("--check", action="store_true", help="looks at the arguments alone")
     args = parser.parse_args()
+    for path in filter(None, (args.json, args.html)):
+        if not os.access(os.path.dirname(os.path.abspath(path)), os.W_OK):
+            parser.error(f"{path} cannot be written")
+    if args.check:
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     report = run(args)
     print(report.table())

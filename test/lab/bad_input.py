@@ -290,6 +290,63 @@ def squat(lab):
 
 
 @check(families=False)
+def lab_commands_that_are_wrong(lab):
+    """They name what is wrong, and the lab that is up stays."""
+    pid = lab.pid()
+    for status, what, words in (
+            (2, "--mode slow", ["up", "--mode", "slow"]),
+            (2, "--mode", ["up", "single", "--mode"]),
+            (2, "--device", ["up", "--device", "nic"]),
+            (2, "triangle", ["up", "triangle"]),
+            (1, "services.lab.mod: ", ["up", "single", "--set", "services.lab.mod=track"]),
+            (1, "eal.workers", ["up", "single", "--workers", "many"]),
+            (2, "nowhere", ["exec", "nowhere", "--", "true"]),
+            (2, "behind --", ["exec", "client", "true"]),
+            (2, "many", ["kill", "pop-a", "--route-ms", "many"]),
+            (2, "loss=101%", ["impair", "client", "loss=101%"]),
+            (2, "loss=1.5.5%", ["impair", "client", "loss=1.5.5%"]),
+            (2, "lost=1%", ["impair", "client", "lost=1%"]),
+            (2, "off", ["impair", "client", "off", "loss=1%"]),
+            (2, "upp", ["upp"])):
+        result = lab.lab(*words)
+        expect_equal(result.returncode, status, f"status of lab {words} ({result.stderr})")
+        expect(what in result.stderr, f"lab {words}: {result.stderr}")
+    result = subprocess.run([lab.script, "up", "single"], env=dict(lab.env, WEIR_BUILD="/nonexistent"),
+                            capture_output=True, text=True)
+    expect_equal((result.returncode, "/nonexistent/weir is missing" in result.stderr), (1, True),
+                 f"without a build: {result.stderr}")
+    expect_equal(lab.pid(), pid, "the node")
+    expect_equal(lab.show("status")["state"], "forwarding", "state")
+    expect_equal(lab.run("client", "ping", "-q", "-c", "1", "-W", "1", SERVER[4]).returncode, 0, "ping")
+
+
+@check(families=False)
+def lab_up_without_a_build(lab):
+    """It leaves nothing."""
+    name = f"{lab.name[:6]}n"
+    result = subprocess.run([lab.script, "up"], env=dict(lab.env, WEIR_BUILD="/nonexistent",
+                                                         WEIR_LAB=name),
+                            capture_output=True, text=True)
+    expect_equal(result.returncode, 1, "status")
+    expect_equal([one for one in os.listdir("/run/netns") if one.startswith(f"{name}-")], [],
+                 "namespaces")
+
+
+@check(families=False)
+def test_and_bench_names(lab):
+    """A test or phase that does not exist is told before anything is built."""
+    for words in (["--only", "lab:nosuch"], ["--only", "lab:nosuch", "--list"]):
+        result = subprocess.run([f"{ROOT}/test/run.py", *words], capture_output=True, text=True)
+        expect_equal(result.returncode, 2, f"status of {words}")
+        expect("nosuch" in result.stderr and "bad_input" in result.stderr, result.stderr)
+        expect_equal(result.stdout, "", "output")
+    result = subprocess.run([f"{ROOT}/scripts/bench", "--only", "nosuch"], capture_output=True,
+                            text=True, env=dict(os.environ, WEIR_BUILD="/nonexistent"))
+    expect_equal(result.returncode, 2, "status of scripts/bench")
+    expect("nosuch" in result.stderr and "floods" in result.stderr, result.stderr)
+
+
+@check(families=False)
 def sigterm_and_kill(lab):
     """Our own child, so that its exit status is ours to read."""
     expect_equal(lab.lab("kill", "pop-a").returncode, 0, "lab kill")

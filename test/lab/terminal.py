@@ -22,6 +22,12 @@ def prepare(lab):
     lab.terminals = 0
 
 
+def command(lab, runtime):
+    return [f"{BUILD}/weir", "run", "-i", "-c", f"{ROOT}/conf/single.cfg",
+            "--set", f"runtime={runtime}", "--set", f"log.to={lab.folder}/log",
+            "--set", "ports.outside.device=null", "--set", "ports.inside.device=null"]
+
+
 class Terminal:
     """A weir on a pseudo terminal, as a user has it: the terminal is its controlling one."""
 
@@ -37,10 +43,8 @@ class Terminal:
             os.setsid()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         self.process = subprocess.Popen(
-            [f"{BUILD}/weir", "run", "-i", "-c", f"{ROOT}/conf/single.cfg",
-             "--set", f"runtime={self.runtime}", "--set", f"log.to={lab.folder}/log",
-             "--set", "ports.outside.device=null", "--set", "ports.inside.device=null"],
-            stdin=self.theirs, stdout=self.theirs, stderr=self.theirs, preexec_fn=take_terminal,
+            command(lab, self.runtime), stdin=self.theirs, stdout=self.theirs,
+            stderr=self.theirs, preexec_fn=take_terminal,
             env=dict(os.environ, TERM="vt100", HOME=lab.folder))
         lab.processes.append(self.process)
 
@@ -134,6 +138,16 @@ def ended_from_outside(lab):
     terminal.wait_for(b"show sta")
     terminal.process.terminate()
     expect_equal(terminal.finish(), 0, "exit status")
+
+
+@check(families=False)
+def without_a_terminal(lab):
+    """Commands come from standard input; its end is that of the appliance, which says so."""
+    result = subprocess.run(command(lab, f"{lab.folder}/piped"), input="show status\n",
+                            capture_output=True, text=True, timeout=20)
+    expect_equal(result.returncode, 0, f"exit status ({result.stderr})")
+    expect("forwarding" in result.stdout, result.stdout)
+    expect("standard input ended" in result.stderr, result.stderr)
 
 
 main(prepare, conservation=False)
