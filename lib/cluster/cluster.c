@@ -129,9 +129,15 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 		feed(cluster, &batch->datagrams[i]);
 	member_run(cluster);
 	cluster->tick = cluster_tick(cluster); // the counter may just have been agreed
-	for (unsigned i = 0; i < cluster->config.peer_count; i++)
-		if (cluster->peers[i].associated)
-			update_send_rows(cluster, &cluster->peers[i]);
+	profiles_run(cluster);
+	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
+		struct peer *peer = &cluster->peers[i];
+
+		if (!peer->associated)
+			continue;
+		update_send_rows(cluster, peer);
+		profiles_send(cluster, peer);
+	}
 	for (unsigned i = 0; i < batch->messages_in_count; i++)
 		update_route(cluster, batch->messages_in[i]);
 	post_flush(cluster);
@@ -163,6 +169,7 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 	uint8_t generation = cluster->rows.generation;
 
 	cluster->work_left = true;
+	profiles_policy(cluster, policy);
 	cluster->policy = policy;
 	rows_build(&cluster->rows, policy, generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
 	for (unsigned i = 0; i < cluster->config.peer_count; i++) {

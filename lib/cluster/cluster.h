@@ -116,11 +116,13 @@ struct cluster *cluster_init(void *memory, const struct cluster_config *config);
 void cluster_finish(struct cluster *cluster);
 
 // One turn: bounded work. Messages it makes for workers: INSTALL, CONFIRMED, CHANGED, FRAME, NONE,
-// UNSENT, RESYNC, VIEW; for the control core (.worker = WORKER_ALL, .node = NODE_NONE): SECRET.
-// All of messages_in are taken. UNSENT goes to the .worker of the message it is about. A SECRET
-// replaces what was said before from its first epoch on: where one counts that is about to be
-// replaced, it comes first and its successor behind it. A RESYNC with .why = 1 follows the VIEW in
-// which its node has become active: it may lack anything; with .why = 0, what UNSENT named.
+// UNSENT, RESYNC, VIEW; for the control core (.worker = WORKER_ALL, .node = NODE_NONE): SECRET,
+// PROFILES. All of messages_in are taken, workers' LEARNT among them. UNSENT goes to the .worker of
+// the message it is about. A SECRET replaces what was said before from its first epoch on: where
+// one counts that is about to be replaced, it comes first and its successor behind it. A RESYNC
+// with .why = 1 follows the VIEW in which its node has become active: it may lack anything; with
+// .why = 0, what UNSENT named. PROFILES of an epoch replace those that were told of it before;
+// those of the current epoch come, within a second, whenever a SECRET did and the node is active.
 void cluster_run(struct cluster *cluster, struct cluster_batch *batch);
 
 // Nanoseconds until it must run again though nothing arrives: at most a quarter of detect_ms.

@@ -6,6 +6,7 @@
 #include "cluster/counter.h"
 #include "cluster/delivery.h"
 #include "cluster/hello.h"
+#include "cluster/profile.h"
 #include "cluster/secret.h"
 #include "cluster/update.h"
 
@@ -15,6 +16,7 @@ _Static_assert(COUNTER_PEERS_MAX == CLUSTER_PEERS_MAX, "one lead for each peer")
 #define PEER_ERROR_BYTES  192
 #define POST_UNSENT_MAX	  256
 #define FORMAT_VERSION	  1
+#define PROFILE_EPOCHS	  4    // the previous, this and the next two, slot e mod 4
 #define MESSAGES_TURN_MAX 2048 // decoded in one call
 
 // One peer. An association is the time in which neither side restarts: numbers, HELLO and rows
@@ -39,6 +41,7 @@ struct peer {
 	uint8_t rows_used;
 	uint32_t secret_told; // generation this node sent it
 	uint64_t secret_told_ns;
+	struct profile_set arriving; // as far as it has come
 
 	// What it is sent.
 	uint64_t beat_sent_ns;
@@ -49,6 +52,9 @@ struct peer {
 	uint64_t kept_ns;   // since when
 	uint8_t turns_kept; // for how many turns
 	bool urgent;	    // somebody waits for what is in it
+	unsigned sets_due;  // slots of profile sets
+	unsigned set_slot;  // the one it is told
+	unsigned set_next;  // where to go on in that, 0: not begun
 	bool dirty;	    // something was not sent that a worker can say again
 	bool lost;	    // and a worker was not told of it
 	bool resync;	    // to be posted
@@ -72,6 +78,18 @@ struct post {
 	uint8_t secrets_due; // 2: previous and newest, 1: newest
 };
 
+// profile_agree.c
+struct profiles {
+	struct profile_set sets[PROFILE_EPOCHS];
+	struct profile seen[SERVICE_COUNT_MAX]; // by id, since the last set was made
+	bool changed[SERVICE_COUNT_MAX];	// is configured to announce something else
+	bool learnt_due[SERVICE_COUNT_MAX];	// the leader is to be told what was seen
+	uint16_t leader;			// who that is
+	uint64_t met_ns;			// when a peer became active last
+	unsigned post_due;			// slots control is to be told
+	struct profile_set scratch;
+};
+
 struct cluster {
 	CPU_ALIGNED struct cluster_stats stats;
 	CPU_ALIGNED struct cluster_config config;
@@ -92,6 +110,7 @@ struct cluster {
 	const struct policy *policy;
 	struct rows rows; // own
 	struct post post;
+	struct profiles profiles;
 	uint8_t by_id[NODES_MAX]; // index of the peer, PEER_NONE
 	unsigned first_peer;	  // whose turn to send it is first
 	struct cluster_batch *batch;
@@ -133,6 +152,8 @@ void update_send_rows(struct cluster *cluster, struct peer *peer);
 // post.c: messages to workers and the control core.
 struct message *post_cell(struct cluster *cluster); // NULL: none is lent; taken by post_done()
 void post_done(struct cluster *cluster);
+// A copy to each worker, or to control; taken. NULL: none is lent.
+struct message *post_to_all(struct cluster *cluster, enum message_type type, uint16_t node);
 void post_unsent(struct cluster *cluster, struct peer *peer, const struct message *message);
 void post_secrets(struct cluster *cluster);
 void post_flush(struct cluster *cluster);
@@ -143,3 +164,18 @@ void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct h
 void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret);
 void member_tell_all(struct cluster *cluster); // heartbeats at once
 uint64_t member_due_ns(const struct cluster *cluster);
+
+// profile_agree.c: what services announce in each epoch, the same at all nodes.
+void profiles_run(struct cluster *cluster); // makes the sets that are due
+// PROFILES and LEARNT of a peer; false: malformed.
+bool profiles_take(
+	struct cluster *cluster, struct peer *peer, const uint8_t *body, size_t body_len);
+bool profiles_take_learnt(struct cluster *cluster, const uint8_t *body, size_t body_len);
+void profiles_learnt(struct cluster *cluster, const struct message *message); // of a worker
+void profiles_meet(struct cluster *cluster, struct peer *peer); // it is active, and may lack any
+// As much as the peer lacks.
+void profiles_send(struct cluster *cluster, struct peer *peer);
+void profiles_forget(struct cluster *cluster); // this node joins again: its sets are guesses
+void profiles_policy(struct cluster *cluster, const struct policy *policy); // is about to count
+// Tells control; false where there is no cell.
+bool profiles_flush(struct cluster *cluster);

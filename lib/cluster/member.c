@@ -233,6 +233,7 @@ static void compare(struct cluster *cluster, struct peer *peer)
 
 	if (cluster->state == CLUSTER_ACTIVE && is_active(peer) && follows(cluster, peer)) {
 		cluster->secrets.open = true;
+		profiles_forget(cluster);
 		set_state(cluster, CLUSTER_JOINING);
 		return;
 	}
@@ -270,6 +271,7 @@ static void update_state(struct cluster *cluster, struct peer *peer)
 	if (state == PEER_ACTIVE) {
 		// Whatever it did not hear while it was not active.
 		peer->resync = peer->lost = true;
+		profiles_meet(cluster, peer);
 	}
 	if (state != PEER_ACTIVE && state != PEER_DRAINING && cluster->was_active)
 		counter_forget(&cluster->clock, cluster->now_ns, peer->index);

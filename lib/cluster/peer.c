@@ -71,6 +71,8 @@ static void associate(struct cluster *cluster, struct peer *peer)
 	peer->rows_next = 0;
 	peer->rows_sent = 0;
 	peer->secret_told = 0;
+	peer->arriving.valid = false;
+	peer->sets_due = peer->set_next = 0;
 	rows_clear(&peer->rows[0], 0);
 	rows_clear(&peer->rows[1], 0);
 	delivery_start(&peer->delivery,
@@ -145,6 +147,12 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 		if (peer->hello && !peer->refused)
 			member_secret(cluster, peer, &secret);
 		return true;
+	case UPDATE_PROFILES:
+		return !peer->hello || peer->refused ||
+		       profiles_take(cluster, peer, body, body_len);
+	case UPDATE_LEARNT:
+		return !peer->hello || peer->refused ||
+		       profiles_take_learnt(cluster, body, body_len);
 	case UPDATE_BYE:
 		peer->bye = true;
 		peer->beat.state = HEARTBEAT_DRAINING;

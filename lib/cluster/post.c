@@ -76,7 +76,7 @@ static bool flush_unsent(struct cluster *cluster)
 	return true;
 }
 
-static struct message *to_all(struct cluster *cluster, enum message_type type, uint16_t node)
+struct message *post_to_all(struct cluster *cluster, enum message_type type, uint16_t node)
 {
 	struct message *message = post_cell(cluster);
 
@@ -102,7 +102,7 @@ static bool flush_secrets(struct cluster *cluster)
 		const struct secret *secret = cluster->post.secrets_due == 2
 						      ? &cluster->secrets.previous
 						      : &cluster->secrets.newest;
-		struct message *message = to_all(cluster, MESSAGE_SECRET, NODE_NONE);
+		struct message *message = post_to_all(cluster, MESSAGE_SECRET, NODE_NONE);
 
 		if (message == NULL)
 			return false;
@@ -130,7 +130,7 @@ static bool flush_view(struct cluster *cluster)
 	if (post->view_told && view.active == post->view.active &&
 		view.decodes == post->view.decodes)
 		return true;
-	message = to_all(cluster, MESSAGE_VIEW, NODE_NONE);
+	message = post_to_all(cluster, MESSAGE_VIEW, NODE_NONE);
 	if (message == NULL)
 		return false;
 	message->body.view = post->view = view;
@@ -155,7 +155,7 @@ static bool flush_resyncs(struct cluster *cluster)
 		notice_room(peer);
 		if (!peer->resync || peer->state != PEER_ACTIVE)
 			continue;
-		message = to_all(cluster, MESSAGE_RESYNC, peer->id);
+		message = post_to_all(cluster, MESSAGE_RESYNC, peer->id);
 		if (message == NULL)
 			return false;
 		message->why = peer->lost;
@@ -168,5 +168,5 @@ void post_flush(struct cluster *cluster)
 {
 	// Each waits for what is before it.
 	(void)(flush_unsent(cluster) && flush_secrets(cluster) && flush_view(cluster) &&
-		flush_resyncs(cluster));
+		flush_resyncs(cluster) && profiles_flush(cluster));
 }

@@ -30,6 +30,8 @@ enum update_type {
 	UPDATE_ROWS = 0x12,
 	UPDATE_SECRET = 0x13,
 	UPDATE_BYE = 0x14,
+	UPDATE_PROFILES = 0x15,
+	UPDATE_LEARNT = 0x16,
 	UPDATE_CREATE = 0x40, // and flags
 	UPDATE_CHANGE = 0x80, // and bits
 };

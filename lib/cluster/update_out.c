@@ -92,6 +92,9 @@ void update_route(struct cluster *cluster, struct message *message)
 	case MESSAGE_NONE:
 	case MESSAGE_EMIT:
 		break;
+	case MESSAGE_LEARNT:
+		profiles_learnt(cluster, message);
+		return;
 	default:
 		return;
 	}

@@ -38,7 +38,9 @@ enum message_type {
 			// that is to be sent to the client's side there
 	MESSAGE_LEARNT, // what a server's SYN/ACK showed: body.learnt
 	// from the cluster to the control core
-	MESSAGE_SECRET, // body.secret: the cluster's, from an epoch on
+	MESSAGE_SECRET,	  // body.secret: the cluster's, from an epoch on
+	MESSAGE_PROFILES, // body.epoch without keys: what is announced in .keys.epoch; mss 0: not
+			  // said
 	MESSAGE_REPLY,
 };
 

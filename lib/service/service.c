@@ -1,5 +1,7 @@
 #include "service/service.h"
 
+#include <string.h>
+
 static bool port_matches(const struct service *service, uint16_t port)
 {
 	for (unsigned i = 0; i < service->port_count; i++)
@@ -87,4 +89,12 @@ void profile_merge(struct profile *seen, const struct profile *now)
 void profile_learn(struct profile *announced, const struct profile *seen)
 {
 	profile_copy(announced, seen, seen->known);
+}
+
+bool service_same_profile(const struct service *a, const struct service *b)
+{
+	return strcmp(a->name, b->name) == 0 && a->learn == b->learn &&
+	       a->profile.mss == b->profile.mss && a->profile.wscale == b->profile.wscale &&
+	       a->profile.sack == b->profile.sack &&
+	       a->profile.timestamps == b->profile.timestamps && a->profile.ecn == b->profile.ecn;
 }

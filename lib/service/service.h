@@ -67,3 +67,7 @@ void profile_merge(struct profile *seen, const struct profile *now);
 
 // What was seen replaces what was announced; the rest stays.
 void profile_learn(struct profile *announced, const struct profile *seen);
+
+// False where the services are not the same, or are configured to announce something else: what is
+// known of one is not true of the other.
+bool service_same_profile(const struct service *a, const struct service *b);

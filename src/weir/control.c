@@ -4,7 +4,7 @@
 //
 // Start: control_start() posts policy and keys to the mailboxes of the running workers; the node is
 // `forwarding` from the moment the last worker confirmed its policy and, with a cluster, that told
-// secret and counter. End: the loop ends and boot.c
+// secret, counter and profiles. End: the loop ends and boot.c
 // undoes the steps.
 #include "weir/control_internal.h"
 
@@ -89,6 +89,12 @@ static void take_message(struct node *node, unsigned worker, const struct messag
 		break;
 	case MESSAGE_SECRET:
 		keys_secret(node, &message->body.secret);
+		break;
+	case MESSAGE_PROFILES:
+		// Likewise; once the cluster has the new policy it tells them again.
+		if (node->control->install.pending[node->worker_count] == 0)
+			keys_profiles(
+				node, message->body.epoch.keys.epoch, message->body.epoch.profiles);
 		break;
 	default:
 		break; // for other nodes: a node without a cluster has none

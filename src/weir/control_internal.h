@@ -19,7 +19,14 @@ struct event;
 struct epoch_post {
 	uint32_t epoch;
 	bool valid;
+	bool due;				    // to be posted again
 	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
+};
+
+// What the cluster told of an epoch, by service id; mss 0: nothing.
+struct epoch_profiles {
+	uint32_t epoch;
+	struct profile profiles[SERVICE_COUNT_MAX];
 };
 
 // Epochs from first_epoch on are derived from it.
@@ -34,10 +41,10 @@ struct keys_secret {
 struct keys {
 	struct keys_secret secrets[2]; // the latest, and the one before
 	bool running;  // epochs are posted; with a cluster once that told secret and counter
-	bool changed;  // a secret came that is not posted yet
 	uint32_t next; // epoch to be posted next
 	struct epoch_post epochs[CONTROL_EPOCHS];
-	struct profile seen[SERVICE_COUNT_MAX]; // by id, since the last post
+	struct epoch_profiles told[CONTROL_EPOCHS]; // the cluster's
+	struct profile seen[SERVICE_COUNT_MAX];	    // by id, since the last post
 };
 
 // reload.c: a configuration that was replaced and is freed once every worker gave its policy back.
@@ -111,6 +118,8 @@ void control_broadcast(struct node *node, const struct message *message);
 
 int keys_start(struct node *node); // posts the epochs around now; not with a cluster
 void keys_secret(struct node *node, const struct message_secret *secret); // the cluster's
+// What the cluster announces in an epoch, by service id (MESSAGE_PROFILES).
+void keys_profiles(struct node *node, uint32_t epoch, const struct profile *profiles);
 bool keys_are_posted(const struct node *node);
 void keys_stop(struct node *node);
 void keys_tick(struct node *node); // each timer tick: posts the next epoch in time

@@ -1,15 +1,19 @@
 // Cluster counter, epoch keys and announced profiles.
 //
 // The counter is a function of the monotonic clock (node_tick) and, with a cluster, of what that
-// says. An epoch is two of its ticks; the
-// keys of epoch e + 1 are posted in the second tick of e, so that no worker ever meets an epoch it
-// has no keys for. With the keys goes what each service announces in that epoch: what its servers
-// showed since the previous post, the least of all; where they showed nothing, what was announced
-// before; with learn = false always the configured profile.
+// says. An epoch is two of its ticks; the keys of epoch e + 1 are posted in the second tick of e,
+// so that no worker ever meets an epoch it has no keys for. With the keys goes what each service
+// announces in that epoch: what its servers showed since the previous post, the least of all; where
+// they showed nothing, what was announced before; with learn = false always the configured profile.
+//
+// With a cluster that decides what is announced, for all its nodes alike (cluster/profile_agree.c),
+// and tells it by MESSAGE_PROFILES: where it comes after the keys were posted these are posted
+// again with it, and what it does not speak of is announced as before.
 //
 // Keys come from a secret: this life's own, or the cluster's, which MESSAGE_SECRET tells before the
-// node is active. Nothing is posted before both. `cluster rotate` brings another secret, for epochs
-// that begin later; the former one stays for those before.
+// node is active. Nothing is posted before both, nor before the profiles of the current epoch.
+// `cluster rotate` brings another secret, for epochs that begin later; the former one stays for
+// those before.
 #include "weir/control_internal.h"
 
 #include "base/check.h"
@@ -64,26 +68,47 @@ static void send_epoch(struct node *node, const struct epoch_post *post)
 	keyring_wipe(&message.body.epoch.keys);
 }
 
-static void post_epoch(struct node *node, uint32_t epoch)
+// What the cluster told, NULL: nothing.
+static const struct profile *told_of(const struct keys *keys, uint32_t epoch, uint16_t id)
+{
+	const struct epoch_profiles *told = &keys->told[epoch % CONTROL_EPOCHS];
+
+	return told->epoch == epoch && told->profiles[id].mss != 0 ? &told->profiles[id] : NULL;
+}
+
+static void fill_profiles(const struct node *node, struct epoch_post *post)
 {
 	const struct policy *policy = node->config->policy;
 	struct keys *keys = &node->control->keys;
-	struct epoch_post *post = post_of(keys, epoch);
-	const struct epoch_post *previous = post_of(keys, epoch - 1);
-	bool has_previous = previous->valid && previous->epoch == epoch - 1;
+	const struct epoch_post *previous = post_of(keys, post->epoch - 1);
+	bool has_previous = previous->valid && previous->epoch == post->epoch - 1;
 
 	for (uint16_t i = 0; i < policy->service_count; i++) {
 		const struct service *service = &policy->services[i];
+		const struct profile *told = told_of(keys, post->epoch, service->id);
 		struct profile *profile = &post->profiles[service->id];
 
-		*profile = service->learn && has_previous ? previous->profiles[service->id]
-							  : service->profile;
-		if (service->learn)
+		if (told)
+			*profile = *told;
+		else if (service->learn && has_previous)
+			*profile = previous->profiles[service->id];
+		else
+			*profile = service->profile;
+		if (service->learn && !told)
 			profile_learn(profile, &keys->seen[service->id]);
 	}
-	memset(keys->seen, 0, sizeof(keys->seen));
+}
+
+static void post_epoch(struct node *node, uint32_t epoch)
+{
+	struct keys *keys = &node->control->keys;
+	struct epoch_post *post = post_of(keys, epoch);
+
 	post->epoch = epoch;
+	fill_profiles(node, post);
+	memset(keys->seen, 0, sizeof(keys->seen));
 	post->valid = true;
+	post->due = false;
 	keys->next = epoch + 1;
 	send_epoch(node, post);
 }
@@ -142,33 +167,51 @@ void keys_secret(struct node *node, const struct message_secret *message)
 	memcpy(secrets[0].bytes, message->secret, sizeof(secrets[0].bytes));
 	log_info("the cluster has a secret from_epoch=%u now=%u", message->first_epoch,
 		epoch_now(node));
-	keys->changed = true;
+	for (unsigned e = 0; e < CONTROL_EPOCHS; e++)
+		keys->epochs[e].due = true;
 	keys_tick(node);
 }
 
-// Workers get the keys of all epochs again: some are another secret's now.
-static void post_changed(struct node *node)
+void keys_profiles(struct node *node, uint32_t epoch, const struct profile *profiles)
 {
 	struct keys *keys = &node->control->keys;
+	struct epoch_profiles *told = &keys->told[epoch % CONTROL_EPOCHS];
+	struct epoch_post *post = post_of(keys, epoch);
 
-	if (!control_has_room(node, CONTROL_EPOCHS))
-		return;
-	keys->changed = false;
+	told->epoch = epoch;
+	memcpy(told->profiles, profiles, sizeof(told->profiles));
+	if (post->valid && post->epoch == epoch) {
+		fill_profiles(node, post);
+		post->due = true;
+	}
+	keys_tick(node);
+}
+
+// Epochs of which something has changed.
+static void post_again(struct node *node)
+{
 	for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
-		if (keys->epochs[e].valid)
-			send_epoch(node, &keys->epochs[e]);
+		struct epoch_post *post = &node->control->keys.epochs[e];
+
+		if (!post->valid || !post->due)
+			continue;
+		if (!control_has_room(node, 1))
+			return;
+		send_epoch(node, post);
+		post->due = false;
 	}
 }
 
-// With a cluster: the first epochs once secret and counter are there.
+// With a cluster: the first epochs once secret, counter and profiles are there.
 static void start_late(struct node *node)
 {
 	struct keys *keys = &node->control->keys;
+	uint32_t now = epoch_now(node);
 
 	if (!keys->secrets[0].valid || !sync_is_active(node->sync) ||
+		keys->told[now % CONTROL_EPOCHS].epoch != now ||
 		!control_has_room(node, CONTROL_EPOCHS))
 		return;
-	keys->changed = false;
 	post_first(node);
 	control_announce(node);
 }
@@ -179,8 +222,7 @@ void keys_tick(struct node *node)
 		start_late(node);
 	if (!node->control->keys.running)
 		return;
-	if (node->control->keys.changed)
-		post_changed(node);
+	post_again(node);
 	uint32_t tick = node_tick(node, node_now_ns());
 	uint32_t wanted = tick / KEYRING_TICKS_PER_EPOCH +
 			  (tick % KEYRING_TICKS_PER_EPOCH >= KEYRING_TICKS_PER_EPOCH / 2 ? 1 : 0);
@@ -210,15 +252,6 @@ const struct profile *control_profile(const struct node *node, uint16_t index)
 	return post->valid && post->epoch == now ? &post->profiles[service->id] : &service->profile;
 }
 
-// What is known of a service stays true while its configured profile does.
-static bool same_profile(const struct service *a, const struct service *b)
-{
-	return strcmp(a->name, b->name) == 0 && a->learn == b->learn &&
-	       a->profile.mss == b->profile.mss && a->profile.wscale == b->profile.wscale &&
-	       a->profile.sack == b->profile.sack &&
-	       a->profile.timestamps == b->profile.timestamps && a->profile.ecn == b->profile.ecn;
-}
-
 void keys_remap(struct node *node, const struct policy *old)
 {
 	struct keys *keys = &node->control->keys;
@@ -228,15 +261,19 @@ void keys_remap(struct node *node, const struct policy *old)
 		const struct service *service = &now->services[i];
 		const struct service *was = policy_service(old, service->id);
 
-		if (was && same_profile(service, was))
+		if (was && service_same_profile(service, was))
 			continue;
 		keys->seen[service->id].known = 0;
-		// What was announced already stays true for the handshakes under way (TCP.md 2.13).
+		// What was announced already stays true for the handshakes under way (TCP.md 2.13);
+		// with a cluster what all its nodes announce does.
 		for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {
 			struct epoch_post *post = &keys->epochs[e];
+			bool begun = (int32_t)(post->epoch - epoch_now(node)) <= 0;
 
-			if (!was || (int32_t)(post->epoch - epoch_now(node)) > 0)
+			if (!was || (!begun && !node->sync))
 				post->profiles[service->id] = service->profile;
+			if (!was)
+				keys->told[e].profiles[service->id].mss = 0;
 		}
 	}
 	for (unsigned e = 0; e < CONTROL_EPOCHS; e++) {

@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "cluster/profile.h"
 #include "cluster/update.h"
 
 #include <stdio.h>
@@ -86,6 +87,44 @@ static void check_rows(const uint8_t *body, size_t len)
 		check_row(&table.row[i], &copy.row[i]);
 }
 
+// What was read of a set, told in one record after the other, is the same set.
+static void check_profiles(struct profile_set *set, const uint8_t *body, size_t len)
+{
+	static struct profile_set copy;
+	unsigned next = 0;
+	bool whole;
+
+	if (!profile_get_set(set, body, len, &whole)) {
+		CHECK(!set->valid && !whole);
+		return;
+	}
+	CHECK(set->valid && set->count <= SERVICE_COUNT_MAX && set->author < NODES_MAX);
+	copy.valid = false;
+	while (next != PROFILE_SET_DONE) {
+		uint8_t wire[SERVICE_NAME_BYTES * 4];
+		struct cursor out = cursor_write(wire, sizeof(wire));
+
+		CHECK(profile_put_set(&out, set, &next));
+		CHECK(profile_get_set(&copy, wire + 3, (size_t)(out.at - wire) - 3, &whole));
+	}
+	CHECK(whole && copy.epoch == set->epoch && copy.author == set->author);
+	CHECK(profile_set_equal(&copy, set));
+}
+
+static void check_learnt(const uint8_t *body, size_t len)
+{
+	struct named_profile learnt, again_learnt;
+	uint8_t wire[SERVICE_NAME_BYTES * 2];
+	struct cursor out = cursor_write(wire, sizeof(wire));
+
+	if (!profile_get_learnt(&learnt, body, len))
+		return;
+	CHECK(profile_put_learnt(&out, &learnt) && (size_t)(out.at - wire) == len + 3);
+	CHECK(profile_get_learnt(&again_learnt, wire + 3, len));
+	CHECK(strcmp(learnt.name, again_learnt.name) == 0);
+	CHECK(profile_equal(&learnt.profile, &again_learnt.profile));
+}
+
 static void check_record(const struct flow_record *a, const struct flow_record *b)
 {
 	CHECK(flow_key_equal(&a->key, &b->key));
@@ -132,6 +171,7 @@ static void check_named(const struct message *message)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct message message;
+	static struct profile_set set;
 	struct update_codec codec = {.rows = &table, .sender = 5};
 	struct cursor in;
 	const uint8_t *body;
@@ -140,6 +180,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (len < TICK_BYTES)
 		return 0;
 	start();
+	set.valid = false;
 	codec.tick = be32_get(data);
 	in = cursor_read(data + TICK_BYTES, len - TICK_BYTES);
 	while (cursor_left(&in) > 0) {
@@ -153,6 +194,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 			check_named(&message);
 		else if (head.type == UPDATE_ROWS)
 			check_rows(body, body_len);
+		else if (head.type == UPDATE_PROFILES)
+			check_profiles(&set, body, body_len);
+		else if (head.type == UPDATE_LEARNT)
+			check_learnt(body, body_len);
 	}
 	return 0;
 }

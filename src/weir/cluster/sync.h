@@ -25,9 +25,9 @@ void sync_join(struct node *node);
 // What the workers' answers ring.
 struct bell *sync_bell(struct sync *sync);
 
-// The control core's ends: from the thread (what workers say to control, MESSAGE_SECRET, and
-// MESSAGE_POLICY with .worker = the number of workers: the former policy, NULL the first time), and
-// to it (MESSAGE_POLICY).
+// The control core's ends: from the thread (what workers say to control, MESSAGE_SECRET,
+// MESSAGE_PROFILES, and MESSAGE_POLICY with .worker = the number of workers: the former policy,
+// NULL the first time), and to it (MESSAGE_POLICY).
 struct mailbox *sync_answers(struct sync *sync);
 struct mailbox *sync_mail(struct sync *sync);
 

@@ -1,7 +1,7 @@
 // Messages between the workers, the cluster and control. A worker has one mailbox for everything it
-// says: what is for other nodes stays there while lib/cluster reads it, the rest is copied on to
-// control. What the cluster says goes to the workers' second mailboxes (worker_sync_mail), so that
-// each mailbox has one producer.
+// says: what is for lib/cluster stays there while that reads it, the rest is copied on to control.
+// What the cluster says goes to the workers' second mailboxes (worker_sync_mail), so that each
+// mailbox has one producer.
 #include "weir/cluster/sync_internal.h"
 
 #include "base/check.h"
@@ -50,7 +50,7 @@ void sync_take_policy(struct sync *sync)
 	}
 }
 
-static bool is_for_nodes(const struct message *message)
+static bool is_for_cluster(const struct message *message)
 {
 	switch ((enum message_type)message->type) {
 	case MESSAGE_OPENED:
@@ -59,6 +59,7 @@ static bool is_for_nodes(const struct message *message)
 	case MESSAGE_FRAME:
 	case MESSAGE_NONE:
 	case MESSAGE_EMIT:
+	case MESSAGE_LEARNT:
 		return true;
 	default:
 		return false;
@@ -81,7 +82,7 @@ unsigned sync_gather(struct sync *sync)
 
 		sync->in_more |= got == share;
 		for (; taken < got; taken++) {
-			if (is_for_nodes(cells[taken]))
+			if (is_for_cluster(cells[taken]))
 				sync->in[count++] = cells[taken];
 			else if (!post(&sync->answers, cells[taken], w))
 				break; // control is busy: later
@@ -133,10 +134,10 @@ void sync_deliver(struct sync *sync)
 		struct message *message = sync->pending[i];
 		bool done;
 
-		if (message->type == MESSAGE_SECRET) {
+		if (message->type == MESSAGE_SECRET || message->type == MESSAGE_PROFILES) {
 			done = !control_blocked && post(&sync->answers, message, WORKER_ALL);
 			control_blocked |= !done;
-			if (done)
+			if (done && message->type == MESSAGE_SECRET)
 				explicit_bzero(&message->body.secret, sizeof(message->body.secret));
 		} else {
 			done = deliver_to_workers(sync, message, &blocked);

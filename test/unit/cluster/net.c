@@ -275,6 +275,9 @@ static void set_policy(struct net_host *host)
 	service->mode = MODE_PROXY;
 	service->ports[0] = (struct port_range){1, UINT16_MAX};
 	service->port_count = 1;
+	service->profile = (struct profile){
+		.mss = 1460, .wscale = 7, .sack = true, .timestamps = true, .ecn = true};
+	service->learn = true;
 	host->policy.services = service;
 	host->policy.service_count = 1;
 	CHECK(policy_adopt(&host->policy, NULL) == 0);
