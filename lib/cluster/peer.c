@@ -234,6 +234,12 @@ static bool handle(
 	return true;
 }
 
+static void leave_backlog(struct cluster *cluster)
+{
+	cluster->work_left = true;
+	cluster->batch->backlog = true;
+}
+
 void peer_handle(struct cluster *cluster, struct peer *peer)
 {
 	struct delivery *delivery = &peer->delivery;
@@ -243,7 +249,7 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 		return;
 	while ((record = delivery_turn(delivery)) != NULL) {
 		if (cluster->budget == 0 || !handle(cluster, peer, record, true)) {
-			cluster->work_left = true;
+			leave_backlog(cluster);
 			return;
 		}
 		cluster->budget--;
@@ -251,7 +257,7 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 	}
 	while (peer->hello && (record = delivery_early(delivery)) != NULL) {
 		if (cluster->budget == 0 || !handle(cluster, peer, record, false)) {
-			cluster->work_left = true;
+			leave_backlog(cluster);
 			return;
 		}
 		cluster->budget--;

@@ -13,6 +13,7 @@ import sys
 import time
 
 from boxes import BUILD, Box
+from cluster import ClusterPhases
 from report import Report
 
 FLOODS = ("syn", "ack", "rst", "synack", "mixed")
@@ -35,6 +36,9 @@ class Sizes:
         self.load_s = 2 if quick else 4
         self.loaded = 400 if quick else 1500
         self.path_rounds = 40 if quick else 200
+        self.pops_rounds = 7 if quick else 15
+        self.pops_connects = 30 if quick else 60
+        self.quick = quick
 
 
 def in_turn(rounds, sides):
@@ -62,9 +66,10 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench:
+class Bench(ClusterPhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
+        self.prefix = prefix
         self.boxes = {kind: Box(prefix, kind) for kind in ("proxy", "bypass", "direct", "synproxy")}
         self.report = Report()
 
@@ -301,10 +306,14 @@ def cpu_times():
 
 
 def measure(bench, report, only):
-    for phase in (bench.engine, bench.bring_up, bench.floods, bench.throughput, bench.latency,
-                  bench.capacity, bench.latency_under_flood, bench.worker_cycles, bench.rules):
-        if only and phase.__name__ not in (only, "bring_up"):
-            continue
+    in_memory = (bench.engine, bench.updates, bench.conntrackd)
+    in_labs = (bench.floods, bench.throughput, bench.latency, bench.capacity,
+               bench.latency_under_flood, bench.worker_cycles, bench.rules, bench.pops)
+    chosen = [phase for phase in in_memory + in_labs if not only or phase.__name__ in only]
+    phases = [phase for phase in chosen if phase in in_memory]
+    if len(phases) < len(chosen):
+        phases += [bench.bring_up] + [phase for phase in chosen if phase in in_labs]
+    for phase in phases:
         begin = time.monotonic()
         report.begin(phase.__name__.replace("_", " "))
         try:
@@ -323,7 +332,7 @@ def run(args):
                     "quick": args.quick, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": machine()}
     try:
-        measure(bench, report, args.only)
+        measure(bench, report, args.only.split(",") if args.only else [])
     finally:
         bench.close()
     spent = [b - a for a, b in zip(times, cpu_times())]
@@ -334,9 +343,9 @@ def run(args):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: about 3 minutes")
-    parser.add_argument("--only", metavar="PHASE", help="engine, floods, throughput, latency, "
-                        "capacity, worker_cycles or rules alone")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes: about 4 minutes")
+    parser.add_argument("--only", metavar="PHASE,...", help="engine, updates, conntrackd, "
+                        "floods, throughput, latency, capacity, worker_cycles, rules or pops alone")
     parser.add_argument("--json", metavar="F", help="everything measured, as JSON")
     parser.add_argument("--html", metavar="F", help="one file to look at")
     args = parser.parse_args()
