@@ -80,7 +80,7 @@ struct cluster_batch {
 
 	struct message *const *messages_in; // of the workers
 	unsigned messages_in_count;
-	bool messages_more; // others wait behind them: records may wait for these
+	bool messages_more;		     // others wait behind them: records may wait for these
 	struct message *const *messages_out; // to workers: .worker says which, WORKER_ALL
 	unsigned messages_out_room;	     // those that find no room stay for the next call
 	unsigned messages_out_used;

@@ -427,8 +427,8 @@ static void send_channel(struct cluster *cluster, struct peer *peer)
 	}
 }
 
-// Should the record that is not full wait for more messages? One that somebody waits for leaves with
-// the turn, unless more are known to come; one of changes has time.
+// Should the record that is not full wait for more messages? One that somebody waits for leaves
+// with the turn, unless more are known to come; one of changes has time.
 static bool is_kept(struct cluster *cluster, struct peer *peer)
 {
 	if (peer->kept != peer->delivery.next) {

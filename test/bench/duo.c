@@ -8,11 +8,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define PAGE_BYTES  4096
-#define TURN_NS	    20000ULL
-#define START_NS    100000000000ULL
-#define COUNTER_NS  16000000000000ULL
-#define JOIN_TURNS  1000000
+#define PAGE_BYTES 4096
+#define TURN_NS	   20000ULL
+#define START_NS   100000000000ULL
+#define COUNTER_NS 16000000000000ULL
+#define JOIN_TURNS 1000000
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 // Linux 6.1

@@ -1,5 +1,5 @@
-// Updates to be sent, without end: all flows are created, then each is changed, then each is closed,
-// in an order that has nothing to do with that of creation.
+// Updates to be sent, without end: all flows are created, then each is changed, then each is
+// closed, in an order that has nothing to do with that of creation.
 #pragma once
 
 #include "engine/message.h"
@@ -15,7 +15,6 @@ struct form {
 	bool full;	 // of no service: nothing can be left out
 	bool timestamps; // and window scaling are translated, as for most real clients
 };
-
 
 struct supply {
 	const struct form *form;

@@ -1,8 +1,8 @@
 // One of two nodes that talk over UDP sockets, for measuring what the pair costs in time of the
-// processor, the kernel's share included: everything between a worker's message here and an entry of
-// the engine there, as in duo.h, but with the real clock and the real network. Each is told the
-// other's address; the sender offers flows at a rate, half of all updates that create one and then as
-// many that close it, and ends when all are acknowledged, the receiver when it has all.
+// processor, the kernel's share included: everything between a worker's message here and an entry
+// of the engine there, as in duo.h, but with the real clock and the real network. Each is told the
+// other's address; the sender offers flows at a rate, half of all updates that create one and then
+// as many that close it, and ends when all are acknowledged, the receiver when it has all.
 //
 //   sync_pair sender|receiver --local A:P --remote A:P --flows N [--rate N|0]
 //
@@ -25,13 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S      1000000000ULL
-#define LIMIT_NS      (60 * NS_PER_S)
-#define QUIET_NS      (NS_PER_S / 2)
-#define QUEUED_MAX    128 // records: half the window
-#define SOCKET_BYTES  (8 << 20)
-#define NAP_MAX_NS    10000000ULL
-#define FLOWS_MAX     (1u << 20)
+#define NS_PER_S     1000000000ULL
+#define LIMIT_NS     (60 * NS_PER_S)
+#define QUIET_NS     (NS_PER_S / 2)
+#define QUEUED_MAX   128 // records: half the window
+#define SOCKET_BYTES (8 << 20)
+#define NAP_MAX_NS   10000000ULL
+#define FLOWS_MAX    (1u << 20)
 
 struct pair {
 	enum duo_end end;
@@ -149,8 +149,9 @@ static void offer(struct pair *pair)
 		pair->begin_cpu_s = cpu_s();
 		pair->begin_bytes = counter_get(&peer_stats(pair)->tx_bytes);
 		pair->begin_datagrams = pair->self.datagrams;
-		pair->supply.tick = (uint32_t)(cluster_counter_ns(pair->self.cluster, pair->now_ns) /
-					       KEYRING_TICK_NS);
+		pair->supply.tick =
+			(uint32_t)(cluster_counter_ns(pair->self.cluster, pair->now_ns) /
+				   KEYRING_TICK_NS);
 	}
 	if (pair->rate > 0)
 		due = (pair->now_ns - pair->begin_ns) * pair->rate / NS_PER_S;

@@ -1,12 +1,12 @@
 // What an update of the cluster costs, on the wire and on the processor, without devices: a sender,
-// a receiver and its engine in one thread (duo.h). All flows are created, then each is changed, then
-// each is closed, in an order that has nothing to do with that of creation.
+// a receiver and its engine in one thread (duo.h). All flows are created, then each is changed,
+// then each is closed, in an order that has nothing to do with that of creation.
 //
 //   updates [--flows N]
 //
 // Prints one JSON document. Of each phase the median over windows of turns counts, because the
-// machine is shared. `applier` is the receiver's cluster_run() and engine_run(), the confirmations it
-// makes included. Exit status 1 when an update was not applied.
+// machine is shared. `applier` is the receiver's cluster_run() and engine_run(), the confirmations
+// it makes included. Exit status 1 when an update was not applied.
 #include "base/check.h"
 #include "duo.h"
 #include "scene.h"
@@ -121,8 +121,8 @@ static bool print_phase(struct run *run, enum phase phase, const struct totals *
 	       "\"bytes_back_per_update\": %.2f, "
 	       "\"sender_ns\": %.1f, \"receiver_ns\": %.1f, \"engine_ns\": %.1f, "
 	       "\"applied_per_s\": %.0f}",
-		run->supply.form == forms && phase == 0 ? "" : ",", run->supply.form->name, phase_names[phase],
-		(unsigned long long)sent, (unsigned long long)applied,
+		run->supply.form == forms && phase == 0 ? "" : ",", run->supply.form->name,
+		phase_names[phase], (unsigned long long)sent, (unsigned long long)applied,
 		wire_bytes(after.bytes - before->bytes, after.datagrams - before->datagrams, sent),
 		(double)sent / (double)(after.datagrams - before->datagrams),
 		wire_bytes(after.back_bytes - before->back_bytes,
@@ -185,8 +185,8 @@ int main(int argc, char **argv)
 {
 	static const struct option table[] = {{"flows", required_argument, NULL, 'f'},
 		{"only", required_argument, NULL, 'o'}, {NULL, 0, NULL, 0}};
-	struct run run = {.supply = {.flows = FLOWS_DEFAULT, .to = DUO_RECEIVER},
-		.tsc_hz = measure_tsc_hz()};
+	struct run run = {
+		.supply = {.flows = FLOWS_DEFAULT, .to = DUO_RECEIVER}, .tsc_hz = measure_tsc_hz()};
 	const char *only = NULL;
 	bool good = true;
 	int option;
@@ -204,8 +204,8 @@ int main(int argc, char **argv)
 		usage();
 	for (unsigned i = 0; i < PARTS; i++)
 		run.windows[i] = calloc(run.supply.flows / CLUSTER_BATCH_MAX, sizeof(uint64_t));
-	printf("{\"flows\": %u, \"tsc_hz\": %.0f, \"wire_bytes\": %d, \"rows\": [", run.supply.flows,
-		run.tsc_hz, DUO_WIRE_BYTES);
+	printf("{\"flows\": %u, \"tsc_hz\": %.0f, \"wire_bytes\": %d, \"rows\": [",
+		run.supply.flows, run.tsc_hz, DUO_WIRE_BYTES);
 	for (unsigned i = 0; i < sizeof(forms) / sizeof(forms[0]); i++) {
 		run.supply.form = &forms[i];
 		if (only == NULL || strcmp(only, forms[i].name) == 0)

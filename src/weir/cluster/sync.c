@@ -29,19 +29,19 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define MAIL_CELLS    4		   // control -> thread: policies
-#define ANSWER_CELLS  512	   // thread -> control
-#define ASK_NS	      100000ULL	   // where the transport cannot wake the thread
-#define RETRY_NS      100000ULL	   // while a worker's mailbox is full
-#define IDLE_MAX_NS   100000000ULL // channel_poll() wants its turn
-#define ERRORS_NS     100000000ULL
-#define DRAIN_NS      200000000ULL
-#define NS_PER_S      1000000000ULL
+#define MAIL_CELLS	  4	       // control -> thread: policies
+#define ANSWER_CELLS	  512	       // thread -> control
+#define ASK_NS		  100000ULL    // where the transport cannot wake the thread
+#define RETRY_NS	  100000ULL    // while a worker's mailbox is full
+#define IDLE_MAX_NS	  100000000ULL // channel_poll() wants its turn
+#define ERRORS_NS	  100000000ULL
+#define DRAIN_NS	  200000000ULL
+#define NS_PER_S	  1000000000ULL
 #define BACKLOG_TURNS_MAX 64
-#define JOIN_DETECTS  10   // a node founds a cluster after it reached nobody for so many detect_ms,
-#define JOIN_MS_MIN   1000 // and no sooner than this
-#define REKEY_NS      120000000000ULL
-#define REKEY_RECORDS (1u << 22)
+#define JOIN_DETECTS	  10 // a node founds a cluster after it reached nobody for so many detect_ms,
+#define JOIN_MS_MIN	  1000 // and no sooner than this
+#define REKEY_NS	  120000000000ULL
+#define REKEY_RECORDS	  (1u << 22)
 // The counter starts at the wall clock, so that clusters that were founded apart are near each
 // other; some ticks on top keep any counter above the times a system starts at.
 #define COUNTER_BASE_NS ((1u << 20) * KEYRING_TICK_NS)
