@@ -122,6 +122,7 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 	cluster->budget = MESSAGES_TURN_MAX;
 	cluster->work_left = false;
 	batch->out_used = batch->messages_out_used = 0;
+	batch->backlog = false;
 	post_flush(cluster);
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		peer_handle(cluster, &cluster->peers[i]);

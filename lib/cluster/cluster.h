@@ -84,6 +84,7 @@ struct cluster_batch {
 	struct message *const *messages_out; // to workers: .worker says which, WORKER_ALL
 	unsigned messages_out_room;	     // those that find no room stay for the next call
 	unsigned messages_out_used;
+	bool backlog; // out: records wait for cells; further ones are better left in the network
 };
 
 struct cluster_peer_stats {

@@ -245,6 +245,12 @@ static bool handle(
 	return true;
 }
 
+static void leave_backlog(struct cluster *cluster)
+{
+	cluster->work_left = true;
+	cluster->batch->backlog = true;
+}
+
 void peer_handle(struct cluster *cluster, struct peer *peer)
 {
 	struct delivery *delivery = &peer->delivery;
@@ -254,14 +260,14 @@ void peer_handle(struct cluster *cluster, struct peer *peer)
 		return;
 	while ((record = delivery_turn(delivery)) != NULL) {
 		if (!handle(cluster, peer, record, true)) {
-			cluster->work_left = true;
+			leave_backlog(cluster);
 			return;
 		}
 		delivery_turn_done(delivery);
 	}
 	while (peer->hello && (record = delivery_early(delivery)) != NULL) {
 		if (!handle(cluster, peer, record, false)) {
-			cluster->work_left = true;
+			leave_backlog(cluster);
 			return;
 		}
 		delivery_early_done(delivery, record);

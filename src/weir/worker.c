@@ -13,7 +13,8 @@
 // and `outgoing` (the other workers), and `stop` (main thread). No lock, no allocation beyond the
 // pool's, no log; the only system calls are the nap and the bell that ends somebody's nap.
 //
-// Without traffic it spins for a while and then naps, bounded by the engine's next deadline and
+// Without traffic it spins for a while (not where an answer of another thread comes next: that may
+// need the processor) and then naps, bounded by the engine's next deadline and
 // ended by a bell: mail, or a frame from another worker. Where every queue of its own has a socket
 // (wake.h) a packet ends the nap too, and it may be long. Elsewhere the nap is what the first
 // packet after silence pays; it grows only when silence lasts.
@@ -169,6 +170,7 @@ static bool turn(struct worker *worker, bool inward)
 	release_mail(worker, &letters);
 	mailbox_post(&worker->answers, batch.messages_out_used);
 	counter_add(&worker->counters.turns, 1);
+	worker->talked = batch.messages_in_count > 0 || batch.messages_out_used > 0;
 	bool busy = frames > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
 	if (busy)
 		counter_add(&worker->counters.cycles_busy, rte_rdtsc() - start);
@@ -254,7 +256,8 @@ static int worker_main(void *argument)
 		bool inward = node_get_state(worker->node) != NODE_STARTING;
 
 		if (turn(worker, inward)) {
-			empty = 0;
+			// Who it talks with may want this processor, and its answer rings.
+			empty = worker->talked && worker->waked ? SPIN_TURNS : 0;
 			worker->busy_ns = worker->now_ns;
 		} else if (worker->naps && ++empty > SPIN_TURNS) {
 			nap(worker, inward);

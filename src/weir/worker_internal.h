@@ -24,7 +24,8 @@ struct worker {
 	uint32_t capacity; // flows
 	unsigned index;
 	bool naps;
-	bool waked;				   // packets end its naps
+	bool waked;  // packets end its naps
+	bool talked; // in the last turn: letters came, or were written
 	struct pollfd waits[1 + CONFIG_PORTS_MAX]; // the bell and its queues' sockets
 	unsigned wait_count;
 	struct rte_ring *handed[NODE_WORKERS_MAX];   // from each other worker: frames to decide

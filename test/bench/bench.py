@@ -13,6 +13,7 @@ import sys
 import time
 
 from boxes import BUILD, Box
+from cluster import ClusterPhases
 from report import Report
 
 FLOODS = ("syn", "ack", "rst", "synack", "mixed")
@@ -35,6 +36,9 @@ class Sizes:
         self.load_s = 2 if quick else 4
         self.loaded = 400 if quick else 1500
         self.path_rounds = 40 if quick else 200
+        self.pops_rounds = 7 if quick else 15
+        self.pops_connects = 30 if quick else 60
+        self.quick = quick
 
 
 def in_turn(rounds, sides):
@@ -62,9 +66,10 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench:
+class Bench(ClusterPhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
+        self.prefix = prefix
         self.boxes = {kind: Box(prefix, kind) for kind in ("proxy", "bypass", "direct", "synproxy")}
         self.report = Report()
 
@@ -300,14 +305,27 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-PHASES = (Bench.engine, Bench.bring_up, Bench.floods, Bench.throughput, Bench.latency,
-          Bench.capacity, Bench.latency_under_flood, Bench.worker_cycles, Bench.rules)
+IN_MEMORY = (Bench.engine, Bench.updates, Bench.conntrackd)
+PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
+                      Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
+
+
+def phases_of(text):
+    """The names of --only, checked before anything is built or measured."""
+    names = text.split(",")
+    known = [one.__name__ for one in PHASES]
+    for name in names:
+        if name not in known:
+            raise argparse.ArgumentTypeError(f"no phase {name}: {', '.join(known)}")
+    return names
 
 
 def measure(bench, report, only):
-    for phase in (getattr(bench, one.__name__) for one in PHASES):
-        if only and phase.__name__ not in (only, "bring_up"):
-            continue
+    chosen = [one for one in PHASES if not only or one.__name__ in only]
+    phases = [one for one in chosen if one in IN_MEMORY]
+    if len(phases) < len(chosen):
+        phases += [Bench.bring_up] + [one for one in chosen if one not in IN_MEMORY]
+    for phase in (getattr(bench, one.__name__) for one in phases):
         begin = time.monotonic()
         report.begin(phase.__name__.replace("_", " "))
         try:
@@ -326,7 +344,7 @@ def run(args):
                     "quick": args.quick, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": machine()}
     try:
-        measure(bench, report, args.only)
+        measure(bench, report, args.only or [])
     finally:
         bench.close()
     spent = [b - a for a, b in zip(times, cpu_times())]
@@ -337,8 +355,9 @@ def run(args):
 
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes: about 3 minutes")
-    parser.add_argument("--only", choices=[one.__name__ for one in PHASES], help="that alone")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes: about 4 minutes")
+    parser.add_argument("--only", metavar="PHASE,...", type=phases_of,
+                        help=", ".join(one.__name__ for one in PHASES) + " alone")
     parser.add_argument("--json", metavar="F", help="everything measured, as JSON")
     parser.add_argument("--html", metavar="F", help="one file to look at")
     parser.add_argument("--check", action="store_true", help="looks at the arguments alone")

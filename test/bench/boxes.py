@@ -67,6 +67,9 @@ class Box(Lab):
         self.start("server", "iperf3", "-s")
         self.expect_downloads(4, 20)
 
+    def is_up(self):
+        return os.path.exists(f"{self.state}/topology")
+
     def _become_router(self):
         pid = self.pid()
         os.kill(pid, signal.SIGTERM)

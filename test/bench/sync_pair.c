@@ -1,11 +1,12 @@
 // One of two nodes that talk over UDP sockets, for measuring what the pair costs in time of the
 // processor, the kernel's share included: everything between a worker's message here and an entry
 // of the engine there, as in duo.h, but with the real clock and the real network. Each is told the
-// other's address; the sender offers created flows at a rate and ends when all are acknowledged,
-// the receiver when it has all and nothing more comes.
+// other's address; the sender offers flows at a rate, half of all updates that create one and then
+// as many that close it, and ends when all are acknowledged, the receiver when it has all.
 //
-//   sync_pair sender|receiver --local A:P --remote A:P --count N [--rate N|0]
+//   sync_pair sender|receiver --local A:P --remote A:P --flows N [--rate N|0]
 //
+// --flows: a power of two.
 // Prints {"updates", "applied", "seconds", "cpu_s", "tx_bytes", "datagrams", "unsent"}; seconds and
 // cpu_s count from the first update on. Exit status 1 when not all arrived in a minute.
 #include "base/check.h"
@@ -24,13 +25,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define NS_PER_S      1000000000ULL
-#define LIMIT_NS      (60 * NS_PER_S)
-#define QUIET_NS      (NS_PER_S / 2)
-#define QUEUED_MAX    128 // records: half the window
-#define SOCKET_BYTES  (8 << 20)
-#define NAP_MAX_NS    10000000ULL
-#define COUNTER_FLOWS (1u << 20)
+#define NS_PER_S     1000000000ULL
+#define LIMIT_NS     (60 * NS_PER_S)
+#define QUIET_NS     (NS_PER_S / 2)
+#define QUEUED_MAX   128 // records: half the window
+#define SOCKET_BYTES (8 << 20)
+#define NAP_MAX_NS   10000000ULL
+#define FLOWS_MAX    (1u << 20)
 
 struct pair {
 	enum duo_end end;
@@ -44,6 +45,7 @@ struct pair {
 	uint64_t now_ns, begin_ns, last_ns;
 	double begin_cpu_s;
 	uint64_t begin_bytes, begin_datagrams;
+	bool backlog;
 	uint32_t count, offered;
 	uint64_t rate; // 0: as fast as possible
 };
@@ -154,9 +156,13 @@ static void offer(struct pair *pair)
 	if (pair->rate > 0)
 		due = (pair->now_ns - pair->begin_ns) * pair->rate / NS_PER_S;
 	due = due < pair->count ? due : pair->count;
-	while (pair->offered < due && pair->post_count < CLUSTER_BATCH_MAX)
-		supply_write(&pair->supply, PHASE_CREATE, pair->offered++,
+	for (; pair->offered < due && pair->post_count < CLUSTER_BATCH_MAX; pair->offered++) {
+		bool closed = pair->offered >= pair->supply.flows;
+
+		supply_write(&pair->supply, closed ? PHASE_CLOSE : PHASE_CREATE,
+			pair->offered - (closed ? pair->supply.flows : 0),
 			pair->posts[pair->post_count++]);
+	}
 }
 
 static void take(struct pair *pair, unsigned count)
@@ -196,7 +202,9 @@ static bool turn(struct pair *pair)
 		.messages_out_room = CLUSTER_BATCH_MAX};
 
 	pair->now_ns = batch.now_ns = clock_ns();
-	receive(pair);
+	self->inbox.count = 0;
+	if (!pair->backlog)
+		receive(pair);
 	if (pair->end == DUO_SENDER)
 		offer(pair);
 	batch.datagram_count = self->inbox.count;
@@ -205,6 +213,7 @@ static bool turn(struct pair *pair)
 	for (unsigned i = 0; i < CLUSTER_BATCH_MAX; i++)
 		self->outbox.datagrams[i].room = DATAGRAM_BYTES_MAX;
 	cluster_run(self->cluster, &batch);
+	pair->backlog = batch.backlog;
 	transmit(pair, batch.out_used);
 	take(pair, batch.messages_out_used);
 	return batch.datagram_count > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
@@ -264,7 +273,7 @@ static bool run(struct pair *pair)
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: sync_pair sender|receiver --local A:P --remote A:P --count N "
+	fprintf(stderr, "usage: sync_pair sender|receiver --local A:P --remote A:P --flows N "
 			"[--rate N]\n");
 	exit(2);
 }
@@ -272,7 +281,7 @@ static void usage(void)
 int main(int argc, char **argv)
 {
 	static const struct option table[] = {{"local", required_argument, NULL, 'l'},
-		{"remote", required_argument, NULL, 'r'}, {"count", required_argument, NULL, 'c'},
+		{"remote", required_argument, NULL, 'r'}, {"flows", required_argument, NULL, 'f'},
 		{"rate", required_argument, NULL, 'x'}, {NULL, 0, NULL, 0}};
 	static const struct form form = {.name = "ip4"};
 	static struct pair pair;
@@ -284,24 +293,24 @@ int main(int argc, char **argv)
 			local = optarg;
 		else if (option == 'r')
 			remote = optarg;
-		else if (option == 'c')
-			pair.count = (uint32_t)strtoul(optarg, NULL, 10);
+		else if (option == 'f')
+			pair.count = 2 * (uint32_t)strtoul(optarg, NULL, 10);
 		else if (option == 'x')
 			pair.rate = strtoul(optarg, NULL, 10);
 		else
 			usage();
 	}
 	if (optind + 1 != argc || local == NULL || remote == NULL || pair.count == 0 ||
-		pair.count > COUNTER_FLOWS)
+		pair.count > 2 * FLOWS_MAX || (pair.count & (pair.count - 1)) != 0)
 		usage();
 	pair.end = strcmp(argv[optind], "sender") == 0 ? DUO_SENDER : DUO_RECEIVER;
 	pair.socket = open_socket(local, remote);
 	pair.node = node_make();
-	duo_start_engine(pair.node, pair.end == DUO_SENDER ? 1024 : COUNTER_FLOWS);
+	duo_start_engine(pair.node, pair.end == DUO_SENDER ? 1024 : FLOWS_MAX);
 	duo_fill_cells(pair.posts);
 	duo_start_node(&pair.self, pair.end, pair.node);
 	pair.supply = (struct supply){.form = &form,
-		.flows = COUNTER_FLOWS,
+		.flows = pair.count / 2,
 		.service = pair.node->services[0].id,
 		.from = DUO_SENDER,
 		.to = DUO_RECEIVER};

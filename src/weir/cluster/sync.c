@@ -29,18 +29,19 @@
 #include <sys/socket.h>
 #include <time.h>
 
-#define MAIL_CELLS    4		   // control -> thread: policies
-#define ANSWER_CELLS  512	   // thread -> control
-#define ASK_NS	      100000ULL	   // where the transport cannot wake the thread
-#define RETRY_NS      100000ULL	   // while a worker's mailbox is full
-#define IDLE_MAX_NS   100000000ULL // channel_poll() wants its turn
-#define ERRORS_NS     100000000ULL
-#define DRAIN_NS      200000000ULL
-#define NS_PER_S      1000000000ULL
-#define JOIN_DETECTS  10   // a node founds a cluster after it reached nobody for so many detect_ms,
-#define JOIN_MS_MIN   1000 // and no sooner than this
-#define REKEY_NS      120000000000ULL
-#define REKEY_RECORDS (1u << 22)
+#define MAIL_CELLS	  4	       // control -> thread: policies
+#define ANSWER_CELLS	  512	       // thread -> control
+#define ASK_NS		  100000ULL    // where the transport cannot wake the thread
+#define RETRY_NS	  100000ULL    // while a worker's mailbox is full
+#define IDLE_MAX_NS	  100000000ULL // channel_poll() wants its turn
+#define ERRORS_NS	  100000000ULL
+#define DRAIN_NS	  200000000ULL
+#define NS_PER_S	  1000000000ULL
+#define BACKLOG_TURNS_MAX 64
+#define JOIN_DETECTS	  10 // a node founds a cluster after it reached nobody for so many detect_ms,
+#define JOIN_MS_MIN	  1000 // and no sooner than this
+#define REKEY_NS	  120000000000ULL
+#define REKEY_RECORDS	  (1u << 22)
 // The counter starts at the wall clock, so that clusters that were founded apart are near each
 // other; some ticks on top keep any counter above the times a system starts at.
 #define COUNTER_BASE_NS ((1u << 20) * KEYRING_TICK_NS)
@@ -161,6 +162,14 @@ static void copy_errors(struct sync *sync)
 	pthread_mutex_unlock(&sync->errors_lock);
 }
 
+// How many datagrams to take: none while records wait for the workers, for a while. What stays in
+// the network is not acknowledged, so the peer slows down; what no window holds would be dropped,
+// and sent again.
+static unsigned receive_room(struct sync *sync)
+{
+	return sync->backlog > 0 && sync->backlog < BACKLOG_TURNS_MAX ? 0 : CLUSTER_BATCH_MAX;
+}
+
 // One turn. True where there may be more to do at once.
 static bool turn(struct sync *sync)
 {
@@ -175,7 +184,7 @@ static bool turn(struct sync *sync)
 		.now_ns = sync->now_ns,
 		.datagrams = sync->arrived,
 		.datagram_count = transport->methods->receive(
-			transport, sync->now_ns, sync->arrived, CLUSTER_BATCH_MAX),
+			transport, sync->now_ns, sync->arrived, receive_room(sync)),
 		.out = sync->leaving,
 		.out_room = transport->methods->lend(transport, sync->leaving, CLUSTER_BATCH_MAX),
 		.messages_in = in,
@@ -185,6 +194,7 @@ static bool turn(struct sync *sync)
 		.messages_out_room = sync->free_count,
 	};
 	cluster_run(sync->cluster, &batch);
+	sync->backlog = batch.backlog ? sync->backlog % BACKLOG_TURNS_MAX + 1 : 0;
 	transport->methods->send(transport, sync->leaving, batch.out_used);
 	sync_release(sync);
 	for (unsigned i = 0; i < batch.messages_out_used; i++)

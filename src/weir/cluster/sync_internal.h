@@ -29,6 +29,7 @@ struct sync {
 
 	// the thread's own
 	uint64_t now_ns;
+	unsigned backlog;   // turns since there were none
 	uint64_t errors_ns; // when peers' errors were copied last
 	uint64_t view;	    // as control was told last
 	uint64_t states;    // of this node and its peers, 4 bits each, as control was told last
