@@ -85,6 +85,7 @@ struct profiles {
 	bool changed[SERVICE_COUNT_MAX];	// is configured to announce something else
 	bool learnt_due[SERVICE_COUNT_MAX];	// the leader is to be told what was seen
 	uint16_t leader;			// who that is
+	uint64_t led_ns;			// since when
 	uint64_t met_ns;			// when a peer became active last
 	unsigned post_due;			// slots control is to be told
 	struct profile_set scratch;

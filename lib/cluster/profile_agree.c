@@ -178,8 +178,9 @@ static void lead(struct cluster *cluster, uint32_t now)
 		profiles->scratch.author = cluster->config.id;
 		store(cluster, &profiles->scratch, NULL);
 	}
+	// A new leader hears first what the former one did.
 	if (passed < EPOCH_NS - KEYRING_TICK_NS || passed >= EPOCH_NS - SET_LATE_NS ||
-		is_agreed(profiles, now + 1))
+		is_agreed(profiles, now + 1) || !has_waited(cluster, profiles->led_ns))
 		return;
 	make(cluster, now + 1, cluster->config.id);
 	store(cluster, &profiles->scratch, NULL);
@@ -193,6 +194,7 @@ static void follow(struct cluster *cluster, uint16_t to)
 	if (to == profiles->leader)
 		return;
 	profiles->leader = to;
+	profiles->led_ns = cluster->now_ns;
 	for (unsigned id = 0; id < SERVICE_COUNT_MAX; id++)
 		profiles->learnt_due[id] = profiles->seen[id].known != 0;
 }
