@@ -72,7 +72,7 @@ def commands(lab):
     expect("cluster rekey" in text and "cluster rotate" in text, text)
     expect("pop-b" in console(lab, "pop-a", "show", "cluster"), "the peer in text")
     expect_equal(lab.show("cluster", "peer", "pop-b")["address"], "203.0.113.226", "address")
-    expect("did you mean" in console(lab, "pop-a", "show", "cluster", "peer", "pop-c", status=1),
+    expect("did you mean" in console(lab, "pop-a", "show", "cluster", "peer", "pop-c", status=2),
            "a hint for a peer that is not there")
     expect("finder" in console(lab, "pop-a", "set", "cluster", "wait", "finders", status=1),
            "a hint for a scope that is not there")
