@@ -74,7 +74,7 @@ def commands(lab):
     expect_equal(lab.show("cluster", "peer", "pop-b")["address"], "203.0.113.226", "address")
     expect("did you mean" in console(lab, "pop-a", "show", "cluster", "peer", "pop-c", status=2),
            "a hint for a peer that is not there")
-    expect("finder" in console(lab, "pop-a", "set", "cluster", "wait", "finders", status=1),
+    expect("finder" in console(lab, "pop-a", "set", "cluster", "wait", "finders", status=2),
            "a hint for a scope that is not there")
     generation = lab.show("status")["config_generation"]
     digest = lab.show("status")["config_sha256"]
