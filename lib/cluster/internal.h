@@ -84,6 +84,7 @@ struct profiles {
 	struct profile seen[SERVICE_COUNT_MAX]; // by id, since the last set was made
 	bool changed[SERVICE_COUNT_MAX];	// is configured to announce something else
 	bool learnt_due[SERVICE_COUNT_MAX];	// the leader is to be told what was seen
+	bool learnt_any;			// of any service
 	uint16_t leader;			// who that is
 	uint64_t led_ns;			// since when
 	uint64_t met_ns;			// when a peer became active last

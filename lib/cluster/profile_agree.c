@@ -74,9 +74,11 @@ static void tell_others(struct cluster *cluster, unsigned slot, const struct pee
 	}
 }
 
-static void forget_seen(struct profiles *profiles)
+// There is another set: what is seen from now on is for the next one.
+static void start_over(struct profiles *profiles)
 {
 	memset(profiles->seen, 0, sizeof(profiles->seen));
+	memset(profiles->changed, 0, sizeof(profiles->changed));
 	memset(profiles->learnt_due, 0, sizeof(profiles->learnt_due));
 }
 
@@ -100,8 +102,7 @@ static void make(struct cluster *cluster, uint32_t epoch, uint16_t author)
 			profile_learn(&entry->profile, &profiles->seen[service->id]);
 		set->count++;
 	}
-	forget_seen(profiles);
-	memset(profiles->changed, 0, sizeof(profiles->changed));
+	start_over(profiles);
 }
 
 static void store(struct cluster *cluster, const struct profile_set *set, const struct peer *source)
@@ -113,8 +114,7 @@ static void store(struct cluster *cluster, const struct profile_set *set, const 
 	if (!has(profiles, set->epoch) || !profile_set_equal(own, set))
 		profiles->post_due |= 1u << slot;
 	*own = *set;
-	if (set->author != PROFILE_GUESS)
-		tell_others(cluster, slot, source);
+	tell_others(cluster, slot, source);
 }
 
 static uint16_t leader(const struct cluster *cluster)
@@ -141,14 +141,16 @@ static bool has_waited(const struct cluster *cluster, uint64_t since_ns)
 	return cluster->alone || cluster->now_ns - since_ns >= SETTLE_NS;
 }
 
-// The current epoch never is without profiles, once there are any.
+// The current epoch is never without profiles, once there were any. A node that has just joined has
+// them in parts until it heard all.
 static void begin(struct cluster *cluster, uint32_t now)
 {
 	struct profiles *profiles = &cluster->profiles;
-	const struct profile_set *before = latest(profiles, now);
+	const struct profile_set *before;
 
-	if (has(profiles, now) || (!before && !has_waited(cluster, cluster->active_ns)))
+	if (has(profiles, now) || !has_waited(cluster, cluster->active_ns))
 		return;
+	before = latest(profiles, now);
 	if (before) {
 		profiles->scratch = *before;
 		profiles->scratch.epoch = now;
@@ -197,6 +199,7 @@ static void follow(struct cluster *cluster, uint16_t to)
 	profiles->led_ns = cluster->now_ns;
 	for (unsigned id = 0; id < SERVICE_COUNT_MAX; id++)
 		profiles->learnt_due[id] = profiles->seen[id].known != 0;
+	profiles->learnt_any = true;
 }
 
 void profiles_run(struct cluster *cluster)
@@ -244,7 +247,7 @@ bool profiles_take(struct cluster *cluster, struct peer *peer, const uint8_t *bo
 		store(cluster, set, peer);
 		// Who made the next one has heard all that this node has.
 		if (set->epoch > cluster_epoch(cluster))
-			forget_seen(&cluster->profiles);
+			start_over(&cluster->profiles);
 	}
 	set->valid = false; // what follows begins another one
 	return true;
@@ -277,7 +280,7 @@ void profiles_learnt(struct cluster *cluster, const struct message *message)
 	if (service == NULL || !service->learn)
 		return;
 	profile_merge(&profiles->seen[id], &message->body.learnt.profile);
-	profiles->learnt_due[id] = true;
+	profiles->learnt_due[id] = profiles->learnt_any = true;
 }
 
 void profiles_meet(struct cluster *cluster, struct peer *peer)
@@ -293,7 +296,7 @@ static bool send_learnt(struct cluster *cluster, struct peer *peer)
 	struct profiles *profiles = &cluster->profiles;
 	const struct policy *policy = cluster->policy;
 
-	for (uint16_t i = 0; i < policy->service_count; i++) {
+	for (uint16_t i = 0; profiles->learnt_any && i < policy->service_count; i++) {
 		const struct service *service = &policy->services[i];
 		struct named_profile learnt = {.profile = profiles->seen[service->id]};
 
@@ -304,23 +307,29 @@ static bool send_learnt(struct cluster *cluster, struct peer *peer)
 			return false;
 		profiles->learnt_due[service->id] = false;
 	}
+	profiles->learnt_any = false;
 	return true;
+}
+
+static bool is_to_be_told(const struct cluster *cluster, const struct profile_set *set)
+{
+	return set->valid && set->author != PROFILE_GUESS &&
+	       set->epoch + 1 >= cluster_epoch(cluster);
 }
 
 // The slot whose turn it is: the one that is half told, or else any that is due.
 static bool next_due(const struct cluster *cluster, struct peer *peer)
 {
-	uint32_t now = cluster_epoch(cluster);
+	const struct profile_set *sets = cluster->profiles.sets;
 
-	if (peer->set_next > 0)
+	if (peer->set_next > 0 && is_to_be_told(cluster, &sets[peer->set_slot]))
 		return true;
-	for (unsigned slot = 0; slot < PROFILE_EPOCHS; slot++) {
-		const struct profile_set *set = &cluster->profiles.sets[slot];
-
+	peer->set_next = 0;
+	for (unsigned slot = 0; peer->sets_due != 0 && slot < PROFILE_EPOCHS; slot++) {
 		if (!(peer->sets_due >> slot & 1))
 			continue;
-		peer->set_slot = (uint8_t)slot;
-		if (set->valid && set->author != PROFILE_GUESS && set->epoch + 1 >= now)
+		peer->set_slot = slot;
+		if (is_to_be_told(cluster, &sets[slot]))
 			return true;
 		peer->sets_due &= ~(1u << slot);
 	}

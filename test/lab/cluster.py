@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # Two nodes on `asym`: they find each other, lose each other and find each other again; strangers are
 # refused; keys and secrets change under traffic; the commands of the cluster.
-# limit: quick 90 full 120
+# limit: quick 90 full 240
 import os
 import signal
 import sys
@@ -241,6 +241,41 @@ def refused_join(lab, why, counter, *sets):
         lab.command_lab("kill", "pop-b")
         lab.command_lab("start", "pop-b")
     lab.await_active()
+
+
+def profile_of(lab, node):
+    return lab.show("service", node=node)["services"][0]["profile"]
+
+
+@check(families=False)
+def learnt_at_one_announced_by_both(lab):
+    """pop-b sees the server's new window scale; both announce it from the same epoch on."""
+    if size("quick", "full") == "quick":
+        raise Skip("takes two cookie epochs: --full")
+    buffers = lab.output("server", "sysctl", "-n", "net.ipv4.tcp_rmem").split()
+    route = lab.output("edge", "ip", "route", "show", "198.51.100.0/24").split()
+    seen = set()
+
+    def is_learnt():
+        lab.expect_downloads(4, 5)
+        before = lab.cluster()["key_epoch"]
+        both = [profile_of(lab, node) for node in OTHER]
+        if before == lab.cluster("pop-b")["key_epoch"] == lab.cluster()["key_epoch"]:
+            expect_equal(both[0], both[1], f"profiles in epoch {before}")
+            seen.add(both[0]["wscale"])
+        return 10 in seen
+
+    lab.output("edge", "ip", "route", "replace", "198.51.100.0/24", "via", "203.0.113.34")
+    lab.output("server", "sysctl", "-w", f"net.ipv4.tcp_rmem={buffers[0]} {buffers[1]} 60000000")
+    try:
+        until(is_learnt, 100, f"scale 10 is not announced: {seen}")
+        expect(seen - {10}, "what was announced before was seen, too")
+        # SYNs enter at pop-a again, with the scale that pop-b learnt.
+        lab.output("edge", "ip", "route", "replace", *route)
+        lab.expect_downloads(4, 20)
+    finally:
+        lab.output("edge", "ip", "route", "replace", *route)
+        lab.output("server", "sysctl", "-w", f"net.ipv4.tcp_rmem={' '.join(buffers)}")
 
 
 @check(families=False)
