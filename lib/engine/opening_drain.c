@@ -30,7 +30,7 @@ static void window_update(struct engine *engine, struct flow *flow, struct openi
 static enum reason drain_one(
 	struct engine *engine, struct flow *flow, const struct opening *opening, struct frame *out)
 {
-	uint8_t before = flow->track.state;
+	struct tcp_track before = flow->track;
 	struct options options;
 	struct tcp_segment segment;
 	struct tcp_result result;
@@ -46,7 +46,9 @@ static enum reason drain_one(
 		return REASON_bad_option;
 	segment = tcp_segment_of(flow, &view, TO_SERVER);
 	result = tcp_track_segment(&flow->track, TO_SERVER, &segment);
-	entry_count_state(engine, flow, before);
+	entry_count_state(engine, flow, before.state);
+	if (engine->policy->clustered)
+		share_changed(engine, flow, &before);
 	if (result.outcome == TCP_DROP)
 		return result.reason;
 	translation_apply(&flow->translation, TO_SERVER, &view, &options);
