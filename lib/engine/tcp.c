@@ -93,6 +93,14 @@ static void watch_resyn(struct flow *flow, const struct view *view, enum directi
 	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
 }
 
+// True for the SYN that began a connection of which both ends have closed: it was repeated on the
+// way, and reopening the entry would keep the last acknowledgements out.
+static bool is_syn_again(const struct flow *flow, const struct view *view, enum direction dir)
+{
+	return flow->track.state == TCP_TIME_WAIT && dir == TO_SERVER &&
+	       view->seq == flow->isn_client;
+}
+
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
@@ -104,8 +112,10 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
-	if (engine->policy->clustered)
+	if (engine->policy->clustered) {
+		share_answered(engine, flow, &before);
 		share_changed(engine, flow, &before);
+	}
 	switch (result.outcome) {
 	case TCP_PASS:
 		entry_touch(engine, flow);
@@ -127,7 +137,10 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 		verdict_drop(arrival, result.reason);
 		return true;
 	default:
-		return false;
+		if (!is_syn_again(flow, &arrival->view, dir))
+			return false;
+		verdict_drop(arrival, REASON_out_of_window);
+		return true;
 	}
 }
 
