@@ -1,0 +1,72 @@
+// A connection between a modelled client and a modelled server: both ends, where it goes, and what
+// the monitor must know to judge what becomes of it.
+#pragma once
+
+#include "appliance.h"
+#include "endpoint.h"
+#include "flow/flow.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CONNECTIONS_MAX 200
+#define RECORDS_KEPT	8
+
+enum { CLIENT = 0, SERVER = 1 };
+
+// What excuses a connection.
+enum harm {
+	HARM_CRASH = 1 << 0,   // a node on its way crashed
+	HARM_CLOCK = 1 << 1,   // or has a clock that is wrong
+	HARM_REROUTE = 1 << 2, // it was moved to a node that does not know it
+	HARM_APART = 1 << 3,   // two nodes on its way did not see each other
+	HARM_JOINING = 1 << 4, // one was joining (again), and made no cookies, when it opened
+};
+
+// A handshake part that was told: who has the same incarnation and generation, of the same life of
+// the owner, has the same deltas.
+struct told {
+	uint16_t owner, generation;
+	unsigned life;
+	uint32_t incarnation;
+	struct translation translation;
+};
+
+struct connection {
+	unsigned number;
+	uint16_t service; // port of the server
+	uint8_t bucket;
+	bool allowed; // by the rules
+	bool opened;
+	uint8_t path;	 // bits of nodes on its way since it was opened
+	uint8_t harm;	 // enum harm
+	uint8_t holders; // bits of nodes that have its state
+	uint8_t sent_by; // bits of nodes that sent its client's segments on
+	struct sim *sim;
+	struct endpoint ends[2];
+	uint64_t timers_ns[2]; // of the event that is to come for each end
+
+	struct told told[RECORDS_KEPT];
+	unsigned told_count;
+	// The share that is waited for (P4): by whom, and who has not confirmed.
+	uint64_t share_digest;
+	uint64_t share_ns; // 0: none
+	uint16_t share_owner, share_generation;
+	uint8_t share_waits;
+	uint8_t finder; // that handed the owner the server's answer, at finder_step
+	uint64_t finder_step;
+	struct told rows[APPLIANCES_MAX]; // of a whole check: what nodes hold
+	unsigned row_count;
+	uint8_t held_by; // bits of nodes
+};
+
+struct sim;
+
+// The numbers in a client's address.
+struct addr connection_client(unsigned number, bool ip6);
+struct addr connection_server(unsigned number, bool ip6);
+// An address nobody has.
+struct addr connection_stranger(unsigned number, bool ip6);
+enum host { HOST_UNKNOWN = 0, HOST_CLIENT, HOST_SERVER, HOST_STRANGER };
+// Whose address it is; its number.
+enum host connection_host(const struct addr *addr, unsigned *number);

@@ -1,0 +1,473 @@
+#include "scenario.h"
+
+#include "sim.h"
+
+#include <string.h>
+
+#define ALL_FAULTS ((1u << FAULT_KINDS) - 1)
+
+static const struct kind {
+	const char *name;
+	unsigned faults; // bits of enum fault_kind
+	bool noise;
+	bool idle;
+	unsigned nodes, connections; // 0: chosen
+} kinds[] = {
+	{"mix", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0, 0},
+	{"plain", 0, false, false, 0, 0},
+	{"noise", 1u << FAULT_STORM | 1u << FAULT_CUT_DATA, true, false, 0, 0},
+	{"cut", 1u << FAULT_CUT_ONE | 1u << FAULT_CUT_BOTH, true, false, 0, 0},
+	{"pause", 1u << FAULT_PAUSE, true, false, 0, 0},
+	{"crash", 1u << FAULT_CRASH, true, false, 0, 0},
+	{"clock", 1u << FAULT_JUMP | 1u << FAULT_FAST, true, false, 3, 0},
+	{"keys", 1u << FAULT_ROTATE | 1u << FAULT_REKEY, true, true, 0, 0},
+	{"slow", 1u << FAULT_SLOW, true, false, 0, 0},
+	{"reroute", 1u << FAULT_REROUTE, true, false, 0, 0},
+	{"many", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0,
+		CONNECTIONS_MAX},
+	{"wide", 0, true, false, 8, 0},
+	{"table2", 0, false, false, 2, CONNECTIONS_MAX},
+	{"table4", 0, false, false, 4, CONNECTIONS_MAX},
+	{"table8", 0, false, false, 8, CONNECTIONS_MAX},
+};
+
+const char *scenario_name(unsigned index)
+{
+	return index < sizeof(kinds) / sizeof(kinds[0]) ? kinds[index].name : NULL;
+}
+
+static const struct kind *find_kind(const char *name)
+{
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(kinds[i].name, name) == 0)
+			return &kinds[i];
+	return NULL;
+}
+
+static uint32_t choose(struct sim *sim, uint32_t bound)
+{
+	return scheduler_choose(&sim->scheduler, bound);
+}
+
+static uint64_t between(struct sim *sim, uint64_t low, uint64_t high)
+{
+	return low + (uint64_t)choose(sim, (uint32_t)((high - low) / SIM_US)) * SIM_US;
+}
+
+// --- choosing ---
+
+static struct link choose_link(struct sim *sim, bool noise, uint64_t low_ns, uint64_t high_ns)
+{
+	struct link link = {.delay_ns = between(sim, low_ns, high_ns)};
+
+	if (!noise)
+		return link;
+	link.loss = choose(sim, 2) * choose(sim, 50);
+	link.repeat = choose(sim, 2) * choose(sim, 50);
+	link.reorder = choose(sim, 2) * choose(sim, 200);
+	link.damage = choose(sim, 2) * choose(sim, 30);
+	return link;
+}
+
+static void choose_links(struct sim *sim, bool noise)
+{
+	struct network *network = &sim->network;
+
+	network->outside = choose_link(sim, noise, 500 * SIM_US, 8 * SIM_MS);
+	network->inside = choose_link(sim, noise, 50 * SIM_US, 2 * SIM_MS);
+	for (unsigned from = 0; from < sim->scenario.nodes; from++)
+		for (unsigned to = 0; to < sim->scenario.nodes; to++)
+			network->sync[from][to] = choose_link(sim, noise, 200 * SIM_US, 6 * SIM_MS);
+}
+
+static struct route choose_route(struct sim *sim)
+{
+	struct route route = {.up = (uint8_t)choose(sim, sim->scenario.nodes),
+		.down = (uint8_t)choose(sim, sim->scenario.nodes)};
+
+	if (choose(sim, 3) == 0)
+		route.down = route.up;
+	return route;
+}
+
+static void choose_fault(struct sim *sim, const struct kind *kind)
+{
+	struct scenario *s = &sim->scenario;
+	struct fault *fault = &s->faults[s->fault_count++];
+
+	*fault = (struct fault){0};
+	do
+		fault->kind = (uint8_t)choose(sim, FAULT_KINDS);
+	while (!(kind->faults >> fault->kind & 1));
+	fault->node = (uint8_t)choose(sim, s->nodes);
+	fault->other = (uint8_t)((fault->node + 1 + choose(sim, s->nodes - 1)) % s->nodes);
+	fault->start_ns = between(sim, s->open_ns, s->heal_ns - 300 * SIM_MS);
+	fault->length_ns = between(sim, 20 * SIM_MS, 300 * SIM_MS);
+	if (choose(sim, 2) == 0)
+		fault->length_ns = between(sim, 100 * SIM_MS, s->heal_ns - fault->start_ns);
+	// Clock: a second to an hour ahead, or to its end.
+	fault->amount = choose(sim, 3) == 0 ? UINT64_MAX : between(sim, SIM_S, 3600 * SIM_S);
+	scheduler_add(
+		&sim->scheduler, SIM_START_NS + fault->start_ns, EVENT_FAULT, s->fault_count - 1);
+}
+
+static void choose_profile(struct sim *sim)
+{
+	sim->scenario.profile = (struct profile){
+		.mss = 1460, .wscale = WSCALE_ANNOUNCED, .sack = true, .timestamps = true};
+}
+
+bool scenario_choose(struct sim *sim, const char *name, uint64_t seed)
+{
+	struct scenario *s = &sim->scenario;
+	const struct kind *kind = find_kind(name);
+
+	if (kind == NULL)
+		return false;
+	*s = (struct scenario){.seed = seed, .name = kind->name};
+	s->nodes = kind->nodes != 0 ? kind->nodes : 2 + choose(sim, 3) * choose(sim, 2);
+	s->connections = kind->connections != 0 ? kind->connections : 8 + choose(sim, 33);
+	s->noise = kind->noise ? choose(sim, 40) : 0;
+	s->share = choose(sim, 3) == 0 ? SHARE_ALL : SHARE_FINDER;
+	s->wait = (uint8_t)choose(sim, 3);
+	s->detect_ms = 500;
+	s->server_syn_ms = 250;
+	s->hop_ns = between(sim, 5 * SIM_US, 100 * SIM_US);
+	s->tick_offset_ns = between(sim, 0, 2000 * SIM_MS) * 16;
+	s->rekey_ns = choose(sim, 4) == 0 ? 300 * SIM_MS : 120 * SIM_S;
+	s->idle_ns = kind->idle ? between(sim, 10 * SIM_S, 80 * SIM_S) : 0;
+	s->open_ns = 800 * SIM_MS;
+	s->heal_ns = 2600 * SIM_MS + s->idle_ns;
+	s->end_ns = s->heal_ns + 2400 * SIM_MS + 3000 * SIM_MS * (kind->faults != 0);
+	if (strncmp(name, "table", 5) == 0)
+		s->share = s->wait = SHARE_ALL;
+	choose_profile(sim);
+	choose_links(sim, kind->noise);
+	for (unsigned i = 0; i < BUCKETS; i++)
+		sim->network.routes[i] = choose_route(sim);
+	if (kind->faults != 0)
+		for (unsigned i = choose(sim, 4) + 1; i > 0; i--)
+			choose_fault(sim, kind);
+	return true;
+}
+
+// --- connections ---
+
+static void choose_ends(struct sim *sim, struct connection *c)
+{
+	bool ip6 = choose(sim, 3) == 0;
+	struct endpoint_config client = {.client = true,
+		.local = connection_client(c->number, ip6),
+		.remote = connection_server(c->number, ip6),
+		.local_port = (uint16_t)(20000 + c->number),
+		.remote_port = c->service,
+		.give_up_ns = 100 * SIM_S,
+		.slack = 1u << WSCALE_ANNOUNCED};
+	struct endpoint_config server;
+
+	server = client;
+	server.client = false;
+	server.local = client.remote;
+	server.remote = client.local;
+	server.local_port = client.remote_port;
+	server.remote_port = client.local_port;
+	for (unsigned end = 0; end < 2; end++) {
+		struct endpoint_config *config = end == CLIENT ? &client : &server;
+
+		config->iss = choose(sim, UINT32_MAX);
+		config->clock_ms = choose(sim, UINT32_MAX);
+		config->mss = (uint16_t)(choose(sim, 2) ? 1440 : 536 + choose(sim, 900));
+		config->window = 2000 + choose(sim, 60000);
+		config->wscale = choose(sim, 4) == 0 ? SEGMENT_NO_SCALE : (uint8_t)choose(sim, 10);
+		config->sack = choose(sim, 4) != 0;
+		config->timestamps = choose(sim, 4) != 0;
+		config->closes_last = choose(sim, 2);
+		config->send_bytes = 1 + choose(sim, choose(sim, 4) == 0 ? 12000 : 3000);
+		config->send_at = choose(sim, PATTERN_BYTES);
+	}
+	// What the SYN/ACK announced, the servers have (TCP.md 2.13).
+	server.timestamps = true;
+	// A client may send what the proxy announced until it hears of the server's own window.
+	if (c->service == SERVICE_PROXY)
+		server.slack += QUEUE_BYTES;
+	server.refuses = choose(sim, 12) == 0;
+	client.closes_last |= !server.closes_last && choose(sim, 2);
+	server.closes_last &= !client.closes_last;
+	client.receive_bytes = server.send_bytes;
+	client.receive_at = server.send_at;
+	server.receive_bytes = client.send_bytes;
+	server.receive_at = client.send_at;
+	if (choose(sim, 16) == 0)
+		(choose(sim, 2) ? &client : &server)->abort_after = 1 + choose(sim, 500);
+	endpoint_init(&c->ends[CLIENT], &client);
+	endpoint_init(&c->ends[SERVER], &server);
+}
+
+void scenario_open_all(struct sim *sim)
+{
+	const struct scenario *s = &sim->scenario;
+
+	for (unsigned i = 0; i < s->connections; i++) {
+		struct connection *c = &sim->connections[i];
+		uint64_t at = between(sim, s->open_ns, 2600 * SIM_MS);
+
+		if (s->idle_ns > 0 && choose(sim, 2) == 0)
+			at += s->idle_ns;
+		if (choose(sim, 8) == 0)
+			at = between(sim, s->heal_ns, s->heal_ns + 300 * SIM_MS);
+		c->number = i;
+		c->bucket = (uint8_t)choose(sim, BUCKETS);
+		c->service = choose(sim, 3) == 0 ? SERVICE_MSYN : SERVICE_PROXY;
+		if (choose(sim, 20) == 0)
+			c->service = SERVICE_DENIED;
+		c->allowed = c->service != SERVICE_DENIED;
+		choose_ends(sim, c);
+		scheduler_add(&sim->scheduler, SIM_START_NS + at, EVENT_OPEN, i);
+	}
+	for (unsigned i = 0; i < s->noise; i++)
+		scheduler_add(&sim->scheduler,
+			SIM_START_NS + between(sim, s->open_ns, 2600 * SIM_MS), EVENT_NOISE, 0);
+}
+
+// --- strangers ---
+
+static void forge(struct sim *sim, const struct segment *segment)
+{
+	network_from_end(sim, choose(sim, sim->scenario.nodes), PORT_OUTSIDE, segment);
+}
+
+// A SYN, or a guess at a cookie, of a source that is nobody's.
+static void stranger(struct sim *sim)
+{
+	unsigned number = choose(sim, STRANGERS_MAX);
+	bool ip6 = choose(sim, 3) == 0;
+	struct segment segment = {.src = connection_stranger(number, ip6),
+		.dst = connection_server(choose(sim, 200), ip6),
+		.sport = (uint16_t)(1024 + choose(sim, 60000)),
+		.dport = SERVICE_PROXY,
+		.flags = choose(sim, 2) ? FLAG_SYN : FLAG_ACK,
+		.seq = choose(sim, UINT32_MAX),
+		.ack = choose(sim, UINT32_MAX),
+		.wscale = SEGMENT_NO_SCALE,
+		.window = 1000};
+
+	sim->stranger_syns[number] += 2; // the network may repeat it
+	forge(sim, &segment);
+}
+
+// Somebody pretends to be a client.
+static void pretender(struct sim *sim)
+{
+	static const uint8_t flags[] = {
+		FLAG_RST, FLAG_RST | FLAG_ACK, FLAG_ACK, FLAG_FIN | FLAG_ACK};
+	const struct connection *c = &sim->connections[choose(sim, sim->scenario.connections)];
+	const struct endpoint_config *client = &c->ends[CLIENT].config;
+	struct segment segment = {.src = client->local,
+		.dst = client->remote,
+		.sport = client->local_port,
+		.dport = client->remote_port,
+		.flags = flags[choose(sim, sizeof(flags))],
+		.seq = choose(sim, UINT32_MAX),
+		.ack = choose(sim, UINT32_MAX),
+		.wscale = SEGMENT_NO_SCALE,
+		.window = 1000};
+
+	if (sim_is_alive(c))
+		forge(sim, &segment);
+}
+
+void scenario_noise(struct sim *sim)
+{
+	if (choose(sim, 2))
+		stranger(sim);
+	else
+		pretender(sim);
+}
+
+// --- faults ---
+
+static void cut(struct sim *sim, const struct fault *fault, bool is_cut)
+{
+	sim->network.sync[fault->node][fault->other].cut = is_cut;
+	if (fault->kind == FAULT_CUT_BOTH)
+		sim->network.sync[fault->other][fault->node].cut = is_cut;
+}
+
+// What holds a connection's state may carry it.
+static void reroute(struct sim *sim)
+{
+	unsigned bucket = choose(sim, BUCKETS);
+	struct route route = choose_route(sim);
+	unsigned both = 1u << route.up | 1u << route.down;
+
+	sim->network.routes[bucket] = route;
+	for (unsigned i = 0; i < sim->scenario.connections; i++) {
+		struct connection *c = &sim->connections[i];
+
+		if (c->bucket != bucket || !sim_is_alive(c))
+			continue;
+		c->path |= (uint8_t)both;
+		if ((c->holders & both) != both || !c->ends[SERVER].was_open ||
+			!c->ends[CLIENT].was_open || c->share_ns != 0)
+			c->harm |= HARM_REROUTE;
+		for (unsigned n = 0; n < sim->scenario.nodes; n++)
+			if ((both >> n & 1) && (sim->nodes[n].view.active & both) != both)
+				c->harm |= HARM_APART;
+	}
+}
+
+static void storm(struct sim *sim, struct fault *fault, bool begins)
+{
+	struct link *links[3] = {&sim->network.outside, &sim->network.inside,
+		&sim->network.sync[fault->node][fault->other]};
+
+	for (unsigned i = 0; i < 3; i++) {
+		if (!begins) {
+			bool is_cut = links[i]->cut;
+
+			*links[i] = fault->saved[i];
+			links[i]->cut = is_cut;
+			continue;
+		}
+		fault->saved[i] = *links[i];
+		links[i]->loss = choose(sim, 300);
+		links[i]->repeat = choose(sim, 300);
+		links[i]->reorder = choose(sim, 500);
+		links[i]->damage = choose(sim, 100);
+	}
+}
+
+static void crash(struct sim *sim, unsigned node, bool begins)
+{
+	if (!begins) {
+		if (!appliance_is_up(&sim->nodes[node]))
+			appliance_boot(&sim->nodes[node], sim->scheduler.now_ns);
+		return;
+	}
+	appliance_crash(&sim->nodes[node]);
+	sim->crashed |= 1u << node;
+	sim_harm(sim, 1u << node, HARM_CRASH);
+	for (unsigned i = 0; i < sim->scenario.connections; i++) {
+		sim->connections[i].holders &= (uint8_t) ~(1u << node);
+		sim->connections[i].sent_by &= (uint8_t) ~(1u << node);
+	}
+}
+
+static void clock_fault(struct sim *sim, const struct fault *fault, bool begins)
+{
+	struct appliance *node = &sim->nodes[fault->node];
+
+	sim->clock_wrong[fault->node] = true;
+	sim_harm(sim, 1u << fault->node, HARM_CLOCK);
+	if (fault->kind == FAULT_JUMP && begins)
+		appliance_jump_clock(node, sim->scheduler.now_ns, fault->amount);
+	if (fault->kind == FAULT_FAST)
+		appliance_set_clock(node, sim->scheduler.now_ns, begins ? 100 : 10);
+}
+
+static void pause_node(struct sim *sim, unsigned node, bool begins)
+{
+	struct appliance *a = &sim->nodes[node];
+
+	a->paused = begins;
+	if (!begins)
+		a->engine_wake_ns = a->cluster_wake_ns = sim->scheduler.now_ns;
+	if (!begins)
+		sim->world.wake(&sim->world, node);
+}
+
+static void slow(struct sim *sim, unsigned node, bool begins)
+{
+	sim->nodes[node].engine_takes = begins ? 1 + choose(sim, 3) : ENGINE_BATCH_MAX;
+	sim->nodes[node].engine_nap_ns = begins ? between(sim, SIM_MS, 30 * SIM_MS) : 0;
+	sim->nodes[node].engine_wake_ns = sim->scheduler.now_ns;
+	sim->world.wake(&sim->world, node);
+}
+
+static void rotate(struct sim *sim, unsigned node)
+{
+	uint8_t secret[32];
+
+	for (unsigned i = 0; i < sizeof(secret); i++)
+		secret[i] = (uint8_t)choose(sim, 256);
+	if (appliance_runs(&sim->nodes[node]))
+		cluster_rotate(sim->nodes[node].cluster, secret);
+}
+
+static void apply(struct sim *sim, struct fault *fault, bool begins)
+{
+	switch ((enum fault_kind)fault->kind) {
+	case FAULT_CUT_ONE:
+	case FAULT_CUT_BOTH:
+		cut(sim, fault, begins);
+		return;
+	case FAULT_PAUSE:
+		pause_node(sim, fault->node, begins);
+		return;
+	case FAULT_CRASH:
+		crash(sim, fault->node, begins);
+		return;
+	case FAULT_JUMP:
+	case FAULT_FAST:
+		clock_fault(sim, fault, begins);
+		return;
+	case FAULT_ROTATE:
+		if (begins)
+			rotate(sim, fault->node);
+		return;
+	case FAULT_REKEY:
+		if (begins && appliance_runs(&sim->nodes[fault->node]))
+			cluster_rekey(sim->nodes[fault->node].cluster);
+		return;
+	case FAULT_SLOW:
+		slow(sim, fault->node, begins);
+		return;
+	case FAULT_REROUTE:
+		if (begins)
+			reroute(sim);
+		return;
+	case FAULT_STORM:
+		storm(sim, fault, begins);
+		return;
+	case FAULT_CUT_DATA:
+		(choose(sim, 2) ? &sim->network.outside : &sim->network.inside)->cut = begins;
+		return;
+	case FAULT_KINDS:
+		return;
+	}
+}
+
+void scenario_fault(struct sim *sim, unsigned index)
+{
+	static const char *const names[] = {"cut one way", "cut", "pause", "crash", "clock jump",
+		"fast clock", "rotate", "rekey", "slow", "reroute", "storm", "data cut"};
+	struct fault *fault = &sim->scenario.faults[index];
+
+	fault->on = !fault->on;
+	sim_trace(sim, "%s %s: n%u n%u", names[fault->kind], fault->on ? "begins" : "ends",
+		fault->node, fault->other);
+	apply(sim, fault, fault->on);
+	if (fault->on)
+		scheduler_add(&sim->scheduler, sim->scheduler.now_ns + fault->length_ns,
+			EVENT_FAULT, index);
+}
+
+static struct link calm(struct link link)
+{
+	return (struct link){.delay_ns = link.delay_ns};
+}
+
+void scenario_heal(struct sim *sim)
+{
+	struct network *network = &sim->network;
+
+	sim_trace(sim, "everything heals");
+	for (unsigned i = 0; i < sim->scenario.fault_count; i++)
+		if (sim->scenario.faults[i].on)
+			scenario_fault(sim, i);
+	network->outside = calm(network->outside);
+	network->inside = calm(network->inside);
+	for (unsigned from = 0; from < sim->scenario.nodes; from++)
+		for (unsigned to = 0; to < sim->scenario.nodes; to++)
+			network->sync[from][to] = calm(network->sync[from][to]);
+}

@@ -1,0 +1,428 @@
+#include "sim.h"
+
+#include "base/check.h"
+#include "invariants.h"
+
+#include <stdarg.h>
+#include <string.h>
+
+void sim_fail(struct sim *sim, const char *format, ...)
+{
+	va_list list;
+
+	if (sim->failed)
+		return;
+	sim->failed = true;
+	va_start(list, format);
+	vsnprintf(sim->failure, sizeof(sim->failure), format, list);
+	va_end(list);
+	sim_trace(sim, "FAILED: %s", sim->failure);
+}
+
+void sim_trace(struct sim *sim, const char *format, ...)
+{
+	va_list list;
+
+	if (!sim->verbose)
+		return;
+	printf("%8llu %10.6f  ", (unsigned long long)sim->scheduler.steps,
+		(double)(sim->scheduler.now_ns - SIM_START_NS) / 1e9);
+	va_start(list, format);
+	vprintf(format, list);
+	va_end(list);
+	putchar('\n');
+}
+
+void sim_count(struct sim *sim, uint64_t value)
+{
+	sim->fingerprint = (sim->fingerprint ^ value) * 0x100000001b3u;
+	sim->fingerprint ^= sim->fingerprint >> 29;
+}
+
+// --- connections ---
+
+const struct route *sim_route(const struct sim *sim, const struct connection *connection)
+{
+	return &sim->network.routes[connection->bucket];
+}
+
+bool sim_is_alive(const struct connection *connection)
+{
+	return connection->opened && !(endpoint_is_done(&connection->ends[CLIENT]) &&
+					     endpoint_is_done(&connection->ends[SERVER]));
+}
+
+void sim_harm(struct sim *sim, uint32_t nodes, enum harm harm)
+{
+	for (unsigned i = 0; i < sim->scenario.connections; i++) {
+		struct connection *connection = &sim->connections[i];
+
+		// Who is apart from whom matters where both are on the way.
+		bool both_open =
+			connection->ends[CLIENT].was_open && connection->ends[SERVER].was_open;
+
+		if (harm == HARM_JOINING && both_open)
+			continue;
+		if (sim_is_alive(connection) &&
+			(harm == HARM_APART ? (connection->path & nodes) == nodes
+					    : (connection->path & nodes) != 0))
+			connection->harm |= (uint8_t)harm;
+	}
+}
+
+static const char *flags_text(const struct segment *segment, char out[8])
+{
+	static const char names[] = "FSRPA";
+	unsigned len = 0;
+
+	for (unsigned i = 0; i < 5; i++)
+		if (segment->flags >> i & 1)
+			out[len++] = names[i];
+	out[len] = '\0';
+	return out;
+}
+
+static void trace_segment(struct sim *sim, const struct connection *connection, unsigned end,
+	const char *what, const struct segment *segment)
+{
+	char flags[8];
+
+	sim_count(sim, (uint64_t)segment->seq << 32 | segment->ack);
+	if (sim->verbose)
+		sim_trace(sim, "c%u %s %s %s seq %08x ack %08x len %u win %u", connection->number,
+			end == CLIENT ? "client" : "server", what, flags_text(segment, flags),
+			segment->seq, segment->ack, segment->payload_len, segment->window);
+}
+
+static void set_timer(struct sim *sim, struct connection *connection, unsigned end)
+{
+	uint64_t at = connection->ends[end].timer_ns;
+
+	if (at >= connection->timers_ns[end])
+		return;
+	connection->timers_ns[end] = at;
+	scheduler_add(&sim->scheduler, at, EVENT_TIMER, 2 * connection->number + end);
+}
+
+static void after_end(struct sim *sim, struct connection *connection, unsigned end)
+{
+	const struct endpoint *endpoint = &connection->ends[end];
+
+	set_timer(sim, connection, end);
+	if (endpoint->complaint != NULL)
+		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
+			connection->number, endpoint->complaint);
+}
+
+void sim_deliver(
+	struct sim *sim, struct connection *connection, unsigned end, const struct segment *segment)
+{
+	struct endpoint *endpoint = &connection->ends[end];
+	unsigned resets = endpoint->resets_received;
+
+	trace_segment(sim, connection, end, "gets", segment);
+	endpoint_take(endpoint, sim->scheduler.now_ns, segment);
+	if (endpoint->resets_received != resets)
+		invariants_reset(sim, connection, end);
+	after_end(sim, connection, end);
+}
+
+static void end_sends(struct endpoint *endpoint, const struct segment *segment)
+{
+	struct connection *connection = endpoint->config.context;
+	struct sim *sim = connection->sim;
+	const struct route *route = sim_route(sim, connection);
+	bool up = endpoint->config.client;
+
+	trace_segment(sim, connection, up ? CLIENT : SERVER, "sends", segment);
+	network_from_end(
+		sim, up ? route->up : route->down, up ? PORT_OUTSIDE : PORT_INSIDE, segment);
+}
+
+static void mark_opened(struct sim *sim, struct connection *connection)
+{
+	const struct route *route = sim_route(sim, connection);
+
+	connection->opened = true;
+	connection->path = (uint8_t)(1u << route->up | 1u << route->down);
+	for (unsigned i = 0; i < sim->scenario.nodes; i++) {
+		const struct appliance *node = &sim->nodes[i];
+
+		if (!(connection->path >> i & 1))
+			continue;
+		if (sim->clock_wrong[i])
+			connection->harm |= HARM_CLOCK;
+		if (!node->view.decodes)
+			connection->harm |= HARM_JOINING;
+		if ((node->view.active & connection->path) != connection->path)
+			connection->harm |= HARM_APART;
+	}
+}
+
+static void open_connection(struct sim *sim, unsigned index)
+{
+	struct connection *connection = &sim->connections[index];
+
+	mark_opened(sim, connection);
+	endpoint_open(&connection->ends[CLIENT], sim->scheduler.now_ns);
+	after_end(sim, connection, CLIENT);
+}
+
+static void run_timer(struct sim *sim, unsigned index)
+{
+	struct connection *connection = &sim->connections[index / 2];
+	struct endpoint *endpoint = &connection->ends[index % 2];
+
+	if (connection->timers_ns[index % 2] != sim->scheduler.now_ns)
+		return; // an earlier one took its place
+	connection->timers_ns[index % 2] = UINT64_MAX;
+	if (endpoint->timer_ns <= sim->scheduler.now_ns)
+		endpoint_timer(endpoint, sim->scheduler.now_ns);
+	after_end(sim, connection, index % 2);
+}
+
+// --- the world of the nodes ---
+
+static struct sim *sim_of(struct world *world)
+{
+	return (struct sim *)(void *)world;
+}
+
+static void world_transmit(
+	struct world *world, unsigned index, uint8_t port, const uint8_t *data, uint16_t len)
+{
+	network_from_node(sim_of(world), index, port, data, len);
+}
+
+static void world_send(
+	struct world *world, unsigned index, unsigned to, const uint8_t *data, uint16_t len)
+{
+	network_datagram(sim_of(world), index, to, data, len);
+}
+
+static const char *message_text(const struct message *message)
+{
+	static const char *const names[] = {[MESSAGE_INSTALL] = "INSTALL",
+		[MESSAGE_VIEW] = "VIEW",
+		[MESSAGE_UNSENT] = "UNSENT",
+		[MESSAGE_RESYNC] = "RESYNC",
+		[MESSAGE_CONFIRMED] = "CONFIRMED",
+		[MESSAGE_CHANGED] = "CHANGED",
+		[MESSAGE_FRAME] = "FRAME",
+		[MESSAGE_NONE] = "NONE",
+		[MESSAGE_EMIT] = "EMIT",
+		[MESSAGE_OPENED] = "OPENED"};
+
+	return message->type < ARRAY_LEN(names) && names[message->type] ? names[message->type]
+									: "?";
+}
+
+static void trace_message(
+	struct sim *sim, unsigned index, const char *what, const struct message *message)
+{
+	sim_count(sim, (uint64_t)message->type << 16 | message->node);
+	if (!sim->verbose)
+		return;
+	if (message->type == MESSAGE_OPENED || message->type == MESSAGE_INSTALL)
+		sim_trace(sim, "n%u %s %s %u: port %u of %u gen %u d %08x e %08x frame %u", index,
+			what, message_text(message), message->node,
+			message->body.record.key.outer_port, message->body.record.owner,
+			message->body.record.generation, message->body.record.translation.d,
+			message->body.record.translation.e, message->frame_len);
+	else if (message->type == MESSAGE_VIEW)
+		sim_trace(sim, "n%u %s VIEW %#llx %d", index, what,
+			(unsigned long long)message->body.view.active, message->body.view.decodes);
+	else
+		sim_trace(sim, "n%u %s %s %u: port %u bits %u frame %u", index, what,
+			message_text(message), message->node, message->body.flow.key.outer_port,
+			message->body.flow.bits, message->frame_len);
+}
+
+static void world_takes(struct world *world, unsigned index, const struct message *message)
+{
+	trace_message(sim_of(world), index, "takes", message);
+	invariants_takes(sim_of(world), index, message);
+}
+
+static void world_says(struct world *world, unsigned index, const struct message *message)
+{
+	trace_message(sim_of(world), index, "says", message);
+	invariants_says(sim_of(world), index, message);
+}
+
+static void wake_at(
+	struct sim *sim, uint64_t *pending, uint64_t at, enum event_kind kind, unsigned index)
+{
+	at = at > sim->scheduler.now_ns ? at : sim->scheduler.now_ns;
+	if (at >= *pending)
+		return;
+	*pending = at;
+	scheduler_add(&sim->scheduler, at, kind, index);
+}
+
+static void world_wake(struct world *world, unsigned index)
+{
+	struct sim *sim = sim_of(world);
+	const struct appliance *node = &sim->nodes[index];
+
+	wake_at(sim, &sim->engine_event_ns[index], node->engine_wake_ns, EVENT_ENGINE, index);
+	wake_at(sim, &sim->cluster_event_ns[index], node->cluster_wake_ns, EVENT_CLUSTER, index);
+}
+
+static void world_broken(struct world *world, unsigned index, const char *what)
+{
+	// A clock at the end of time breaks the node that has it.
+	if (!sim_of(world)->clock_wrong[index])
+		sim_fail(sim_of(world), "node %u: %s", index, what);
+}
+
+// What was due at an earlier time, or is due later now, is asked about again.
+static void run_node(struct sim *sim, unsigned index, bool is_engine)
+{
+	uint64_t *pending =
+		is_engine ? &sim->engine_event_ns[index] : &sim->cluster_event_ns[index];
+	struct appliance *node = &sim->nodes[index];
+	uint64_t now = sim->scheduler.now_ns;
+
+	if (*pending != now)
+		return;
+	*pending = UINT64_MAX;
+	if (!appliance_runs(node))
+		return;
+	if ((is_engine ? node->engine_wake_ns : node->cluster_wake_ns) > now)
+		world_wake(&sim->world, index);
+	else if (is_engine)
+		appliance_run_engine(node, now);
+	else
+		appliance_run_cluster(node, now);
+	invariants_node(sim, index);
+}
+
+// --- the run ---
+
+static void happen(struct sim *sim, const struct event *event)
+{
+	switch ((enum event_kind)event->kind) {
+	case EVENT_FLIGHT: {
+		const struct flight *flight = &sim->network.flights[event->index];
+		bool at_node = flight->kind == FLIGHT_TO_NODE;
+		unsigned node = flight->to;
+
+		network_arrive(sim, event->index);
+		if (at_node)
+			invariants_node(sim, node);
+		return;
+	}
+	case EVENT_ENGINE:
+	case EVENT_CLUSTER:
+		run_node(sim, event->index, event->kind == EVENT_ENGINE);
+		return;
+	case EVENT_OPEN:
+		open_connection(sim, event->index);
+		return;
+	case EVENT_TIMER:
+		run_timer(sim, event->index);
+		return;
+	case EVENT_FAULT:
+		scenario_fault(sim, event->index);
+		return;
+	case EVENT_NOISE:
+		scenario_noise(sim);
+		return;
+	}
+}
+
+// Until `end_ns`, a failure, or the number of steps that was asked for.
+static void run_until(struct sim *sim, uint64_t end_ns)
+{
+	struct event event;
+
+	while (!sim->failed && sim->scheduler.steps < sim->steps_max &&
+		scheduler_next(&sim->scheduler, end_ns, &event)) {
+		happen(sim, &event);
+		if (sim->scheduler.steps % WHOLE_EVERY == 0)
+			invariants_whole(sim);
+	}
+}
+
+static void make_node(struct sim *sim, unsigned index)
+{
+	const struct scenario *scenario = &sim->scenario;
+	struct appliance_config config = {.index = index,
+		.nodes = scenario->nodes,
+		.share = scenario->share,
+		.wait = scenario->wait,
+		.profile = scenario->profile,
+		.detect_ms = scenario->detect_ms,
+		.join_ms = 300,
+		.server_syn_ms = scenario->server_syn_ms,
+		.rekey_ns = scenario->rekey_ns,
+		.rekey_records = 1u << 22,
+		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns,
+		.clock_ns = SIM_START_NS + index * 7 * SIM_S,
+		.hop_ns = scenario->hop_ns,
+		.measures = sim->measures};
+
+	appliance_create(&sim->nodes[index], &config, &sim->world);
+	sim->nodes[index].at_ns = sim->scheduler.now_ns;
+	sim->engine_event_ns[index] = sim->cluster_event_ns[index] = UINT64_MAX;
+	sim->clock_wrong[index] = false;
+	sim->view_step[index] = UINT64_MAX;
+	sim->views[index] = 0;
+	appliance_boot(&sim->nodes[index], sim->scheduler.now_ns);
+}
+
+static void start(struct sim *sim)
+{
+	sim->world = (struct world){.transmit = world_transmit,
+		.send = world_send,
+		.takes = world_takes,
+		.says = world_says,
+		.wake = world_wake,
+		.broken = world_broken};
+	sim->failed = false;
+	sim->failure[0] = '\0';
+	sim->fingerprint = 0xcbf29ce484222325u;
+	memset(sim->connections, 0, sim->scenario.connections * sizeof(sim->connections[0]));
+	sim->crashed = 0;
+	memset(sim->stranger_syns, 0, sizeof(sim->stranger_syns));
+	memset(sim->stranger_answers, 0, sizeof(sim->stranger_answers));
+	for (unsigned i = 0; i < sim->scenario.nodes; i++)
+		make_node(sim, i);
+	scenario_open_all(sim);
+	for (unsigned i = 0; i < sim->scenario.connections; i++)
+		for (unsigned end = 0; end < 2; end++) {
+			sim->connections[i].sim = sim;
+			sim->connections[i].timers_ns[end] = UINT64_MAX;
+			sim->connections[i].ends[end].config.send = end_sends;
+			sim->connections[i].ends[end].config.context = &sim->connections[i];
+		}
+}
+
+bool sim_run(struct sim *sim, const char *name, uint64_t seed)
+{
+	scheduler_start(&sim->scheduler, seed, SIM_START_NS);
+	network_start(&sim->network);
+	if (!scenario_choose(sim, name, seed))
+		return false;
+	start(sim);
+	run_until(sim, SIM_START_NS + sim->scenario.heal_ns);
+	scenario_heal(sim);
+	run_until(sim, SIM_START_NS + sim->scenario.end_ns);
+	if (!sim->failed && sim->scheduler.steps < sim->steps_max)
+		invariants_end(sim);
+	if (sim->ended != NULL && !sim->failed)
+		sim->ended(sim);
+	for (unsigned i = 0; i < sim->scenario.nodes; i++)
+		appliance_crash(&sim->nodes[i]);
+	sim->totals.steps += sim->scheduler.steps;
+	sim->totals.virtual_ns += sim->scheduler.now_ns - SIM_START_NS;
+	return !sim->failed;
+}
+
+void sim_finish(struct sim *sim)
+{
+	for (unsigned i = 0; i < APPLIANCES_MAX; i++)
+		appliance_destroy(&sim->nodes[i]);
+	network_finish(&sim->network);
+}
