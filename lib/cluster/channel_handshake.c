@@ -156,13 +156,19 @@ static bool may_begin(
 {
 	const struct attempt *attempt = &channel->attempt;
 	uint64_t age_ns = now_ns - attempt->started_ns;
+	const struct keys *next = &channel->next;
+	bool other = next->valid && next->id == key_id && next->peer_incarnation != incarnation;
 
-	if (is_key_in_use(channel, key_id))
-		return false; // a late piece of a finished one
+	// A late piece of a finished one. But keys made with an incarnation that was damaged on the
+	// way nobody will ever use.
+	if (is_key_in_use(channel, key_id) && !other)
+		return false;
 	if (!attempt->open)
 		return true;
+	// A late piece of a former one; but an id that was damaged on the way, or forged, must not
+	// keep the client's own out for longer than any attempt does.
 	if (incarnation == attempt->peer_incarnation && (int16_t)(key_id - attempt->key_id) < 0)
-		return false; // a late piece of a former one
+		return age_ns >= HANDSHAKE_HOLD_NS;
 	return age_ns >=
 	       (attempt->state == HANDSHAKE_RUNNING ? HANDSHAKE_HOLD_NS : HANDSHAKE_BACKOFF_MIN_NS);
 }

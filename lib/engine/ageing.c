@@ -66,6 +66,11 @@ void ageing_slice(struct engine *engine)
 	if (elapsed_ms == 0)
 		return;
 	engine->aged_ns = engine->now_ns;
+	// A table that grew makes the round of a resync longer.
+	if (engine->resync_left > 0 && high > engine->resync_high) {
+		engine->resync_left += high - engine->resync_high;
+		engine->resync_high = high;
+	}
 	slice = high * (elapsed_ms < MS_PER_S ? elapsed_ms : MS_PER_S) / MS_PER_S + 1;
 	if (slice > AGEING_SLICE_MAX)
 		slice = AGEING_SLICE_MAX;

@@ -144,6 +144,7 @@ struct engine {
 	struct asks asks;
 	uint64_t resync;      // bits of nodes that lost what they had
 	uint32_t resync_left; // flows ageing has still to visit for them
+	uint32_t resync_high; // high water of the table by which that was counted
 
 	// Replaced policies for whose return no message cell was free yet.
 	const struct policy *retired[POLICIES_RETIRED_MAX];
@@ -371,6 +372,9 @@ uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t fi
 bool share_opened(struct engine *engine, struct flow *flow);
 // Tells the partner what became true since `before`.
 void share_changed(struct engine *engine, struct flow *flow, const struct tcp_track *before);
+// The server answered the SYN of a `msyn` flow: with share = "all" every node gets the state, the
+// finder of the answer once more with it (owner.c).
+void share_answered(struct engine *engine, struct flow *flow, const struct tcp_track *before);
 // The entry of a connection that has not ended goes.
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);

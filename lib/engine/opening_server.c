@@ -76,6 +76,7 @@ static void share(struct engine *engine, struct flow *flow, struct opening *open
 static void drain_now(struct engine *engine, struct flow *flow, struct opening *opening)
 {
 	flow->bits |= opening->unshared ? FLOW_DIRTY : 0;
+	opening->deadline_ns = engine->now_ns; // what finds no buffer now leaves in the next call
 	opening_set_wait(engine, opening, WAIT_DRAIN);
 	opening_drain(engine, flow, opening);
 }

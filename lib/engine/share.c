@@ -16,6 +16,8 @@
 // what it had (RESYNC) makes the flows it shared dirty.
 #include "engine/internal.h"
 
+#include <string.h>
+
 #define FIN_BITS (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
 
 static uint64_t node_bit(uint16_t node)
@@ -116,6 +118,17 @@ void share_changed(struct engine *engine, struct flow *flow, const struct tcp_tr
 	settle(engine, flow);
 }
 
+void share_answered(struct engine *engine, struct flow *flow, const struct tcp_track *before)
+{
+	if (engine->policy->share != SHARE_ALL || flow->mode != MODE_MSYN ||
+		flow->copy != COPY_OWN || before->state != TCP_SYN_SENT ||
+		flow->track.state != TCP_SYN_RECV)
+		return;
+	flow->partner = NODE_ALL;
+	if (!is_reachable(engine, NODE_ALL) || !send_opened(engine, flow, NODE_ALL))
+		flow->bits |= FLOW_DIRTY;
+}
+
 void share_ended(struct engine *engine, const struct flow *flow)
 {
 	uint16_t node = partner_of(engine, flow);
@@ -212,7 +225,8 @@ static bool record_is_sane(struct engine *engine, const struct flow_record *reco
 }
 
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
-// on as long as it has the entry; between two owners the rest of the incarnation decides.
+// on as long as it has the entry; between two owners the rest of the incarnation decides. What an
+// owner says again with other contents comes from its next life: it forgot what it said before.
 static bool is_newer(const struct flow *flow, const struct flow_record *record)
 {
 	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
@@ -221,14 +235,15 @@ static bool is_newer(const struct flow *flow, const struct flow_record *record)
 		return ticks > 0;
 	if (record->owner != flow->owner)
 		return record->incarnation > flow->incarnation;
-	return (int16_t)(record->generation - flow->generation) > 0;
+	return (int16_t)(record->generation - flow->generation) >= 0;
 }
 
 // The very record, installed before: its confirmation may have been lost.
 static bool is_installed(const struct flow *flow, const struct flow_record *record)
 {
-	return flow != NULL && flow->copy != COPY_OWN && flow->incarnation == record->incarnation &&
-	       flow->generation == record->generation;
+	return flow != NULL && flow->copy != COPY_OWN && flow->owner == record->owner &&
+	       flow->incarnation == record->incarnation && flow->generation == record->generation &&
+	       memcmp(&flow->translation, &record->translation, sizeof(flow->translation)) == 0;
 }
 
 // Of two histories of one connection the one the server confirmed wins, between two unconfirmed
@@ -334,7 +349,9 @@ void share_take_changed(struct engine *engine, const struct message *message)
 	before = flow->track.state;
 	flow->track.bits |= change->bits & CHANGE_FIN_CLIENT ? TRACK_FIN_CLIENT : 0;
 	flow->track.bits |= change->bits & CHANGE_FIN_SERVER ? TRACK_FIN_SERVER : 0;
-	if ((flow->track.bits & FIN_BITS) && before == TCP_ESTABLISHED)
+	// A copy in SYN_RECV may never see what established the connection.
+	if ((flow->track.bits & FIN_BITS) &&
+		(before == TCP_ESTABLISHED || (before == TCP_SYN_RECV && flow->copy != COPY_OWN)))
 		entry_set_state(engine, flow, TCP_CLOSING);
 	settle(engine, flow);
 	if ((change->bits & CHANGE_CLOSED) && !entry_has_ended(flow))
@@ -361,7 +378,7 @@ void share_take_resync(struct engine *engine, const struct message *message)
 	if (!message->why)
 		return;
 	engine->resync |= node_bit(message->node);
-	engine->resync_left = flow_table_high_water(engine->table);
+	engine->resync_left = engine->resync_high = flow_table_high_water(engine->table);
 }
 
 void share_visit(struct engine *engine, struct flow *flow)

@@ -112,8 +112,10 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
-	if (engine->policy->clustered)
+	if (engine->policy->clustered) {
+		share_answered(engine, flow, &before);
 		share_changed(engine, flow, &before);
+	}
 	switch (result.outcome) {
 	case TCP_PASS:
 		entry_touch(engine, flow);

@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #define PAGE_BYTES     4096
 #define LENT	       16 // buffers in each call
 #define DATAGRAMS_LENT 16
 #define ROOM_BYTES     2048
 #define HEADROOM_BYTES 64
-#define NAP_MIN_NS     10000ULL
+#define NAP_MIN_NS     50000ULL
+#define NAP_STILL_NS   10000000ULL
 #define AGEING_NAP_NS  100000000ULL // ageing gets its turn
 #define KEYS_CACHED    64
 #define SERVICES_ROWS  2
@@ -56,7 +58,7 @@ static void add_service(struct appliance *a, const char *name, uint8_t mode, uin
 	service->mode = mode;
 	service->ports[0] = (struct port_range){port, port};
 	service->port_count = 1;
-	service->queue_bytes = 8192;
+	service->queue_bytes = QUEUE_BYTES;
 	service->profile = a->config.profile;
 }
 
@@ -216,10 +218,30 @@ static void set_tick(struct appliance *a)
 		uint64_t value = cluster_counter_ns(a->cluster, clock);
 
 		if (value < a->counter_ns)
-			a->world->broken(a->world, "the cluster counter went back");
+			a->world->broken(
+				a->world, a->config.index, "the cluster counter went back");
 		a->counter_ns = value;
 		a->tick = (uint32_t)(value / KEYRING_TICK_NS);
 	}
+}
+
+// CPU time, where it is measured: nothing that happens depends on it.
+static uint64_t busy_ns(const struct appliance *a)
+{
+	struct timespec now;
+
+	if (!a->config.measures)
+		return 0;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
+}
+
+// A clock that stands still at its end makes everything due for ever.
+static uint64_t nap(const struct appliance *a, uint64_t idle_ns)
+{
+	uint64_t least = appliance_clock_ns(a, a->now_ns) == UINT64_MAX ? NAP_STILL_NS : NAP_MIN_NS;
+
+	return idle_ns > least ? idle_ns : least;
 }
 
 // One call of engine_run().
@@ -238,7 +260,7 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 		.messages_in = in,
 		.messages_in_count = in_count,
 		.messages_out = lent};
-	uint64_t idle;
+	uint64_t idle, start;
 
 	set_tick(a);
 	batch.tick = a->tick;
@@ -247,15 +269,18 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 		out[i] = (struct frame){.data = rooms[i] + HEADROOM_BYTES,
 			.headroom = HEADROOM_BYTES,
 			.tailroom = ROOM_BYTES - HEADROOM_BYTES};
+	start = busy_ns(a);
 	engine_run(a->engine, &batch);
+	a->busy_ns += busy_ns(a) - start;
 	if (batch.out_used > batch.out_room || batch.messages_out_used > batch.messages_out_room)
-		a->world->broken(a->world, "the engine used more than it was lent");
+		a->world->broken(
+			a->world, a->config.index, "the engine used more than it was lent");
 	hear_engine(a, lent, batch.messages_out_used);
 	idle = engine_idle_ns(a->engine, batch.now_ns);
 	idle = (idle < AGEING_NAP_NS ? idle : AGEING_NAP_NS) * 10 / a->clock_tenths;
 	if (a->to_engine.count > 0 && idle > a->engine_nap_ns)
 		idle = a->engine_nap_ns;
-	a->engine_wake_ns = a->now_ns + (idle > NAP_MIN_NS ? idle : NAP_MIN_NS);
+	a->engine_wake_ns = a->now_ns + nap(a, idle);
 	a->transmitted += batch.out_used;
 	for (unsigned i = 0; i < batch.out_used; i++)
 		a->world->transmit(a->world, a->config.index, out[i].port, out[i].data, out[i].len);
@@ -414,23 +439,26 @@ static void call_cluster(struct appliance *a, struct datagram *arrived)
 		.out_room = DATAGRAMS_LENT,
 		.messages_in = in,
 		.messages_out = lent};
-	uint64_t idle;
+	uint64_t idle, start;
 
 	batch.messages_in_count = mail_take(&a->to_cluster, in, CLUSTER_BATCH_MAX);
 	batch.messages_out_room = mail_lend(&a->to_engine, lent, LENT);
 	for (unsigned i = 0; i < DATAGRAMS_LENT; i++)
 		out[i] = (struct datagram){.data = rooms[i], .room = DATAGRAM_BYTES_MAX};
+	start = busy_ns(a);
 	cluster_run(a->cluster, &batch);
+	a->busy_ns += busy_ns(a) - start;
 	if (batch.out_used > batch.out_room || batch.messages_out_used > batch.messages_out_room)
-		a->world->broken(a->world, "the cluster used more than it was lent");
+		a->world->broken(
+			a->world, a->config.index, "the cluster used more than it was lent");
 	for (unsigned i = 0; i < batch.messages_in_count; i++)
 		mail_release(&a->to_cluster, in[i]);
 	hear_cluster(a, lent, batch.messages_out_used);
 	idle = cluster_idle_ns(a->cluster, batch.now_ns);
 	if (idle > a->config.detect_ms * 1000000ULL / 4)
-		a->world->broken(a->world, "the cluster naps too long");
+		a->world->broken(a->world, a->config.index, "the cluster naps too long");
 	idle = idle * 10 / a->clock_tenths;
-	a->cluster_wake_ns = a->now_ns + (idle > NAP_MIN_NS ? idle : NAP_MIN_NS);
+	a->cluster_wake_ns = a->now_ns + nap(a, idle);
 	for (unsigned i = 0; i < batch.out_used; i++)
 		a->world->send(a->world, a->config.index, host_of(a, out[i].peer), out[i].data,
 			out[i].len);
@@ -527,9 +555,4 @@ void appliance_jump_clock(struct appliance *a, uint64_t now_ns, uint64_t by_ns)
 {
 	appliance_set_clock(a, now_ns, a->clock_tenths);
 	a->clock_ns = a->clock_ns + by_ns < a->clock_ns ? UINT64_MAX : a->clock_ns + by_ns;
-}
-
-bool appliance_sees(const struct appliance *a, uint64_t mask)
-{
-	return a->view.decodes && a->has_keys && a->view.active == mask;
 }

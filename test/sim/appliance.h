@@ -25,6 +25,7 @@
 #define OPENINGS_MAX	 256
 #define QUEUES_BYTES_MAX (1u << 20)
 #define WSCALE_ANNOUNCED 7
+#define QUEUE_BYTES	 8192 // of a proxied connection, announced as a window
 
 struct appliance;
 
@@ -41,8 +42,8 @@ struct world {
 	void (*says)(struct world *world, unsigned index, const struct message *message);
 	// appliance->engine_wake_ns or cluster_wake_ns is another.
 	void (*wake)(struct world *world, unsigned index);
-	// A broken promise of the library.
-	void (*broken)(struct world *world, const char *what);
+	// A node breaks a promise of the library.
+	void (*broken)(struct world *world, unsigned index, const char *what);
 };
 
 struct appliance_config {
@@ -56,6 +57,7 @@ struct appliance_config {
 	uint64_t counter_ns;
 	uint64_t clock_ns; // of the first life
 	uint64_t hop_ns;   // between engine and cluster
+	bool measures;	   // busy_ns
 };
 
 struct appliance_secret {
@@ -95,6 +97,7 @@ struct appliance {
 	uint64_t counter_ns; // latest
 	struct message_view view;
 	uint64_t transmitted;	// frames, in this life
+	uint64_t busy_ns;	// CPU time of engine and cluster
 	struct verdict verdict; // of the last frame
 	struct message *reply;	// the last one to appliance_ask()
 	bool replied;
@@ -128,6 +131,3 @@ uint64_t appliance_clock_ns(const struct appliance *a, uint64_t now_ns);
 
 // Asks the engine (DUMP, FLUSH); its answer, NULL: none.
 const struct message *appliance_ask(struct appliance *a, uint64_t now_ns, struct message *question);
-
-// True where it is active and sees exactly the nodes in `mask`.
-bool appliance_sees(const struct appliance *a, uint64_t mask);

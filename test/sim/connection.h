@@ -20,11 +20,14 @@ enum harm {
 	HARM_CLOCK = 1 << 1,   // or has a clock that is wrong
 	HARM_REROUTE = 1 << 2, // it was moved to a node that does not know it
 	HARM_APART = 1 << 3,   // two nodes on its way did not see each other
+	HARM_JOINING = 1 << 4, // one was joining (again), and made no cookies, when it opened
 };
 
-// A handshake part that was told: who has the same incarnation and generation has the same deltas.
+// A handshake part that was told: who has the same incarnation and generation, of the same life of
+// the owner, has the same deltas.
 struct told {
 	uint16_t owner, generation;
+	unsigned life;
 	uint32_t incarnation;
 	struct translation translation;
 };
@@ -54,6 +57,7 @@ struct connection {
 	uint64_t finder_step;
 	struct told rows[APPLIANCES_MAX]; // of a whole check: what nodes hold
 	unsigned row_count;
+	uint8_t held_by; // bits of nodes
 };
 
 struct sim;

@@ -47,9 +47,9 @@ static void check_confirmed(struct sim *sim, struct connection *c, unsigned node
 	const struct appliance *a = &sim->nodes[node];
 	uint64_t waited = appliance_clock_ns(a, sim->scheduler.now_ns) - c->share_ns;
 
-	if (c->share_ns == 0 || c->share_owner != node)
+	if (c->share_ns == 0 || c->share_owner != node || sim->clock_wrong[node])
 		return;
-	if (waited < SHARE_WAIT_NS && (c->share_waits & a->view.active) != 0)
+	if (waited < SHARE_WAIT_NS && (c->share_waits & sim->views[node]) != 0)
 		sim_fail(sim, "node %u sends queued segments of connection %u before %#x confirmed",
 			node, c->number, c->share_waits);
 	c->share_ns = 0;
@@ -129,16 +129,27 @@ static bool same_translation(const struct translation *a, const struct translati
 		       memcmp(&a->to_server, &b->to_server, sizeof(a->to_server)) == 0);
 }
 
+static bool is_of(const struct told *told, const struct flow_record *record)
+{
+	return told->owner == record->owner && told->incarnation == record->incarnation &&
+	       told->generation == record->generation;
+}
+
+// What the owner told in its newest life.
 static struct told *find_told(struct connection *c, const struct flow_record *record)
 {
 	unsigned kept = c->told_count < RECORDS_KEPT ? c->told_count : RECORDS_KEPT;
+	struct told *found = NULL;
 
 	for (unsigned i = 0; i < kept; i++)
-		if (c->told[i].owner == record->owner &&
-			c->told[i].incarnation == record->incarnation &&
-			c->told[i].generation == record->generation)
-			return &c->told[i];
-	return NULL;
+		if (is_of(&c->told[i], record) && (found == NULL || c->told[i].life > found->life))
+			found = &c->told[i];
+	return found;
+}
+
+static unsigned life_of(const struct sim *sim, const struct flow_record *record)
+{
+	return record->owner < sim->scenario.nodes ? sim->nodes[record->owner].lives : 0;
 }
 
 static struct connection *of_record(struct sim *sim, const struct flow_record *record)
@@ -162,7 +173,7 @@ static void check_told(struct sim *sim, unsigned node, const struct connection *
 static uint32_t awaited(
 	const struct sim *sim, const struct connection *c, unsigned node, uint16_t target)
 {
-	uint32_t others = (uint32_t)sim->nodes[node].view.active & ~bit(node);
+	uint32_t others = (uint32_t)sim->views[node] & ~bit(node);
 
 	if (sim->scenario.wait == SHARE_NONE)
 		return 0;
@@ -178,7 +189,9 @@ static void note_share(
 	const struct flow_record *record = &message->body.record;
 	uint64_t hash = flow_key_hash(siphash_key(a->engine_config.table_key), &record->key);
 
-	if (record->mode != MODE_PROXY || (c->sent_by & bit(node)))
+	// Whom it saw when it decided is not known where that changed in the same turn.
+	if (record->mode != MODE_PROXY || (c->sent_by & bit(node)) ||
+		sim->view_step[node] == sim->scheduler.steps)
 		return;
 	c->share_digest = flow_digest(hash, record->incarnation);
 	c->share_generation = record->generation;
@@ -202,11 +215,12 @@ void invariants_says(struct sim *sim, unsigned node, const struct message *messa
 	}
 	c->holders |= (uint8_t)bit(node);
 	told = find_told(c, record);
-	if (told != NULL) {
+	if (told != NULL && told->life == life_of(sim, record)) {
 		check_told(sim, node, c, told, record);
 		return;
 	}
 	c->told[c->told_count++ % RECORDS_KEPT] = (struct told){.owner = record->owner,
+		.life = life_of(sim, record),
 		.generation = record->generation,
 		.incarnation = record->incarnation,
 		.translation = record->translation};
@@ -219,7 +233,8 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 	struct told *told = c == NULL ? NULL : find_told(c, record);
 
 	if (told != NULL) {
-		check_told(sim, node, c, told, record);
+		if (told->life == life_of(sim, record))
+			check_told(sim, node, c, told, record);
 		c->holders |= (uint8_t)bit(node);
 	} else if (c == NULL || c->told_count < RECORDS_KEPT) {
 		sim_fail(sim, "node %u is told of a connection by nobody", node);
@@ -252,11 +267,19 @@ static void takes_frame(struct sim *sim, const struct message *message)
 	c->finder_step = sim->scheduler.steps;
 }
 
-static void takes_view(struct sim *sim, unsigned node, uint64_t active)
+static void takes_view(struct sim *sim, unsigned node, const struct message_view *view)
 {
+	sim->view_step[node] = sim->scheduler.steps;
+	sim->views[node] = view->active;
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
-		if (i != node && !(active >> i & 1))
+		if (i != node && !(view->active >> i & 1))
 			sim_harm(sim, bit(node) | bit(i), HARM_APART);
+	if (!view->decodes)
+		sim_harm(sim, bit(node), HARM_JOINING);
+	// Who is gone is not waited for, even if it comes back.
+	for (unsigned i = 0; i < sim->scenario.connections; i++)
+		if (sim->connections[i].share_owner == node)
+			sim->connections[i].share_waits &= (uint8_t)view->active;
 }
 
 void invariants_takes(struct sim *sim, unsigned node, const struct message *message)
@@ -272,7 +295,7 @@ void invariants_takes(struct sim *sim, unsigned node, const struct message *mess
 		takes_frame(sim, message);
 		return;
 	case MESSAGE_VIEW:
-		takes_view(sim, node, message->body.view.active);
+		takes_view(sim, node, &message->body.view);
 		return;
 	default:
 		return;
@@ -311,7 +334,7 @@ void invariants_node(struct sim *sim, unsigned node)
 			sim_fail(sim, "node %u: a peer's window is over its bound", node);
 }
 
-static void check_row(struct sim *sim, unsigned node, const struct flow_record *record)
+static void check_row(struct sim *sim, unsigned node, const struct flow_record *record, bool at_end)
 {
 	struct connection *c = of_record(sim, record);
 	struct translation *known;
@@ -328,14 +351,16 @@ static void check_row(struct sim *sim, unsigned node, const struct flow_record *
 			c->number);
 		return;
 	}
+	c->held_by |= (uint8_t)bit(node);
+	if (!(record->bits & FLOW_CONFIRMED))
+		return; // the server has not said yet what they are
 	for (unsigned i = 0; i < c->row_count; i++) {
-		if (c->rows[i].owner != record->owner ||
-			c->rows[i].incarnation != record->incarnation ||
-			c->rows[i].generation != record->generation)
+		if (!is_of(&c->rows[i], record))
 			continue;
 		known = &c->rows[i].translation;
-		// A copy's deltas are final; an owner's are so once it is confirmed.
-		if (!same_translation(known, &record->translation))
+		// An owner that crashed may have begun again, and be about to say so.
+		if (!same_translation(known, &record->translation) &&
+			((at_end && record->state != TCP_CLOSED) || !(c->harm & HARM_CRASH)))
 			sim_fail(sim, "connection %u has other deltas at node %u", c->number, node);
 		return;
 	}
@@ -346,19 +371,24 @@ static void check_row(struct sim *sim, unsigned node, const struct flow_record *
 			.translation = record->translation};
 }
 
+// Of a connection that ended a while ago, and that no trouble touched.
+static bool is_settled(const struct sim *sim, const struct connection *c)
+{
+	const struct endpoint *client = &c->ends[CLIENT], *server = &c->ends[SERVER];
+
+	return c->harm == 0 && endpoint_is_done(client) && endpoint_is_done(server) &&
+	       sim->scheduler.now_ns - client->done_ns >= SETTLE_NS &&
+	       sim->scheduler.now_ns - server->done_ns >= SETTLE_NS;
+}
+
 // Everybody who held it knows that a connection has ended.
 static void check_ended(struct sim *sim, unsigned node, const struct flow_row *row)
 {
 	const struct connection *c = of_record(sim, &row->record);
-	const struct endpoint *client, *server;
 
-	if (c == NULL || c->harm != 0)
-		return;
-	client = &c->ends[CLIENT];
-	server = &c->ends[SERVER];
-	if (!endpoint_is_done(client) || !endpoint_is_done(server) ||
-		sim->scheduler.now_ns - client->done_ns < SETTLE_NS ||
-		sim->scheduler.now_ns - server->done_ns < SETTLE_NS)
+	// What a node that crashed knew alone is lost.
+	if (c == NULL || !is_settled(sim, c) || (c->path & sim->crashed) ||
+		(sim->crashed != 0 && sim->scenario.share == SHARE_ALL))
 		return;
 	if (row->record.state != TCP_TIME_WAIT && row->record.state != TCP_CLOSED)
 		sim_fail(sim, "node %u does not know that connection %u has ended: state %u", node,
@@ -380,7 +410,7 @@ static void check_rows(struct sim *sim, unsigned node, bool at_end)
 		if (reply == NULL)
 			return; // it has no cell: another time
 		for (unsigned i = 0; i < reply->flow_count && !sim->failed; i++) {
-			check_row(sim, node, &reply->body.flows.rows[i].record);
+			check_row(sim, node, &reply->body.flows.rows[i].record, at_end);
 			if (at_end)
 				check_ended(sim, node, &reply->body.flows.rows[i]);
 		}
@@ -388,13 +418,28 @@ static void check_rows(struct sim *sim, unsigned node, bool at_end)
 	}
 }
 
+// With share = "all" every node holds every session (P6).
+static void check_held(struct sim *sim, const struct connection *c)
+{
+	uint32_t all = (1u << sim->scenario.nodes) - 1;
+
+	for (unsigned i = 0; i < sim->scenario.nodes; i++)
+		if (sim->clock_wrong[i])
+			return;
+	if (sim->scenario.share == SHARE_ALL && sim->crashed == 0 && is_settled(sim, c) &&
+		c->held_by != all)
+		sim_fail(sim, "connection %u is held by %#x, not by all", c->number, c->held_by);
+}
+
 static void check_all_rows(struct sim *sim, bool at_end)
 {
 	for (unsigned i = 0; i < sim->scenario.connections; i++)
-		sim->connections[i].row_count = 0;
+		sim->connections[i].row_count = sim->connections[i].held_by = 0;
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
 		if (appliance_runs(&sim->nodes[i]))
 			check_rows(sim, i, at_end && !sim->clock_wrong[i]);
+	for (unsigned i = 0; at_end && i < sim->scenario.connections; i++)
+		check_held(sim, &sim->connections[i]);
 }
 
 void invariants_whole(struct sim *sim)
@@ -424,8 +469,10 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		sim->totals.refused++;
 		return;
 	}
-	if ((c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE)) || client->resets_received > 0 ||
-		server->resets_received > 0) {
+	// Two nodes that crash and are apart found clusters with secrets of their own.
+	if (((c->harm & HARM_APART) && (c->path & sim->crashed)) ||
+		(c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE | HARM_JOINING)) ||
+		client->resets_received > 0 || server->resets_received > 0) {
 		sim->totals.excused++;
 		return;
 	}
@@ -435,18 +482,20 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		server->state, server->una - server->iss - 1, server->config.send_bytes);
 }
 
+// All see each other again; a node whose clock is wrong costs only itself.
 static void check_members(struct sim *sim)
 {
-	uint32_t up = 0;
+	uint32_t good = 0, wrong = 0;
 
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
-		up |= appliance_runs(&sim->nodes[i]) ? bit(i) : 0;
+		*(sim->clock_wrong[i] ? &wrong : &good) |= bit(i);
 	for (unsigned i = 0; i < sim->scenario.nodes; i++) {
-		if (sim->clock_wrong[i])
-			return;
-		if ((up & bit(i)) && !appliance_sees(&sim->nodes[i], up))
+		const struct message_view *view = &sim->nodes[i].view;
+
+		if ((good & bit(i)) &&
+			(!view->decodes || ((uint32_t)view->active | wrong) != (good | wrong)))
 			sim_fail(sim, "node %u does not see all others: %#llx of %#x", i,
-				(unsigned long long)sim->nodes[i].view.active, up);
+				(unsigned long long)view->active, good);
 	}
 }
 
@@ -474,6 +523,10 @@ void invariants_end(struct sim *sim)
 		check_members(sim);
 	if (!sim->failed)
 		check_all_rows(sim, true);
+	for (unsigned i = 0; i < sim->scenario.nodes; i++)
+		sim->flows[i] = appliance_is_up(&sim->nodes[i])
+					? engine_flow_count(sim->nodes[i].engine)
+					: 0;
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
 		check_flushed(sim, i);
 }

@@ -1,10 +1,13 @@
 // sim: runs seeds of a scenario, prints what did not hold and how to see it again.
 #include "sim.h"
+#include "table.h"
 
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define FULL_TIMES 20
 
 static const char usage[] =
 	"usage: sim [--seed S] [--seeds N] [--scenario NAME] [--steps N] [--verbose] [--table]\n"
@@ -27,7 +30,9 @@ static void print_usage(FILE *out)
 	for (unsigned i = 1; scenario_name(i) != NULL; i++)
 		fprintf(out, " %s", scenario_name(i));
 	fputs("\n  --steps N        ends after so many events\n"
-	      "  --verbose        a trace of what happens\n",
+	      "  --verbose        a trace of what happens\n"
+	      "  --table          what share = \"all\" costs with 2, 4 and 8 nodes\n"
+	      "With WEIR_TEST_SIZE=full or soak, 20 times as many seeds.\n",
 		out);
 }
 
@@ -36,7 +41,7 @@ static void parse(int argc, char **argv, struct request *request)
 	static const struct option options[] = {{"seed", required_argument, NULL, 's'},
 		{"seeds", required_argument, NULL, 'n'}, {"scenario", required_argument, NULL, 'c'},
 		{"steps", required_argument, NULL, 't'}, {"verbose", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'}, {0}};
+		{"table", no_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'}, {0}};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -53,6 +58,9 @@ static void parse(int argc, char **argv, struct request *request)
 		case 't':
 			request->steps = strtoull(optarg, NULL, 0);
 			break;
+		case 'p':
+			request->table = true;
+			break;
 		case 'v':
 			request->verbose = true;
 			break;
@@ -66,6 +74,14 @@ static void parse(int argc, char **argv, struct request *request)
 	}
 }
 
+static bool is_known(const char *scenario)
+{
+	for (unsigned i = 0; scenario_name(i) != NULL; i++)
+		if (strcmp(scenario_name(i), scenario) == 0)
+			return true;
+	return false;
+}
+
 static double cpu_s(void)
 {
 	struct timespec now;
@@ -74,36 +90,58 @@ static double cpu_s(void)
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+static void run_seeds(const struct request *request, uint64_t *failed)
+{
+	for (uint64_t i = 0; i < request->seeds; i++) {
+		unsigned long long seed = request->seed + i;
+
+		if (sim_run(&sim, request->scenario, seed))
+			continue;
+		++*failed;
+		printf("seed %llu: %s\n  again: sim --scenario %s --seed %llu --verbose\n", seed,
+			sim.failure, request->scenario, seed);
+	}
+}
+
+static void report(const struct request *request, uint64_t failed, double cpu)
+{
+	double virtual_s = (double)sim.totals.virtual_ns / 1e9;
+
+	printf("%s: %llu seeds, %llu failed; %llu steps, %u connections: %u done, %u reset by an "
+	       "end, %u excused\n",
+		request->scenario, (unsigned long long)request->seeds, (unsigned long long)failed,
+		(unsigned long long)sim.totals.steps, sim.totals.opened, sim.totals.done,
+		sim.totals.refused, sim.totals.excused);
+	printf("%.1f virtual s in %.2f s of CPU: %.0f times real time; fingerprint of the last "
+	       "%016llx\n",
+		virtual_s, cpu, virtual_s / cpu, (unsigned long long)sim.fingerprint);
+}
+
 int main(int argc, char **argv)
 {
 	struct request request = {
 		.seed = 1, .seeds = 1, .steps = UINT64_MAX, .scenario = scenario_name(0)};
+	const char *size = getenv("WEIR_TEST_SIZE");
 	uint64_t failed = 0;
-	double start;
+	double start = cpu_s();
 
 	parse(argc, argv, &request);
+	if (!is_known(request.scenario)) {
+		print_usage(stderr);
+		return 2;
+	}
 	sim.steps_max = request.steps;
 	sim.verbose = request.verbose;
-	start = cpu_s();
-	for (uint64_t i = 0; i < request.seeds; i++) {
-		uint64_t seed = request.seed + i;
-
-		if (sim_run(&sim, request.scenario, seed))
-			continue;
-		failed++;
-		printf("seed %llu: %s\n  again: sim --scenario %s --seed %llu --verbose\n",
-			(unsigned long long)seed, sim.failure, request.scenario,
-			(unsigned long long)seed);
+	if (size != NULL && strcmp(size, "quick") != 0 && request.seeds > 1)
+		request.seeds *= FULL_TIMES;
+	if (request.table) {
+		failed = !table_print(&sim, request.seed);
+		if (failed)
+			puts(sim.failure);
+	} else {
+		run_seeds(&request, &failed);
+		report(&request, failed, cpu_s() - start);
 	}
-	start = cpu_s() - start;
-	printf("%s: %llu seeds, %llu failed, %llu steps, %u of %u connections done, %u reset by "
-	       "an end, %u excused\n",
-		request.scenario, (unsigned long long)request.seeds, (unsigned long long)failed,
-		(unsigned long long)sim.totals.steps, sim.totals.done, sim.totals.opened,
-		sim.totals.refused, sim.totals.excused);
-	printf("%.1f virtual s in %.2f s of CPU: %.0f times real time; fingerprint %016llx\n",
-		(double)sim.totals.virtual_ns / 1e9, start,
-		(double)sim.totals.virtual_ns / 1e9 / start, (unsigned long long)sim.fingerprint);
 	sim_finish(&sim);
 	return failed > 0;
 }

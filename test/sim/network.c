@@ -123,11 +123,23 @@ void network_from_end(struct sim *sim, unsigned node, uint8_t port, const struct
 	carry(sim, flight, link_of(sim, port));
 }
 
+static void trace_made(struct sim *sim, unsigned node, const uint8_t *data, uint16_t len)
+{
+	struct segment segment;
+
+	if (sim->verbose && segment_read(&segment, data, len))
+		sim_trace(sim,
+			"n%u sends: from port %u to port %u seq %08x ack %08x flags %#x len %u",
+			node, segment.sport, segment.dport, segment.seq, segment.ack, segment.flags,
+			segment.payload_len);
+}
+
 void network_from_node(
 	struct sim *sim, unsigned node, uint8_t port, const uint8_t *data, uint16_t len)
 {
 	struct flight *flight;
 
+	trace_made(sim, node, data, len);
 	if (!invariants_left(sim, node, port, data, len))
 		return;
 	flight = start_flight(sim);

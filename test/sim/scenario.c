@@ -26,6 +26,9 @@ static const struct kind {
 	{"many", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0,
 		CONNECTIONS_MAX},
 	{"wide", 0, true, false, 8, 0},
+	{"table2", 0, false, false, 2, CONNECTIONS_MAX},
+	{"table4", 0, false, false, 4, CONNECTIONS_MAX},
+	{"table8", 0, false, false, 8, CONNECTIONS_MAX},
 };
 
 const char *scenario_name(unsigned index)
@@ -136,6 +139,8 @@ bool scenario_choose(struct sim *sim, const char *name, uint64_t seed)
 	s->open_ns = 800 * SIM_MS;
 	s->heal_ns = 2600 * SIM_MS + s->idle_ns;
 	s->end_ns = s->heal_ns + 2400 * SIM_MS + 3000 * SIM_MS * (kind->faults != 0);
+	if (strncmp(name, "table", 5) == 0)
+		s->share = s->wait = SHARE_ALL;
 	choose_profile(sim);
 	choose_links(sim, kind->noise);
 	for (unsigned i = 0; i < BUCKETS; i++)
@@ -182,6 +187,9 @@ static void choose_ends(struct sim *sim, struct connection *c)
 	}
 	// What the SYN/ACK announced, the servers have (TCP.md 2.13).
 	server.timestamps = true;
+	// A client may send what the proxy announced until it hears of the server's own window.
+	if (c->service == SERVICE_PROXY)
+		server.slack += QUEUE_BYTES;
 	server.refuses = choose(sim, 12) == 0;
 	client.closes_last |= !server.closes_last && choose(sim, 2);
 	server.closes_last &= !client.closes_last;
@@ -337,6 +345,7 @@ static void crash(struct sim *sim, unsigned node, bool begins)
 		return;
 	}
 	appliance_crash(&sim->nodes[node]);
+	sim->crashed |= 1u << node;
 	sim_harm(sim, 1u << node, HARM_CRASH);
 	for (unsigned i = 0; i < sim->scenario.connections; i++) {
 		sim->connections[i].holders &= (uint8_t) ~(1u << node);

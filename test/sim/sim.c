@@ -58,6 +58,11 @@ void sim_harm(struct sim *sim, uint32_t nodes, enum harm harm)
 		struct connection *connection = &sim->connections[i];
 
 		// Who is apart from whom matters where both are on the way.
+		bool both_open =
+			connection->ends[CLIENT].was_open && connection->ends[SERVER].was_open;
+
+		if (harm == HARM_JOINING && both_open)
+			continue;
 		if (sim_is_alive(connection) &&
 			(harm == HARM_APART ? (connection->path & nodes) == nodes
 					    : (connection->path & nodes) != 0))
@@ -147,6 +152,8 @@ static void mark_opened(struct sim *sim, struct connection *connection)
 			continue;
 		if (sim->clock_wrong[i])
 			connection->harm |= HARM_CLOCK;
+		if (!node->view.decodes)
+			connection->harm |= HARM_JOINING;
 		if ((node->view.active & connection->path) != connection->path)
 			connection->harm |= HARM_APART;
 	}
@@ -246,6 +253,7 @@ static void world_says(struct world *world, unsigned index, const struct message
 static void wake_at(
 	struct sim *sim, uint64_t *pending, uint64_t at, enum event_kind kind, unsigned index)
 {
+	at = at > sim->scheduler.now_ns ? at : sim->scheduler.now_ns;
 	if (at >= *pending)
 		return;
 	*pending = at;
@@ -261,9 +269,11 @@ static void world_wake(struct world *world, unsigned index)
 	wake_at(sim, &sim->cluster_event_ns[index], node->cluster_wake_ns, EVENT_CLUSTER, index);
 }
 
-static void world_broken(struct world *world, const char *what)
+static void world_broken(struct world *world, unsigned index, const char *what)
 {
-	sim_fail(sim_of(world), "%s", what);
+	// A clock at the end of time breaks the node that has it.
+	if (!sim_of(world)->clock_wrong[index])
+		sim_fail(sim_of(world), "node %u: %s", index, what);
 }
 
 // What was due at an earlier time, or is due later now, is asked about again.
@@ -350,12 +360,15 @@ static void make_node(struct sim *sim, unsigned index)
 		.rekey_records = 1u << 22,
 		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns,
 		.clock_ns = SIM_START_NS + index * 7 * SIM_S,
-		.hop_ns = scenario->hop_ns};
+		.hop_ns = scenario->hop_ns,
+		.measures = sim->measures};
 
 	appliance_create(&sim->nodes[index], &config, &sim->world);
 	sim->nodes[index].at_ns = sim->scheduler.now_ns;
 	sim->engine_event_ns[index] = sim->cluster_event_ns[index] = UINT64_MAX;
 	sim->clock_wrong[index] = false;
+	sim->view_step[index] = UINT64_MAX;
+	sim->views[index] = 0;
 	appliance_boot(&sim->nodes[index], sim->scheduler.now_ns);
 }
 
@@ -371,6 +384,7 @@ static void start(struct sim *sim)
 	sim->failure[0] = '\0';
 	sim->fingerprint = 0xcbf29ce484222325u;
 	memset(sim->connections, 0, sim->scenario.connections * sizeof(sim->connections[0]));
+	sim->crashed = 0;
 	memset(sim->stranger_syns, 0, sizeof(sim->stranger_syns));
 	memset(sim->stranger_answers, 0, sizeof(sim->stranger_answers));
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
@@ -397,6 +411,8 @@ bool sim_run(struct sim *sim, const char *name, uint64_t seed)
 	run_until(sim, SIM_START_NS + sim->scenario.end_ns);
 	if (!sim->failed && sim->scheduler.steps < sim->steps_max)
 		invariants_end(sim);
+	if (sim->ended != NULL && !sim->failed)
+		sim->ended(sim);
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
 		appliance_crash(&sim->nodes[i]);
 	sim->totals.steps += sim->scheduler.steps;

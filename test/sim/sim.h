@@ -33,8 +33,13 @@ struct sim {
 	// Of the event that will wake each, UINT64_MAX: none.
 	uint64_t engine_event_ns[APPLIANCES_MAX], cluster_event_ns[APPLIANCES_MAX];
 	bool clock_wrong[APPLIANCES_MAX];
+	uint64_t flows[APPLIANCES_MAX];	    // that each node held at the end
+	uint32_t crashed;		    // bits of nodes that ever did
+	uint64_t views[APPLIANCES_MAX];	    // whom each engine knows as active
+	uint64_t view_step[APPLIANCES_MAX]; // since when
 	uint64_t steps_max;
-	bool verbose;
+	bool verbose, measures;
+	void (*ended)(struct sim *sim); // a run, before its nodes go; or NULL
 	bool failed;
 	char failure[SIM_FAILURE_MAX];
 	uint64_t fingerprint; // of everything that happened
