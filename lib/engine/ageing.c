@@ -100,21 +100,25 @@ static void consider(struct flow *flow, struct flow **worst, enum trust *trust)
 	}
 }
 
+// Goes on behind the last one taken, whose place the next flow gets: so of equals the one that has
+// been there longest goes.
 static struct flow *worst_in_table(struct engine *engine)
 {
 	uint32_t high = flow_table_high_water(engine->table);
 	enum trust trust = trust_kept(engine);
 	struct flow *worst = NULL;
 
-	for (unsigned i = 0; i < EVICTION_SCAN && i < high && trust > TRUST_MEMORY; i++) {
-		struct flow *flow;
+	for (uint32_t i = 0; i < EVICTION_SCAN && i < high && trust > TRUST_MEMORY; i++) {
+		struct flow *flow =
+			flow_table_at(engine->table, (engine->eviction_cursor + i) % high);
 
-		if (engine->eviction_cursor >= high)
-			engine->eviction_cursor = 0;
-		flow = flow_table_at(engine->table, engine->eviction_cursor++);
 		if (flow != NULL)
 			consider(flow, &worst, &trust);
 	}
+	if (worst != NULL)
+		engine->eviction_cursor = flow_table_index(engine->table, worst) + 1;
+	else
+		engine->eviction_cursor = (engine->eviction_cursor + EVICTION_SCAN) % high;
 	return worst;
 }
 

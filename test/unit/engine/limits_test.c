@@ -173,6 +173,35 @@ static void established_survive_floods(void **state)
 	assert_true(node_end(node));
 }
 
+// A flood that overfills the table takes the oldest unanswered flows: one that just began has as
+// long for its handshake as the table takes to be filled once.
+static void the_youngest_survive_floods(void **state)
+{
+	struct node *node = tracking();
+	unsigned port = 1;
+
+	(void)state;
+	node->config.capacity = 1024;
+	node->policy.limits.per_prefix_flows = 1000000;
+	node_go(node);
+	for (; port <= 20000; port++)
+		send_syn(node, "192.0.2.77", port);
+	assert_int_equal(engine_flow_count(node->engine), 1024);
+	for (unsigned round = 0; round < 20; round++) {
+		struct packet synack = {.from_server = true,
+			.client_port = (uint16_t)(50000 + round),
+			.flags = TCP_SYN | TCP_ACK,
+			.seq = ISN_S,
+			.ack = 1001};
+
+		send_syn(node, NULL, 50000 + round);
+		for (unsigned i = 0; i < 900; i++)
+			send_syn(node, "192.0.2.77", port++);
+		assert_int_equal(node_offer(node, INSIDE, &synack), VERDICT_FORWARD);
+	}
+	assert_true(node_end(node));
+}
+
 static void table_full(void **state)
 {
 	(void)state;
@@ -513,6 +542,7 @@ int main(void)
 		cmocka_unit_test(service_limit),
 		cmocka_unit_test(eviction_order),
 		cmocka_unit_test(established_survive_floods),
+		cmocka_unit_test(the_youngest_survive_floods),
 		cmocka_unit_test(table_full),
 		cmocka_unit_test(t3_5_tiny_segments),
 		cmocka_unit_test(t3_4_pool_exhausted),
