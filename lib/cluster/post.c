@@ -82,7 +82,7 @@ static struct message *to_all(struct cluster *cluster, enum message_type type, u
 
 	if (message == NULL)
 		return NULL;
-	message->type = type;
+	message->type = (uint8_t)type;
 	message->node = node;
 	message->worker = WORKER_ALL;
 	post_done(cluster);
