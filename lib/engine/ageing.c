@@ -43,10 +43,12 @@ static void age_one(struct engine *engine, uint32_t index)
 {
 	struct flow *flow = flow_table_at(engine->table, index);
 
-	if (flow == NULL || (flow->bits & FLOW_OPENING))
+	if (flow == NULL)
 		return;
 	if (engine->policy->clustered)
 		share_visit(engine, flow);
+	if (flow->bits & FLOW_OPENING)
+		return;
 	// Its last use may be later than noted.
 	if (engine->now_ms - flow->last_ms < entry_timeout_ms(engine, flow) + TOUCH_MS)
 		return;

@@ -387,6 +387,7 @@ void share_visit(struct engine *engine, struct flow *flow)
 
 	if (engine->resync_left > 0 && (node == NODE_ALL || (engine->resync & node_bit(node))))
 		flow->bits |= FLOW_DIRTY;
-	if (flow->bits & FLOW_DIRTY)
+	// An opening says what it has to; then this does.
+	if ((flow->bits & FLOW_DIRTY) && !(flow->bits & FLOW_OPENING))
 		share_again(engine, flow);
 }

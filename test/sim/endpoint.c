@@ -428,8 +428,7 @@ static void check_sacks(struct endpoint *e, const struct segment *in)
 			serial_after(in->sack[i][1], e->high) ||
 			!serial_before(in->sack[i][0], in->sack[i][1]))
 			complain(e, "a SACK block of what was never sent");
-	if (in->sack_count > 0 && !e->sack)
-		complain(e, "SACK that was not agreed");
+	e->unagreed |= in->sack_count > 0 && !e->sack;
 }
 
 // False where the segment ends here.

@@ -80,6 +80,7 @@ struct endpoint {
 	unsigned resets_received; // that it had to believe
 	bool synack_received;	  // a client's
 	uint64_t opened_ns, done_ns;
+	bool unagreed;	       // got an option that was not agreed
 	const char *complaint; // first one, NULL
 };
 

@@ -360,7 +360,7 @@ static void check_row(struct sim *sim, unsigned node, const struct flow_record *
 		known = &c->rows[i].translation;
 		// An owner that crashed may have begun again, and be about to say so.
 		if (!same_translation(known, &record->translation) &&
-			((at_end && record->state != TCP_CLOSED) || !(c->harm & HARM_CRASH)))
+			((at_end && record->state < TCP_TIME_WAIT) || !(c->harm & HARM_CRASH)))
 			sim_fail(sim, "connection %u has other deltas at node %u", c->number, node);
 		return;
 	}

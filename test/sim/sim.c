@@ -89,9 +89,11 @@ static void trace_segment(struct sim *sim, const struct connection *connection, 
 
 	sim_count(sim, (uint64_t)segment->seq << 32 | segment->ack);
 	if (sim->verbose)
-		sim_trace(sim, "c%u %s %s %s seq %08x ack %08x len %u win %u", connection->number,
-			end == CLIENT ? "client" : "server", what, flags_text(segment, flags),
-			segment->seq, segment->ack, segment->payload_len, segment->window);
+		sim_trace(sim, "c%u %s %s %s seq %08x ack %08x len %u win %u sack %u/%u",
+			connection->number, end == CLIENT ? "client" : "server", what,
+			flags_text(segment, flags), segment->seq, segment->ack,
+			segment->payload_len, segment->window, segment->sack_ok,
+			segment->sack_count);
 }
 
 static void set_timer(struct sim *sim, struct connection *connection, unsigned end)
@@ -109,6 +111,11 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 	const struct endpoint *endpoint = &connection->ends[end];
 
 	set_timer(sim, connection, end);
+	// A cookie that is proved again to a node that crashed may come with the echo of a later
+	// timestamp, whose low bits say something else of the options.
+	if (endpoint->unagreed && !(connection->harm & HARM_CRASH))
+		sim_fail(sim, "the %s of connection %u got SACK that was not agreed",
+			end == CLIENT ? "client" : "server", connection->number);
 	if (endpoint->complaint != NULL)
 		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
 			connection->number, endpoint->complaint);
