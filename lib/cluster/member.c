@@ -296,6 +296,11 @@ void member_secret(struct cluster *cluster, struct peer *peer, const struct secr
 	if (cluster->state != CLUSTER_JOINING &&
 		(!peer->has_beat || (peer->beat.alone && !cluster->alone)))
 		return;
+	// What a joining node was told by one who has since followed others is nobody's any more,
+	// and must not keep it from what is in use because its generation is higher.
+	if (cluster->state == CLUSTER_JOINING && !secret_is_shared(cluster) &&
+		secret->generation < cluster->secrets.newest.generation)
+		cluster->secrets.open = true;
 	// Who joins knows no epoch; but what it is told first counted before what it is told next.
 	if (!secrets_adopt(&cluster->secrets, secret,
 		    cluster->state == CLUSTER_JOINING ? UINT32_MAX : cluster_epoch(cluster)))
