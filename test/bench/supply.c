@@ -36,7 +36,7 @@ static void write_created(const struct supply *supply, uint32_t flow, struct mes
 
 	message->type = MESSAGE_OPENED;
 	*record = (struct flow_record){.key = key_of(supply, flow),
-		.mode = supply->form->full ? MODE_TRACK : MODE_PROXY,
+		.mode = MODE_PROXY,
 		.state = TCP_ESTABLISHED,
 		.bits = FLOW_CONFIRMED,
 		.wscale = {7, 7},
