@@ -2,10 +2,9 @@
 //
 //   SYN/ACK, RST/ACK   SEG.ACK - 1 is an m.SYN cookie that names the owner
 //   ICMP error         the quoted SYN's number is one
-//   anything else      from the inside, of a key that was handed over moments ago: to the same
-//   node;
-//                      of one that was not: once, to every node (TCP.md 7.6), because a server in
-//                      TIME-WAIT answers a SYN with an ACK that names nobody
+//   anything else      from the inside: of a key handed over moments ago, to the same node; of
+//                      another, once, to every node (TCP.md 7.6), because a server in TIME-WAIT
+//                      answers a SYN with an ACK that names nobody
 //
 // The packet goes to the owner whole. The owner tells its own state and, where the packet has to
 // leave here, returns it ready to be sent (MESSAGE_EMIT, or with the INSTALL): only here do its
