@@ -1,7 +1,9 @@
-// Encoding and checking of the SYN cookie. Nothing is stored: what the ACK needs later is in the 31
-// low bits of the sequence number, which are the options above a field of zeros, xored with as many
-// bits of the hash. So the options are masked and the zeros become the MAC, and one xor and one
-// compare check it.
+// Encoding and checking of the SYN cookie. Nothing is stored: what the ACK needs later is in the
+// sequence number (and in TSval), and all of it comes from one hash of tuple and ISN. Some of its
+// bits mask the options; others are a and b of the MAC a + options * b, a one-time MAC (Carter and
+// Wegman): who knows one cookie of a handshake knows nothing of what another choice of options
+// would need. The options must be under the MAC because TSval moves on: a segment that comes late,
+// to a node that lost the state, echoes a timestamp of the server's, and must prove nothing.
 //
 // MSS tables. A client's offer is rounded down, so an entry exists where many offers end up; the
 // value lost by rounding costs a few percent of goodput, an entry too many costs a MAC bit.
@@ -24,16 +26,26 @@
 
 #include "base/check.h"
 
-#define EPOCH_SHIFT  31
-#define BODY_MASK    ((1u << EPOCH_SHIFT) - 1)
-#define MAC_BITS     24 // without timestamps
-#define MAC_BITS_TS  28
-#define MSS_SHIFT    29 // without timestamps; with them MAC_BITS_TS
-#define SACK_SHIFT   28
-#define WSCALE_MASK  15u
-#define TSVAL_MASK   ((1u << SYNCOOKIE_TSVAL_BITS) - 1)
-#define TSVAL_WSCALE 2 // shifts inside TSval's bits
-#define TSVAL_SACK   1
+#define EPOCH_SHIFT 31
+#define WSCALE_MASK 15u
+#define TSVAL_MASK  ((1u << SYNCOOKIE_TSVAL_BITS) - 1)
+
+// Where the options stand in their field; the low `in_tsval` bits of it are TSval's, the others the
+// sequence number's, above the MAC.
+struct layout {
+	uint8_t mac_bits, in_tsval;
+	uint8_t mss, wscale, sack, ecn; // shifts
+};
+
+static const struct layout layouts[2] = {
+	{.mac_bits = 24, .in_tsval = 0, .mss = 5, .wscale = 0, .sack = 4},
+	{.mac_bits = 28,
+		.in_tsval = SYNCOOKIE_TSVAL_BITS,
+		.mss = 6,
+		.wscale = 2,
+		.sack = 1,
+		.ecn = 0},
+};
 
 struct mss_table {
 	uint16_t absent;
@@ -76,38 +88,49 @@ static const struct mss_table *mss_table(const struct tuple *tuple, bool timesta
 	return &mss_tables[tuple_is_ip4(tuple)][timestamps];
 }
 
-// The bits of the hash that are pad and MAC of the sequence number.
-static uint32_t body(uint64_t hash, bool timestamps)
+static uint32_t options_put(const struct agreed *agreed, const struct layout *at, unsigned mss)
 {
-	return (uint32_t)(timestamps ? hash >> 32 : hash) & BODY_MASK;
+	uint32_t options = mss << at->mss | (uint32_t)agreed->wscale << at->wscale |
+			   (uint32_t)agreed->sack << at->sack;
+
+	return agreed->timestamps ? options | (uint32_t)agreed->ecn << at->ecn : options;
 }
 
-// The bits of the hash that are the pad of TSval.
-static uint32_t tsval_pad(uint64_t hash)
+// The bits of the hash that hide the options.
+static uint32_t pad_of(uint64_t hash, bool timestamps)
 {
-	return (uint32_t)(hash >> 24) & TSVAL_MASK;
+	uint32_t tsval = (uint32_t)(hash >> 24) & TSVAL_MASK;
+
+	if (!timestamps)
+		return (uint32_t)(hash >> 24) & 0x7f;
+	return (uint32_t)(hash >> 60 & 7) << SYNCOOKIE_TSVAL_BITS | tsval;
+}
+
+// a + options * b of the other bits; b is odd, so that every option counts.
+static uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
+{
+	uint32_t a = (uint32_t)(timestamps ? hash >> 32 : hash);
+	uint32_t b = (uint32_t)(timestamps ? hash : hash >> 32) | 1;
+
+	return (a + options * b) & ((1u << layouts[timestamps].mac_bits) - 1);
 }
 
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock)
 {
+	const struct layout *at = &layouts[agreed->timestamps];
 	uint64_t hash = tuple_hash(keys->cookie, tuple, isn_client);
-	uint32_t mss = mss_index(mss_table(tuple, agreed->timestamps), agreed->mss);
-	uint32_t wscale = agreed->wscale;
+	unsigned mss = mss_index(mss_table(tuple, agreed->timestamps), agreed->mss);
 	struct syncookie cookie = {.seq = keys->epoch << EPOCH_SHIFT};
-	uint32_t options;
+	uint32_t options, hidden;
 
-	CHECK(wscale <= WSCALE_MASK);
-	if (!agreed->timestamps) {
-		options = mss << MSS_SHIFT | (uint32_t)agreed->sack << SACK_SHIFT |
-			  wscale << MAC_BITS;
-	} else {
-		options = mss << MAC_BITS_TS;
-		cookie.tsval = wscale << TSVAL_WSCALE | (uint32_t)agreed->sack << TSVAL_SACK |
-			       (uint32_t)agreed->ecn;
-		cookie.tsval = (cookie.tsval ^ tsval_pad(hash)) | (clock & ~TSVAL_MASK);
-	}
-	cookie.seq |= options ^ body(hash, agreed->timestamps);
+	CHECK(agreed->wscale <= WSCALE_MASK);
+	options = options_put(agreed, at, mss);
+	hidden = options ^ pad_of(hash, agreed->timestamps);
+	cookie.seq |= hidden >> at->in_tsval << at->mac_bits;
+	cookie.seq |= mac_of(hash, options, agreed->timestamps);
+	if (agreed->timestamps)
+		cookie.tsval = (hidden & TSVAL_MASK) | (clock & ~TSVAL_MASK);
 	return cookie;
 }
 
@@ -127,27 +150,21 @@ bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tup
 {
 	const struct epoch_keys *keys = keyring_get(ring, epoch_of(tick, seq_server));
 	const bool timestamps = agreed->timestamps;
-	const unsigned mac_bits = timestamps ? MAC_BITS_TS : MAC_BITS;
+	const struct layout *at = &layouts[timestamps];
+	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
+	uint32_t options = seq >> at->mac_bits << at->in_tsval;
 	uint64_t hash;
-	uint32_t options;
 
 	if (keys == NULL)
 		return false;
 	hash = tuple_hash(keys->cookie, tuple, isn_client);
-	options = (seq_server & BODY_MASK) ^ body(hash, timestamps);
-	if ((options & ((1u << mac_bits) - 1)) != 0)
+	options |= timestamps ? tsecr & TSVAL_MASK : 0;
+	options ^= pad_of(hash, timestamps);
+	if ((seq & ((1u << at->mac_bits) - 1)) != mac_of(hash, options, timestamps))
 		return false;
-	if (!timestamps) {
-		agreed->mss = mss_table(tuple, false)->values[options >> MSS_SHIFT];
-		agreed->sack = options >> SACK_SHIFT & 1;
-		agreed->wscale = options >> MAC_BITS & WSCALE_MASK;
-		agreed->ecn = false;
-	} else {
-		tsecr ^= tsval_pad(hash);
-		agreed->mss = mss_table(tuple, true)->values[options >> MAC_BITS_TS];
-		agreed->wscale = tsecr >> TSVAL_WSCALE & WSCALE_MASK;
-		agreed->sack = tsecr >> TSVAL_SACK & 1;
-		agreed->ecn = tsecr & 1;
-	}
+	agreed->mss = mss_table(tuple, timestamps)->values[options >> at->mss];
+	agreed->wscale = options >> at->wscale & WSCALE_MASK;
+	agreed->sack = options >> at->sack & 1;
+	agreed->ecn = timestamps && (options >> at->ecn & 1);
 	return true;
 }

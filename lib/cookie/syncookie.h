@@ -7,11 +7,12 @@
 //   27-24  wscale      }
 //   23-0   MAC (24 bits)         TSval 5-2 wscale, 1 SACK, 0 ECN: xor pad
 //
-// H = SipHash-2-4(cookie key of the epoch, tuple || ISN_c), 64 bits. Without timestamps MAC and pad
-// are H[23:0] and H[30:24]; with timestamps they are H[59:32], H[62:60], and the TSval pad is
-// H[29:24]. The options are not under the MAC: whoever holds a valid cookie may flip only what he
-// himself offered, and for a guesser each try is still worth 2^-24 or 2^-28.
-// syncookie.c's head says which table entries exist and where they come from.
+// H = SipHash-2-4(cookie key of the epoch, tuple || ISN_c), 64 bits. Without timestamps the field
+// of options is MSS << 5 | SACK << 4 | wscale, its pad H[30:24], and the MAC the low 24 bits of
+// H[31:0] + options * (H[63:32] | 1). With timestamps it is MSS << 6 | wscale << 2 | SACK << 1 |
+// ECN, its pad H[62:60] above H[29:24], and the MAC the low 28 bits of H[63:32] + options *
+// (H[31:0] | 1). So a segment whose TSecr echoes another timestamp than that of the SYN/ACK proves
+// nothing. syncookie.c's head says which table entries exist and where they come from.
 #pragma once
 
 #include "cookie/keyring.h"

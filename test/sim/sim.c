@@ -111,9 +111,7 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 	const struct endpoint *endpoint = &connection->ends[end];
 
 	set_timer(sim, connection, end);
-	// A cookie that is proved again to a node that crashed may come with the echo of a later
-	// timestamp, whose low bits say something else of the options.
-	if (endpoint->unagreed && !(connection->harm & HARM_CRASH))
+	if (endpoint->unagreed)
 		sim_fail(sim, "the %s of connection %u got SACK that was not agreed",
 			end == CLIENT ? "client" : "server", connection->number);
 	if (endpoint->complaint != NULL)

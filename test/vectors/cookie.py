@@ -57,13 +57,16 @@ def make_cookie(secret, epoch, tuple_, isn, offer, clock):
     h = siphash24(epoch_key(secret, b"weir cookie", epoch), message(tuple_, isn))
     seq = (epoch % 2) << 31
     tsval = 0
+    high, low = h >> 32, h & MASK32
     if timestamps:
+        options = index << 6 | wscale << 2 | sack << 1 | ecn
         seq += (index ^ h >> 60 & 7) << 28
-        seq += h >> 32 & 0xFFFFFFF
-        tsval = clock - clock % 64 + ((wscale << 2 | sack << 1 | ecn) ^ h >> 24 & 63)
+        seq += (high + options * (low | 1)) % (1 << 28)
+        tsval = clock - clock % 64 + (options & 63 ^ h >> 24 & 63)
     else:
-        seq += ((index << 5 | sack << 4 | wscale) ^ h >> 24 & 127) << 24
-        seq += h & 0xFFFFFF
+        options = index << 5 | sack << 4 | wscale
+        seq += (options ^ h >> 24 & 127) << 24
+        seq += (low + options * (high | 1)) % (1 << 24)
     return seq, tsval, table[index]
 
 

@@ -115,8 +115,11 @@ static void t1_6_layout_without_timestamps(void **state)
 			struct syncookie cookie = make(TICK, &tuple, offer);
 
 			assert_int_equal(cookie.seq >> 31, keys.epoch & 1);
-			assert_int_equal(cookie.seq & 0xffffff, h & 0xffffff);
-			assert_int_equal((cookie.seq >> 24 ^ h >> 24) & 0x7f, 2 << 5 | 1 << 4 | 9);
+			const uint32_t options = 2 << 5 | 1 << 4 | 9;
+			const uint64_t mac = h + options * (h >> 32 | 1);
+
+			assert_int_equal(cookie.seq & 0xffffff, mac & 0xffffff);
+			assert_int_equal((cookie.seq >> 24 ^ h >> 24) & 0x7f, options);
 			assert_int_equal(cookie.tsval, 0);
 			assert_int_equal(
 				make(TICK + 2, &tuple, offer).seq >> 31, (keys.epoch & 1) ^ 1);
@@ -140,7 +143,10 @@ static void t1_6_layout_with_timestamps(void **state)
 			struct syncookie cookie = make(TICK, &tuple, offer);
 
 			assert_int_equal(cookie.seq >> 31, keys.epoch & 1);
-			assert_int_equal(cookie.seq & 0xfffffff, h >> 32 & 0xfffffff);
+			const uint32_t options = 7 << 6 | 9 << 2 | 1 << 1 | 1;
+			const uint64_t mac = (h >> 32) + options * (h | 1);
+
+			assert_int_equal(cookie.seq & 0xfffffff, mac & 0xfffffff);
 			assert_int_equal((cookie.seq >> 28 ^ h >> 60) & 7, 7);
 			assert_int_equal((cookie.tsval ^ h >> 24) & 63, 9 << 2 | 1 << 1 | 1);
 			assert_int_equal(cookie.tsval >> 6, CLOCK >> 6);
@@ -212,6 +218,33 @@ static void t1_6_every_mac_bit_counts(void **state)
 		}
 		// The other layout is another cookie.
 		assert_false(check(make(TICK, &tuple, offer), TICK, &tuple, !timestamps, &back));
+	}
+}
+
+// Whoever holds a cookie cannot make it say other options, and an echo of a later timestamp, whose
+// low bits are anything, is no cookie (a node that lost its state must not read options from it).
+static void t1_6_every_option_bit_counts(void **state)
+{
+	(void)state;
+	for (int timestamps = 0; timestamps < 2; timestamps++) {
+		const struct agreed offer = {.mss = 1460, .wscale = 7, .timestamps = timestamps};
+		const struct tuple tuple = fixture_tuple(6);
+		const struct syncookie good = make(TICK, &tuple, offer);
+		struct agreed back;
+
+		for (int bit = timestamps ? 28 : 24; bit < 31; bit++) {
+			struct syncookie cookie = good;
+
+			cookie.seq ^= 1u << bit;
+			assert_false(check(cookie, TICK, &tuple, timestamps, &back));
+		}
+		for (uint32_t low = 0; low < 1u << SYNCOOKIE_TSVAL_BITS; low++) {
+			struct syncookie cookie = good;
+
+			cookie.tsval ^= low;
+			assert_int_equal(check(cookie, TICK, &tuple, timestamps, &back),
+				!timestamps || low == 0);
+		}
 	}
 }
 
@@ -336,6 +369,7 @@ int main(void)
 		cmocka_unit_test(t1_6_every_combination_comes_back),
 		cmocka_unit_test(t1_6_wrong_parity),
 		cmocka_unit_test(t1_6_every_mac_bit_counts),
+		cmocka_unit_test(t1_6_every_option_bit_counts),
 		cmocka_unit_test(t1_6_bound_to_tuple_and_isn),
 		cmocka_unit_test(t1_8_options_are_not_in_clear),
 		cmocka_unit_test(t2_2_mss_is_rounded_down),
