@@ -302,7 +302,7 @@ void member_secret(struct cluster *cluster, struct peer *peer, const struct secr
 		secret->generation < cluster->secrets.newest.generation)
 		cluster->secrets.open = true;
 	// Who joins knows no epoch; but what it is told first counted before what it is told next.
-	if (!secrets_adopt(&cluster->secrets, secret,
+	if (!secrets_adopt(&cluster->secrets, secret, peer->beat.generation,
 		    cluster->state == CLUSTER_JOINING ? UINT32_MAX : cluster_epoch(cluster)))
 		return;
 	post_secrets(cluster);

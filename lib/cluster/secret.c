@@ -26,16 +26,19 @@ static void replace(struct secrets *secrets, const struct secret *secret, uint32
 	secrets->newest = *secret;
 }
 
-bool secrets_adopt(struct secrets *secrets, const struct secret *secret, uint32_t epoch)
+bool secrets_adopt(
+	struct secrets *secrets, const struct secret *secret, uint32_t told, uint32_t epoch)
 {
-	if (secrets->open) {
-		secrets_wipe(secrets);
-		secrets->newest = *secret;
+	uint32_t own = secrets->newest.generation;
+
+	if (!secrets->open && secret->generation > own) {
+		replace(secrets, secret, epoch);
 		return true;
 	}
-	if (secret->generation <= secrets->newest.generation)
+	if (!secrets->open && (secret->generation == own || told <= own))
 		return false;
-	replace(secrets, secret, epoch);
+	secrets_wipe(secrets);
+	secrets->newest = *secret;
 	return true;
 }
 

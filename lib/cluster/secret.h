@@ -19,8 +19,11 @@ struct secrets {
 
 // The first one, of a node that founds the cluster: from the beginning of time.
 void secrets_found(struct secrets *secrets, uint16_t id, const uint8_t bytes[CLUSTER_SECRET_BYTES]);
-// A peer's. False: not newer than what is known.
-bool secrets_adopt(struct secrets *secrets, const struct secret *secret, uint32_t epoch);
+// A peer's, whose newest generation is `told`: of two histories the one that ends higher is taken
+// whole, so that what a peer's newest one replaces counts here, too, until it does. False: nothing
+// new.
+bool secrets_adopt(
+	struct secrets *secrets, const struct secret *secret, uint32_t told, uint32_t epoch);
 // A replacement by this node, from the epoch after the next on. False: there are no numbers left.
 bool secrets_rotate(struct secrets *secrets, uint16_t id, uint32_t epoch,
 	const uint8_t bytes[CLUSTER_SECRET_BYTES]);

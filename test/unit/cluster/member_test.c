@@ -559,6 +559,29 @@ static void rotations_survive_bad_weather(void **state)
 	net_end(net);
 }
 
+// Two that were founded apart, and the one whose secret would have given way has rotated: until the
+// new secret counts, both use that node's first one, too.
+static void rotation_before_clusters_meet(void **state)
+{
+	(void)state;
+	for (unsigned host = 0; host < 2; host++) {
+		struct net *net = make(2, 1);
+
+		net_part(net, 1, true);
+		net_boot_all(net);
+		net_run_ms(net, 3000);
+		rotate(net, host, 0x55);
+		net_run_ms(net, 100);
+		net_part(net, 1, false);
+		assert_true(net_run_until(net, 5000, net_is_one));
+		for (unsigned second = 0; second < 100; second++) {
+			assert_true(agree(net));
+			net_run_ms(net, 1000);
+		}
+		net_end(net);
+	}
+}
+
 // Who was cut off, or joins between the rotation and its first epoch, has both secrets.
 static void rotations_reach_who_was_away(void **state)
 {
@@ -691,6 +714,7 @@ int main(void)
 		cmocka_unit_test(only_an_active_node_rotates),
 		cmocka_unit_test(concurrent_rotations_agree),
 		cmocka_unit_test(rotations_survive_bad_weather),
+		cmocka_unit_test(rotation_before_clusters_meet),
 		cmocka_unit_test(rotations_reach_who_was_away),
 		cmocka_unit_test(draining_nodes_say_so),
 		cmocka_unit_test(storms_end_in_one_cluster),
