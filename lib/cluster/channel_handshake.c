@@ -75,6 +75,7 @@ static void fail(struct channel *channel, uint64_t now_ns, const char *fallback)
 		why = channel->config.methods->error(attempt->handshake);
 	snprintf(channel->error, sizeof(channel->error), "%s", why[0] != 0 ? why : fallback);
 	attempt->state = HANDSHAKE_FAILED;
+	attempt->retry_ns = now_ns + channel->backoff_ns;
 	back_off(channel, now_ns);
 }
 
@@ -174,10 +175,10 @@ static bool may_begin(
 }
 
 // The client does not know that its attempt failed here, perhaps on bytes that were not its own,
-// and goes on with it.
+// and goes on with it. Not start_ns: each request of the server's for new keys moves that on.
 static bool may_try_again(const struct channel *channel, uint64_t now_ns)
 {
-	return channel->attempt.state == HANDSHAKE_FAILED && now_ns >= channel->start_ns;
+	return channel->attempt.state == HANDSHAKE_FAILED && now_ns >= channel->attempt.retry_ns;
 }
 
 static void feed_server(struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)

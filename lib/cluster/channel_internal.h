@@ -30,6 +30,7 @@ struct attempt {
 	uint16_t key_id;
 	uint64_t peer_incarnation;
 	uint64_t started_ns;
+	uint64_t retry_ns; // where it failed: the server tries again from then on
 };
 
 // A client that is to be told this node's incarnation.

@@ -354,6 +354,34 @@ static void a_client_restarts(void **state)
 	world_end(world);
 }
 
+// The server waits for new keys from a client that is gone, asking each second, when the client
+// comes back and its first bytes are damaged on the way.
+static void a_client_restarts_while_asked(void **state)
+{
+	struct world *world = world_up();
+	struct pair *pair = &world->pair;
+	uint8_t data[DATAGRAM_BYTES_MAX];
+	size_t len;
+
+	(void)state;
+	channel_rekey(pair->ends[SERVER].channel);
+	pair->loss = 100;
+	pair_run(pair, 5 * SECOND);
+	pair_restart(pair, CLIENT);
+	pair->loss = 0;
+	pair_turn(pair); // its question
+	pair_turn(pair); // the answer
+	len = channel_poll(pair->ends[CLIENT].channel, pair->now_ns, data);
+	assert_true(len > HANDSHAKE_HEADER);
+	data[len - 1] ^= 1;
+	pair_inject(pair, SERVER, data, len);
+	assert_int_equal(counter_get(&world_stats(world, SERVER)->bad_auth), 1);
+	pair_run(pair, 2500 * MS);
+	assert_int_equal(pair->ends[SERVER].ups, 2);
+	world_assert_works(world);
+	world_end(world);
+}
+
 static void a_server_restarts(void **state)
 {
 	struct world *world = world_up();
@@ -445,6 +473,7 @@ int main(void)
 		cmocka_unit_test(keys_nobody_is_heard_under),
 		cmocka_unit_test(a_late_flight_starts_nothing),
 		cmocka_unit_test(a_client_restarts),
+		cmocka_unit_test(a_client_restarts_while_asked),
 		cmocka_unit_test(a_server_restarts),
 		cmocka_unit_test(both_restart),
 		cmocka_unit_test(a_partition_heals),
