@@ -340,6 +340,7 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 
 	if (!lacks_secret(cluster, peer) ||
 		(peer->secret_told == secrets->newest.generation &&
+			peer->secret_told_alone == cluster->alone &&
 			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;
 	if (secrets_overlap(secrets, cluster_epoch(cluster)) &&
@@ -348,6 +349,7 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 	if (!update_append(cluster, peer, put_secret, &secrets->newest))
 		return;
 	peer->secret_told = secrets->newest.generation;
+	peer->secret_told_alone = cluster->alone;
 	peer->secret_told_ns = cluster->now_ns;
 }
 

@@ -353,15 +353,21 @@ static const struct epoch_keys *derive(const struct message_secret *secret, uint
 	return &cache[at].keys;
 }
 
+const struct message_secret *appliance_secret(const struct appliance *a, uint32_t epoch)
+{
+	bool former = a->secrets[1].valid && (int32_t)(epoch - a->secrets[0].is.first_epoch) < 0;
+
+	return a->secrets[0].valid ? &a->secrets[former].is : NULL;
+}
+
 static void post_epoch(struct appliance *a, uint32_t epoch)
 {
 	static struct message message;
 	struct message *cell = &message;
-	bool former = a->secrets[1].valid && (int32_t)(epoch - a->secrets[0].is.first_epoch) < 0;
 
 	message.type = MESSAGE_EPOCH;
 	message.node = NODE_NONE;
-	message.body.epoch.keys = *derive(&a->secrets[former].is, epoch);
+	message.body.epoch.keys = *derive(appliance_secret(a, epoch), epoch);
 	message.body.epoch.service_count = SERVICE_COUNT_MAX;
 	for (uint16_t i = 0; i < a->policy.service_count; i++)
 		message.body.epoch.profiles[a->services[i].id] = a->services[i].profile;

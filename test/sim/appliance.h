@@ -108,6 +108,8 @@ void appliance_create(
 void appliance_destroy(struct appliance *a);
 void appliance_boot(struct appliance *a, uint64_t now_ns);
 void appliance_crash(struct appliance *a);
+// What its keys of this epoch are made of; NULL: it does not know yet.
+const struct message_secret *appliance_secret(const struct appliance *a, uint32_t epoch);
 static inline bool appliance_is_up(const struct appliance *a)
 {
 	return a->engine != NULL;

@@ -21,6 +21,7 @@ enum harm {
 	HARM_REROUTE = 1 << 2, // it was moved to a node that does not know it
 	HARM_APART = 1 << 3,   // two nodes on its way did not see each other
 	HARM_JOINING = 1 << 4, // one was joining (again), and made no cookies, when it opened
+	HARM_FOUNDED = 1 << 5, // one had a secret others replaced by theirs: it was founded apart
 };
 
 // A handshake part that was told: who has the same incarnation and generation, of the same life of

@@ -469,9 +469,7 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		sim->totals.refused++;
 		return;
 	}
-	// Two nodes that crash and are apart found clusters with secrets of their own.
-	if (((c->harm & HARM_APART) && (c->path & sim->crashed)) ||
-		(c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE | HARM_JOINING)) ||
+	if ((c->harm & (HARM_CRASH | HARM_CLOCK | HARM_REROUTE | HARM_JOINING | HARM_FOUNDED)) ||
 		client->resets_received > 0 || server->resets_received > 0) {
 		sim->totals.excused++;
 		return;
@@ -480,6 +478,16 @@ static void check_completed(struct sim *sim, const struct connection *c)
 		"connection %u does not complete: client %u sent %u of %u, server %u %u of %u",
 		c->number, client->state, client->una - client->iss - 1, client->config.send_bytes,
 		server->state, server->una - server->iss - 1, server->config.send_bytes);
+}
+
+// What they make cookies with is the same again.
+static bool same_secret(const struct appliance *a, const struct appliance *b)
+{
+	uint32_t epoch = keyring_epoch(a->tick);
+	const struct message_secret *one = appliance_secret(a, epoch);
+	const struct message_secret *other = appliance_secret(b, epoch);
+
+	return one != NULL && other != NULL && memcmp(one->secret, other->secret, 32) == 0;
 }
 
 // All see each other again; a node whose clock is wrong costs only itself.
@@ -496,6 +504,9 @@ static void check_members(struct sim *sim)
 			(!view->decodes || ((uint32_t)view->active | wrong) != (good | wrong)))
 			sim_fail(sim, "node %u does not see all others: %#llx of %#x", i,
 				(unsigned long long)view->active, good);
+		for (unsigned j = 0; j < i && (good & bit(i)); j++)
+			if ((good & bit(j)) && !same_secret(&sim->nodes[i], &sim->nodes[j]))
+				sim_fail(sim, "nodes %u and %u have not the same secret", j, i);
 	}
 }
 

@@ -144,6 +144,22 @@ static void end_sends(struct endpoint *endpoint, const struct segment *segment)
 		sim, up ? route->up : route->down, up ? PORT_OUTSIDE : PORT_INSIDE, segment);
 }
 
+// Two clusters that are founded apart have secrets of their own until they meet, and the cookies of
+// the one that gives way are lost then.
+static bool is_founded_apart(const struct sim *sim, const struct appliance *node)
+{
+	uint32_t epoch = keyring_epoch(node->tick);
+	const struct message_secret *own = appliance_secret(node, epoch);
+
+	for (unsigned i = 0; i < sim->scenario.nodes; i++) {
+		const struct message_secret *other = appliance_secret(&sim->nodes[i], epoch);
+
+		if (own != NULL && other != NULL && memcmp(own->secret, other->secret, 32) != 0)
+			return true;
+	}
+	return false;
+}
+
 static void mark_opened(struct sim *sim, struct connection *connection)
 {
 	const struct route *route = sim_route(sim, connection);
@@ -159,8 +175,11 @@ static void mark_opened(struct sim *sim, struct connection *connection)
 			connection->harm |= HARM_CLOCK;
 		if (!node->view.decodes)
 			connection->harm |= HARM_JOINING;
-		if ((node->view.active & connection->path) != connection->path)
+		// What the cluster says a slow engine takes later.
+		if ((node->view.active & sim->views[i] & connection->path) != connection->path)
 			connection->harm |= HARM_APART;
+		if (is_founded_apart(sim, node))
+			connection->harm |= HARM_FOUNDED;
 	}
 }
 
