@@ -4,8 +4,8 @@
 
 #define MESSAGE_HEAD_BYTES 3
 #define HELLO_BYTES	   22 // without the name
-#define HEARTBEAT_BYTES	   42
-#define SECRET_BYTES	   (8 + CLUSTER_SECRET_BYTES)
+#define HEARTBEAT_BYTES	   46
+#define SECRET_BYTES	   (12 + CLUSTER_SECRET_BYTES)
 
 static bool start(struct cursor *out, uint8_t type, size_t len)
 {
@@ -62,7 +62,7 @@ bool heartbeat_put(struct cursor *out, const struct heartbeat *beat)
 	cursor_put64(out, beat->time_ns);
 	cursor_put64(out, beat->echo_ns);
 	cursor_put64(out, beat->held_ns);
-	cursor_put32(out, beat->generation);
+	cursor_put64(out, beat->generation);
 	return true;
 }
 
@@ -77,7 +77,7 @@ bool heartbeat_get(struct heartbeat *beat, const uint8_t *body, size_t len)
 	beat->time_ns = cursor_get64(&in);
 	beat->echo_ns = cursor_get64(&in);
 	beat->held_ns = cursor_get64(&in);
-	beat->generation = cursor_get32(&in);
+	beat->generation = cursor_get64(&in);
 	return !in.failed && beat->state <= HEARTBEAT_DRAINING && beat->time_ns != 0;
 }
 
@@ -85,7 +85,7 @@ bool secret_put(struct cursor *out, const struct secret *secret)
 {
 	if (!start(out, UPDATE_SECRET, SECRET_BYTES))
 		return false;
-	cursor_put32(out, secret->generation);
+	cursor_put64(out, secret->generation);
 	cursor_put32(out, secret->first_epoch);
 	cursor_put(out, secret->bytes, CLUSTER_SECRET_BYTES);
 	return true;
@@ -96,7 +96,7 @@ bool secret_get(struct secret *secret, const uint8_t *body, size_t len)
 	struct cursor in = cursor_read(body, len);
 	const uint8_t *bytes;
 
-	secret->generation = cursor_get32(&in);
+	secret->generation = cursor_get64(&in);
 	secret->first_epoch = cursor_get32(&in);
 	bytes = cursor_take(&in, CLUSTER_SECRET_BYTES);
 	if (in.failed || bytes == NULL || secret->generation == 0)

@@ -34,11 +34,11 @@ struct heartbeat {
 	uint64_t time_ns;    // the sender's clock
 	uint64_t echo_ns;    // the latest time_ns heard from the receiver, 0: it is not heard
 	uint64_t held_ns;    // how long ago that was
-	uint32_t generation; // of the secret, 0: none
+	uint64_t generation; // of the secret, 0: none
 };
 
 struct secret {
-	uint32_t generation; // 0: none
+	uint64_t generation; // 0: none
 	uint32_t first_epoch;
 	uint8_t bytes[CLUSTER_SECRET_BYTES];
 };

@@ -39,8 +39,8 @@ struct peer {
 	uint64_t heard_ns;	      // the latest record of any kind
 	struct rows rows[2];	      // its table in use, and one that arrives
 	uint8_t rows_used;
-	uint32_t secret_told;	// generation this node sent it
-	bool secret_told_alone; // and what it was then: a peer takes nothing from one that is alone
+	uint64_t secret_told;	// generation this node sent it
+	uint8_t secret_told_as; // what the two were then (told_as)
 	uint64_t secret_told_ns;
 	struct profile_set arriving; // as far as it has come
 

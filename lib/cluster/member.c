@@ -90,15 +90,6 @@ static bool has_same_secret(const struct cluster *cluster, const struct peer *pe
 	return peer->beat.generation == cluster->secrets.newest.generation;
 }
 
-// For a node that is alone equal generations prove nothing: a founder that restarts makes the same
-// one again. It knows those as its own to whom it gave the secret.
-static bool is_of_one_cluster(const struct cluster *cluster, const struct peer *peer)
-{
-	return has_same_secret(cluster, peer) &&
-	       (!cluster->alone || peer->beat.alone ||
-		       peer->secret_told == cluster->secrets.newest.generation);
-}
-
 // The median of the peers' counters, the lower one of two. False: there is none.
 static bool median(const struct cluster *cluster, uint64_t *value_ns)
 {
@@ -200,7 +191,7 @@ static bool follows(const struct cluster *cluster, const struct peer *peer)
 	bool near = counter_is_near(own, other);
 	unsigned mine, theirs;
 
-	if (!is_sane(peer) || (near && is_of_one_cluster(cluster, peer)))
+	if (!is_sane(peer) || (near && has_same_secret(cluster, peer)))
 		return false;
 	if (cluster->alone != peer->beat.alone)
 		return cluster->alone;
@@ -237,7 +228,7 @@ static void compare(struct cluster *cluster, struct peer *peer)
 		set_state(cluster, CLUSTER_JOINING);
 		return;
 	}
-	if (counter_is_near(own, other) && is_of_one_cluster(cluster, peer))
+	if (counter_is_near(own, other) && has_same_secret(cluster, peer))
 		cluster->alone = false;
 	if (!counter_observe(&cluster->clock, cluster->now_ns, peer->index, other))
 		refuse_counter(cluster, peer);
@@ -292,9 +283,10 @@ void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct h
 
 void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret)
 {
-	// A newcomer that founded alone does not change what those who are together use.
+	// A newcomer that founded alone does not change what those who are together use; and itself
+	// takes it when it joins them, not before.
 	if (cluster->state != CLUSTER_JOINING &&
-		(!peer->has_beat || (peer->beat.alone && !cluster->alone)))
+		(!peer->has_beat || peer->beat.alone != cluster->alone))
 		return;
 	// What a joining node was told by one who has since followed others is nobody's any more,
 	// and must not keep it from what is in use because its generation is higher.
@@ -324,7 +316,7 @@ static bool put_bye(struct cursor *out, const void *unused)
 static bool lacks_secret(const struct cluster *cluster, const struct peer *peer)
 {
 	const struct heartbeat *beat = &peer->beat;
-	uint32_t own = cluster->secrets.newest.generation;
+	uint64_t own = cluster->secrets.newest.generation;
 
 	if (beat->generation == own)
 		return false;
@@ -334,13 +326,20 @@ static bool lacks_secret(const struct cluster *cluster, const struct peer *peer)
 	       beat->generation < own && (beat->alone || !cluster->alone);
 }
 
+// What decides whether it takes what it is told: when this changes, it is told again.
+static uint8_t told_as(const struct cluster *cluster, const struct peer *peer)
+{
+	return (uint8_t)(cluster->alone | peer->beat.alone << 1 |
+			 (peer->state == PEER_JOINING) << 2);
+}
+
 static void tell_secret(struct cluster *cluster, struct peer *peer)
 {
 	const struct secrets *secrets = &cluster->secrets;
 
 	if (!lacks_secret(cluster, peer) ||
 		(peer->secret_told == secrets->newest.generation &&
-			peer->secret_told_alone == cluster->alone &&
+			peer->secret_told_as == told_as(cluster, peer) &&
 			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;
 	if (secrets_overlap(secrets, cluster_epoch(cluster)) &&
@@ -349,7 +348,7 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 	if (!update_append(cluster, peer, put_secret, &secrets->newest))
 		return;
 	peer->secret_told = secrets->newest.generation;
-	peer->secret_told_alone = cluster->alone;
+	peer->secret_told_as = told_as(cluster, peer);
 	peer->secret_told_ns = cluster->now_ns;
 }
 

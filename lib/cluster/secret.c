@@ -3,19 +3,22 @@
 #include <openssl/crypto.h>
 #include <string.h>
 
-#define ROUND_MAX     (UINT32_MAX >> SECRET_ROUND_SHIFT)
+#define ROUND_MAX     (UINT64_MAX >> SECRET_ROUND_SHIFT)
 #define EPOCHS_AHEAD  2 // when a rotation counts: time for every node to hear of it
 #define EPOCHS_BEHIND 2 // how long a cookie is answered after its epoch
 
-static uint32_t generation(uint32_t round, uint16_t id)
+static uint64_t generation(uint64_t round, uint16_t id, const uint8_t bytes[CLUSTER_SECRET_BYTES])
 {
-	return round << SECRET_ROUND_SHIFT | id;
+	uint64_t digest = siphash24(siphash_key(bytes), bytes + SIPHASH_KEY_BYTES,
+		CLUSTER_SECRET_BYTES - SIPHASH_KEY_BYTES);
+
+	return round << SECRET_ROUND_SHIFT | (uint64_t)id << SECRET_ID_SHIFT | (uint32_t)digest;
 }
 
 void secrets_found(struct secrets *secrets, uint16_t id, const uint8_t bytes[CLUSTER_SECRET_BYTES])
 {
 	secrets_wipe(secrets);
-	secrets->newest.generation = generation(1, id);
+	secrets->newest.generation = generation(1, id, bytes);
 	memcpy(secrets->newest.bytes, bytes, CLUSTER_SECRET_BYTES);
 }
 
@@ -27,9 +30,9 @@ static void replace(struct secrets *secrets, const struct secret *secret, uint32
 }
 
 bool secrets_adopt(
-	struct secrets *secrets, const struct secret *secret, uint32_t told, uint32_t epoch)
+	struct secrets *secrets, const struct secret *secret, uint64_t told, uint32_t epoch)
 {
-	uint32_t own = secrets->newest.generation;
+	uint64_t own = secrets->newest.generation;
 
 	if (!secrets->open && secret->generation > own) {
 		replace(secrets, secret, epoch);
@@ -45,12 +48,12 @@ bool secrets_adopt(
 bool secrets_rotate(struct secrets *secrets, uint16_t id, uint32_t epoch,
 	const uint8_t bytes[CLUSTER_SECRET_BYTES])
 {
-	uint32_t round = secrets->newest.generation >> SECRET_ROUND_SHIFT;
+	uint64_t round = secrets->newest.generation >> SECRET_ROUND_SHIFT;
 	struct secret secret = {.first_epoch = epoch + EPOCHS_AHEAD};
 
 	if (round == ROUND_MAX)
 		return false;
-	secret.generation = generation(round + 1, id);
+	secret.generation = generation(round + 1, id, bytes);
 	memcpy(secret.bytes, bytes, CLUSTER_SECRET_BYTES);
 	replace(secrets, &secret, epoch);
 	OPENSSL_cleanse(&secret, sizeof(secret));

@@ -1,15 +1,17 @@
 // The cluster's secrets of this node: the newest one and the one it replaces, with the epoch from
 // which the newest counts.
 //
-// A generation is made of a round and the id of the node that made it, so that of two rotations at
-// the same time one is later, on all nodes alike. A replacement that is replaced before its first
-// epoch has come is forgotten, by all alike too.
+// A generation is made of a round, the id of the node that made it and a digest of the secret, so
+// that of two rotations at the same time one is later, on all nodes alike, and that equal
+// generations are equal secrets: a founder that restarts makes another one. A replacement that is
+// replaced before its first epoch has come is forgotten, by all alike too.
 #pragma once
 
 #include "cluster/hello.h"
 
-#define SECRET_ROUND_SHIFT 6 // ids are below NODES_MAX
-_Static_assert(NODES_MAX == 1 << SECRET_ROUND_SHIFT, "an id fits below the round");
+#define SECRET_ID_SHIFT	   32
+#define SECRET_ROUND_SHIFT (SECRET_ID_SHIFT + 6)
+_Static_assert(NODES_MAX == 1 << (SECRET_ROUND_SHIFT - SECRET_ID_SHIFT), "an id fits in between");
 
 struct secrets {
 	struct secret previous; // generation 0: none
@@ -23,7 +25,7 @@ void secrets_found(struct secrets *secrets, uint16_t id, const uint8_t bytes[CLU
 // whole, so that what a peer's newest one replaces counts here, too, until it does. False: nothing
 // new.
 bool secrets_adopt(
-	struct secrets *secrets, const struct secret *secret, uint32_t told, uint32_t epoch);
+	struct secrets *secrets, const struct secret *secret, uint64_t told, uint32_t epoch);
 // A replacement by this node, from the epoch after the next on. False: there are no numbers left.
 bool secrets_rotate(struct secrets *secrets, uint16_t id, uint32_t epoch,
 	const uint8_t bytes[CLUSTER_SECRET_BYTES]);

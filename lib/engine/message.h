@@ -83,7 +83,7 @@ struct message_view {
 };
 
 struct message_secret {
-	uint32_t generation;
+	uint64_t generation;
 	uint32_t first_epoch;
 	uint8_t secret[KEYRING_SECRET_BYTES_MAX];
 	uint16_t secret_len;

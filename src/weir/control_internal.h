@@ -32,7 +32,7 @@ struct epoch_profiles {
 // Epochs from first_epoch on are derived from it.
 struct keys_secret {
 	bool valid;
-	uint32_t generation;
+	uint64_t generation;
 	uint32_t first_epoch;
 	uint8_t bytes[KEYRING_SECRET_BYTES_MAX];
 	size_t len;

@@ -466,8 +466,7 @@ static bool take_timestamps(struct endpoint *e, const struct segment *in)
 	}
 	if ((in->flags & FLAG_ACK) &&
 		(serial_before(in->tsecr, e->ts_first) || serial_after(in->tsecr, clock_of(e)))) {
-		if (e->lives == 1)
-			complain(e, "an echo of a timestamp that was never sent");
+		e->odd_echo |= e->lives == 1;
 		return false;
 	}
 	if (serial_before(in->tsval, e->ts_recent)) {

@@ -271,6 +271,7 @@ static void takes_view(struct sim *sim, unsigned node, const struct message_view
 {
 	sim->view_step[node] = sim->scheduler.steps;
 	sim->views[node] = view->active;
+	sim->decodes[node] = view->decodes;
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)
 		if (i != node && !(view->active >> i & 1))
 			sim_harm(sim, bit(node) | bit(i), HARM_APART);

@@ -114,6 +114,13 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 	if (endpoint->unagreed)
 		sim_fail(sim, "the %s of connection %u got SACK that was not agreed",
 			end == CLIENT ? "client" : "server", connection->number);
+	// Without a wait, what comes from the server before a copy is replaced by that of the
+	// owner's next life has the timestamps of the former one.
+	if (endpoint->odd_echo &&
+		!((connection->harm & HARM_CRASH) && sim->scenario.wait == SHARE_NONE))
+		sim_fail(sim,
+			"the %s of connection %u got an echo of a timestamp that was never sent",
+			end == CLIENT ? "client" : "server", connection->number);
 	if (endpoint->complaint != NULL)
 		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
 			connection->number, endpoint->complaint);
@@ -173,7 +180,7 @@ static void mark_opened(struct sim *sim, struct connection *connection)
 			continue;
 		if (sim->clock_wrong[i])
 			connection->harm |= HARM_CLOCK;
-		if (!node->view.decodes)
+		if (!node->view.decodes || !sim->decodes[i])
 			connection->harm |= HARM_JOINING;
 		// What the cluster says a slow engine takes later.
 		if ((node->view.active & sim->views[i] & connection->path) != connection->path)
@@ -393,6 +400,7 @@ static void make_node(struct sim *sim, unsigned index)
 	sim->clock_wrong[index] = false;
 	sim->view_step[index] = UINT64_MAX;
 	sim->views[index] = 0;
+	sim->decodes[index] = false;
 	appliance_boot(&sim->nodes[index], sim->scheduler.now_ns);
 }
 

@@ -36,6 +36,7 @@ struct sim {
 	uint64_t flows[APPLIANCES_MAX];	    // that each node held at the end
 	uint32_t crashed;		    // bits of nodes that ever did
 	uint64_t views[APPLIANCES_MAX];	    // whom each engine knows as active
+	bool decodes[APPLIANCES_MAX];	    // and whether it makes cookies others read
 	uint64_t view_step[APPLIANCES_MAX]; // since when
 	uint64_t steps_max;
 	bool verbose, measures;
