@@ -14,7 +14,6 @@
 #define ROOM_BYTES     2048
 #define HEADROOM_BYTES 64
 #define NAP_MIN_NS     50000ULL
-#define NAP_STILL_NS   10000000ULL
 #define AGEING_NAP_NS  100000000ULL // ageing gets its turn
 #define KEYS_CACHED    64
 #define SERVICES_ROWS  2
@@ -236,12 +235,9 @@ static uint64_t busy_ns(const struct appliance *a)
 	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
-// A clock that stands still at its end makes everything due for ever.
-static uint64_t nap(const struct appliance *a, uint64_t idle_ns)
+static uint64_t nap(uint64_t idle_ns)
 {
-	uint64_t least = appliance_clock_ns(a, a->now_ns) == UINT64_MAX ? NAP_STILL_NS : NAP_MIN_NS;
-
-	return idle_ns > least ? idle_ns : least;
+	return idle_ns > NAP_MIN_NS ? idle_ns : NAP_MIN_NS;
 }
 
 // One call of engine_run().
@@ -280,7 +276,7 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 	idle = (idle < AGEING_NAP_NS ? idle : AGEING_NAP_NS) * 10 / a->clock_tenths;
 	if (a->to_engine.count > 0 && idle > a->engine_nap_ns)
 		idle = a->engine_nap_ns;
-	a->engine_wake_ns = a->now_ns + nap(a, idle);
+	a->engine_wake_ns = a->now_ns + nap(idle);
 	a->transmitted += batch.out_used;
 	for (unsigned i = 0; i < batch.out_used; i++)
 		a->world->transmit(a->world, a->config.index, out[i].port, out[i].data, out[i].len);
@@ -464,7 +460,7 @@ static void call_cluster(struct appliance *a, struct datagram *arrived)
 	if (idle > a->config.detect_ms * 1000000ULL / 4)
 		a->world->broken(a->world, a->config.index, "the cluster naps too long");
 	idle = idle * 10 / a->clock_tenths;
-	a->cluster_wake_ns = a->now_ns + nap(a, idle);
+	a->cluster_wake_ns = a->now_ns + nap(idle);
 	for (unsigned i = 0; i < batch.out_used; i++)
 		a->world->send(a->world, a->config.index, host_of(a, out[i].peer), out[i].data,
 			out[i].len);
@@ -542,10 +538,7 @@ void appliance_crash(struct appliance *a)
 
 uint64_t appliance_clock_ns(const struct appliance *a, uint64_t now_ns)
 {
-	uint64_t passed = (now_ns - a->at_ns) * a->clock_tenths / 10;
-
-	// A clock at its end stands still.
-	return a->clock_ns + passed < a->clock_ns ? UINT64_MAX : a->clock_ns + passed;
+	return a->clock_ns + (now_ns - a->at_ns) * a->clock_tenths / 10;
 }
 
 void appliance_set_clock(struct appliance *a, uint64_t now_ns, unsigned tenths)
@@ -560,5 +553,7 @@ void appliance_set_clock(struct appliance *a, uint64_t now_ns, unsigned tenths)
 void appliance_jump_clock(struct appliance *a, uint64_t now_ns, uint64_t by_ns)
 {
 	appliance_set_clock(a, now_ns, a->clock_tenths);
-	a->clock_ns = a->clock_ns + by_ns < a->clock_ns ? UINT64_MAX : a->clock_ns + by_ns;
+	// Its end: a monotonic clock counts in signed nanoseconds.
+	if (a->clock_ns < INT64_MAX)
+		a->clock_ns = by_ns < INT64_MAX - a->clock_ns ? a->clock_ns + by_ns : INT64_MAX;
 }

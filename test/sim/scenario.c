@@ -106,7 +106,7 @@ static void choose_fault(struct sim *sim, const struct kind *kind)
 	if (choose(sim, 2) == 0)
 		fault->length_ns = between(sim, 100 * SIM_MS, s->heal_ns - fault->start_ns);
 	// Clock: a second to an hour ahead, or to its end.
-	fault->amount = choose(sim, 3) == 0 ? UINT64_MAX : between(sim, SIM_S, 3600 * SIM_S);
+	fault->amount = choose(sim, 3) == 0 ? INT64_MAX : between(sim, SIM_S, 3600 * SIM_S);
 	scheduler_add(
 		&sim->scheduler, SIM_START_NS + fault->start_ns, EVENT_FAULT, s->fault_count - 1);
 }
