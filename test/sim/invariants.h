@@ -30,4 +30,5 @@ void invariants_takes(struct sim *sim, unsigned node, const struct message *mess
 // A node has run.
 void invariants_node(struct sim *sim, unsigned node);
 void invariants_whole(struct sim *sim);
-void invariants_end(struct sim *sim);
+// Who holds what; `at_end`: also who should.
+void invariants_rows(struct sim *sim, bool at_end);

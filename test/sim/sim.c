@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "invariants.h"
+#include "outcome.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -442,7 +443,7 @@ bool sim_run(struct sim *sim, const char *name, uint64_t seed)
 	scenario_heal(sim);
 	run_until(sim, SIM_START_NS + sim->scenario.end_ns);
 	if (!sim->failed && sim->scheduler.steps < sim->steps_max)
-		invariants_end(sim);
+		outcome_check(sim);
 	if (sim->ended != NULL && !sim->failed)
 		sim->ended(sim);
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)

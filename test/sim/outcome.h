@@ -1,0 +1,8 @@
+// What must be true when everything has healed and time is up: every connection has completed,
+// byte-exactly, or ended for a reason that was seen; the nodes are one cluster with one secret;
+// what they hold ends with them.
+#pragma once
+
+struct sim;
+
+void outcome_check(struct sim *sim);
