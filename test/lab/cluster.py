@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 from labtest import *  # noqa: E402,F403
 
-PATIENCE_S = 10
+PATIENCE_S, TOLD_S = 10, 8
 KEYS = "id max_id state view time_counter key_epoch peers opening"
 PEER_KEYS = ("name id state rtt_us tx_bytes rx_bytes updates_sent updates_applied resent dirty "
              "refused")
@@ -144,6 +144,30 @@ def cut_and_heal(lab):
         lab.command_lab("heal", "pop-a", "pop-b")
     lab.await_active()
     lab.expect_downloads(4, 10)
+
+
+@check(families=False)
+def much_to_tell(lab):
+    """After a cut each node says all it has. What ended meanwhile has ended at both soon, however
+    many flows there are, and although no packet keeps the workers awake."""
+    if size("quick", "full") == "quick":
+        raise Skip("takes tens of thousands of connections: --full")
+    for family in (4, 6):
+        lab.expect_downloads(family, 25000, parallel=50)
+    pairs = [Pair(lab, family, 9700 + number * 2 + family) for family in (4, 6)
+             for number in range(4)]
+    lab.command_lab("cut", "pop-a", "pop-b")
+    try:
+        for node in OTHER:
+            until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S,
+                  f"{node} did not notice")
+        for pair in pairs:
+            pair.__exit__()
+    finally:
+        lab.command_lab("heal", "pop-a", "pop-b")
+    lab.await_active()
+    until(lambda: not any(lab.show("flow", "stats", node=node)["states"]["closing"]
+                          for node in OTHER), TOLD_S, "connections that ended are still closing")
 
 
 @check(families=False)
