@@ -171,6 +171,8 @@ static bool turn(struct worker *worker, bool inward)
 	mailbox_post(&worker->answers, batch.messages_out_used);
 	counter_add(&worker->counters.turns, 1);
 	worker->talked = batch.messages_in_count > 0 || batch.messages_out_used > 0;
+	if (batch.messages_out_used == room)
+		worker->filled_ns = worker->now_ns;
 	bool busy = frames > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
 	if (busy)
 		counter_add(&worker->counters.cycles_busy, rte_rdtsc() - start);
@@ -221,6 +223,9 @@ static uint64_t nap_length_ns(const struct worker *worker)
 
 	if (!worker->waked)
 		wanted = silence < NAP_PATIENCE_NS ? NAP_SHORT_NS : NAP_LONG_NS;
+	// The engine has more to tell than it had cells for: it goes on as fast as it ages.
+	else if (worker->now_ns - worker->filled_ns < NAP_PATIENCE_NS)
+		wanted = NAP_LONG_NS;
 	return wanted < engine_ns ? wanted : engine_ns;
 }
 

@@ -34,6 +34,7 @@ struct worker {
 	// its own
 	uint64_t now_ns;
 	uint64_t busy_ns;      // now_ns of the last turn that did something
+	uint64_t filled_ns;    // now_ns of the last turn that used every cell for answers
 	uint64_t tick_end_ns;  // cluster counter at which `tick` is over
 	uint32_t tick;	       // never goes back
 	unsigned first_box;    // of boxes[], read first in the next turn

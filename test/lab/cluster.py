@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 from labtest import *  # noqa: E402,F403
 
-PATIENCE_S = 10
+PATIENCE_S, TOLD_S = 10, 8
 KEYS = "id max_id state view time_counter key_epoch peers opening"
 PEER_KEYS = ("name id state rtt_us tx_bytes rx_bytes updates_sent updates_applied resent dirty "
              "refused")
@@ -147,6 +147,30 @@ def cut_and_heal(lab):
 
 
 @check(families=False)
+def much_to_tell(lab):
+    """After a cut each node says all it has. What ended meanwhile has ended at both soon, however
+    many flows there are, and although no packet keeps the workers awake."""
+    if size("quick", "full") == "quick":
+        raise Skip("takes tens of thousands of connections: --full")
+    for family in (4, 6):
+        lab.expect_downloads(family, 25000, parallel=50)
+    pairs = [Pair(lab, family, 9700 + number * 2 + family) for family in (4, 6)
+             for number in range(4)]
+    lab.command_lab("cut", "pop-a", "pop-b")
+    try:
+        for node in OTHER:
+            until(lambda n=node: peer(lab, n)["state"] == "down", PATIENCE_S,
+                  f"{node} did not notice")
+        for pair in pairs:
+            pair.__exit__()
+    finally:
+        lab.command_lab("heal", "pop-a", "pop-b")
+    lab.await_active()
+    until(lambda: not any(lab.show("flow", "stats", node=node)["states"]["closing"]
+                          for node in OTHER), TOLD_S, "connections that ended are still closing")
+
+
+@check(families=False)
 def cut_one_way(lab):
     lab.command_lab("cut", "pop-a", "pop-b", "--one-way")
     try:
@@ -199,19 +223,25 @@ def orderly_end(lab):
     lab.await_active()
 
 
-def restart_with(lab, node, *sets):
-    """Kills the node and starts it with these --set values behind those it had."""
+@contextlib.contextmanager
+def with_sets(lab, node, *sets):
+    """Meanwhile the node starts with these --set values behind those it had."""
     path = f"{lab.state}/{node}.sets"
     with open(path) as file:
         before = file.read()
     with open(path, "a") as file:
         file.write("".join(f"--set\n{one}\n" for one in sets))
-    lab.command_lab("kill", node)
     try:
-        lab.command_lab("start", node)
+        yield
     finally:
         with open(path, "w") as file:
             file.write(before)
+
+
+def restart_with(lab, node, *sets):
+    with with_sets(lab, node, *sets):
+        lab.command_lab("kill", node)
+        lab.command_lab("start", node)
 
 
 def refused_join(lab, why, counter, *sets):
@@ -300,6 +330,75 @@ def an_id_in_use_is_refused(lab):
 @check(families=False)
 def another_highest_id_is_refused(lab):
     refused_join(lab, "has cluster.max_id = 31", "hello", "cluster.max_id=31")
+
+
+@check(families=False)
+def an_id_above_the_highest_is_refused(lab):
+    """By the node's own check: it does not start."""
+    with with_sets(lab, "pop-b", "cluster.id=16"):
+        lab.command_lab("kill", "pop-b")
+        result = lab.lab("start", "pop-b")
+    expect_equal(result.returncode, 1, "status of the start")
+    expect("cluster.id" in result.stderr and "max_id" in result.stderr, result.stderr)
+    lab.command_lab("start", "pop-b")
+    lab.await_active()
+
+
+def make_certificate(lab, stem, identity, ca=None):
+    """STEM.pem and STEM.key in the lab's folder; without a CA it is one."""
+    path = f"{lab.state}/{stem}"
+    extension = ["-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-addext",
+                 f"subjectAltName=URI:{identity}", "-addext",
+                 "basicConstraints=critical,CA:FALSE"] if ca else []
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-nodes", "-days", "2", "-subj", f"/CN={stem}", *extension, "-keyout", f"{path}.key",
+         "-out", f"{path}.pem"], text=True, stdin=subprocess.DEVNULL, capture_output=True)
+    expect_equal(made.returncode, 0, f"openssl ({made.stderr.strip()})")
+    return path
+
+
+def proof(stem):
+    """The values that make a node use this certificate, and no pre-shared key."""
+    return ["cluster.psk_file=", f"cluster.certificate_file={stem}.pem",
+            f"cluster.key_file={stem}.key", "cluster.ca_file=ca.pem"]
+
+
+@check(families=False)
+def certificates(lab):
+    """In place of a pre-shared key; whom another CA vouches for, or who is somebody else, is
+    refused."""
+    ca, other = make_certificate(lab, "ca", ""), make_certificate(lab, "other-ca", "")
+    for number, node in enumerate(OTHER):
+        make_certificate(lab, node, f"weir:lab:{number}", ca)
+    make_certificate(lab, "of-another-ca", "weir:lab:1", other)
+    make_certificate(lab, "of-another-node", "weir:lab:2", ca)
+    make_certificate(lab, "of-another-cluster", "weir:other:1", ca)
+    try:
+        with contextlib.ExitStack() as stack:
+            for node in OTHER:
+                stack.enter_context(with_sets(lab, node, *proof(node)))
+            for node in OTHER:
+                restart_with(lab, node)
+            lab.await_active()
+            for family in (4, 6):
+                lab.expect_downloads(family, 20)
+            console(lab, "pop-b", "cluster", "rekey")
+            until(lambda: lab.show("cluster", "peer", "pop-b")["rekeys"] >= 1, PATIENCE_S,
+                  "no new keys")
+            refused_join(lab, "the peer's certificate is refused: ", "bad_auth",
+                         *proof("of-another-ca"))
+            for stem in size(["of-another-node"],
+                             ["of-another-node", "of-another-cluster", "pop-a"]):
+                refused_join(lab, 'certificate is not of "weir:lab:1"', "bad_auth", *proof(stem))
+            if size("quick", "full") == "full":
+                refused_join(lab, "", "bad_auth", "cluster.certificate_file=", "cluster.key_file=",
+                             "cluster.ca_file=", "cluster.psk_file=psk")
+    finally:
+        for node in OTHER:
+            restart_with(lab, node)
+    lab.await_active()
+    lab.expect_downloads(4, 10)
 
 
 @check(families=False)

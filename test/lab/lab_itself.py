@@ -30,7 +30,7 @@ def exec_status(lab):
 
 @check(families=False)
 def refusals(lab):
-    for words in (["up", "cluster3"], ["cut", "pop-a", "pop-b"],
+    for words in (["up", "ring"], ["cut", "pop-a", "pop-b"],
                   ["heal", "pop-a", "pop-b"], ["cut", "pop-a", "pop-a"], ["cut", "pop-a"],
                   ["impair", "nothing", "off"], ["impair", "sync:pop-b", "off"],
                   ["impair", "client", "loss=many"], ["unknown"], []):

@@ -32,6 +32,7 @@ ROOT = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."
 BUILD = os.environ.get("WEIR_BUILD", os.path.join(ROOT, "build"))
 SERVER = {4: "198.51.100.10", 6: "2001:db8:2::10"}
 CLIENT = {4: "192.0.2.10", 6: "2001:db8:1::10"}
+NODES = {"single": ["pop-a"], "asym": ["pop-a", "pop-b"], "cluster3": ["pop-a", "pop-b", "pop-c"]}
 # On `asym' the one client whose packets pass pop-a both ways.
 SYMMETRIC = {4: "192.0.2.11", 6: "2001:db8:1::11"}
 NOBODY = {4: "198.51.100.99", 6: "2001:db8:2::99"}
@@ -102,7 +103,7 @@ class Lab:
     def up(self, mode="proxy", sets=(), options=(), topology="single"):
         words = ["up", topology, "--mode", mode, *options]
         self.mode, self.topology = mode, topology
-        self.nodes = ["pop-a"] if topology == "single" else ["pop-a", "pop-b"]
+        self.nodes = NODES[topology]
         # All clients of the lab share one prefix.
         for one in ("limits.per_prefix_flows=60000", *sets):
             words += ["--set", one]
@@ -207,12 +208,14 @@ class Lab:
         return self.show("cluster", node=node)
 
     def await_active(self):
-        """Until both nodes are active, and know it of each other."""
-        def both_are():
+        """Until all nodes are active, and know it of each other."""
+        view = list(range(len(self.nodes)))
+
+        def all_are():
             found = [self.cluster(node) for node in self.nodes]
-            return all((one["state"], one["view"], one["peers"][0]["state"]) ==
-                       ("active", [0, 1], "active") for one in found)
-        until(both_are, 10, "the nodes are not active")
+            return all((one["state"], one["view"]) == ("active", view) and
+                       all(peer["state"] == "active" for peer in one["peers"]) for one in found)
+        until(all_are, 10, "the nodes are not active")
 
     def flows_created(self):
         return self.show("flow", "stats")["created"]
@@ -296,7 +299,7 @@ class Lab:
     def serve_http(self):
         """nginx in the server's namespace; returns the folder it serves."""
         files = os.path.join(self.folder, "files")
-        os.mkdir(files)
+        os.makedirs(files, exist_ok=True)
         with open(os.path.join(files, "small"), "wb") as file:
             file.write(os.urandom(1500))
         config = os.path.join(self.folder, "nginx.conf")
@@ -311,12 +314,13 @@ class Lab:
         until(answers, 5, "nginx does not listen")
         return files
 
-    def download_many(self, family, count, parallel=20, rate=0, deadline_ms=5000):
+    def download_many(self, family, count, parallel=20, rate=0, deadline_ms=5000, name="small"):
         """`count` HTTP downloads by one process, one connection each; what connect reports."""
         result = self.run("client", f"{BUILD}/test/lab/connect", "--target",
                           target(SERVER[family], 80), "--count", count, "--parallel", parallel,
-                          "--rate", rate, "--path", "/small", "--deadline-ms", deadline_ms,
-                          "--source-port", self.take_ports(count), "--body", f"{self.folder}/files/small", timeout=600)
+                          "--rate", rate, "--path", f"/{name}", "--deadline-ms", deadline_ms,
+                          "--source-port", self.take_ports(count), "--body",
+                          f"{self.folder}/files/{name}", timeout=600)
         expect(result.stdout, f"connect: {result.stderr}")
         return json.loads(result.stdout)
 

@@ -138,6 +138,33 @@ static void the_files_of_the_pops_are_a_pair(void **state)
 	(void)state;
 }
 
+// A third one joins them, and has both for peers.
+static void the_file_of_the_third_pop_names_the_pair(void **state)
+{
+	static const char *const files[] = {"/pop-a.cfg", "/pop-b.cfg", "/pop-c.cfg"};
+	struct config *pops[3];
+
+	for (unsigned i = 0; i < 3; i++) {
+		char path[256], *text;
+
+		snprintf(path, sizeof(path), "%s%s", CFG_CONF_FOLDER, files[i]);
+		text = text_read(path);
+		pops[i] = text_accept(text, NULL, 0);
+		free(text);
+	}
+	assert_int_equal(pops[2]->cluster.peer_count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_string_equal(pops[2]->cluster.peers[i].name, pops[i]->node);
+		assert_int_equal(pops[2]->cluster.peers[i].id, pops[i]->cluster.id);
+		assert_true(
+			addr_equal(&pops[2]->cluster.peers[i].address, &pops[i]->cluster.address));
+		assert_int_not_equal(pops[2]->cluster.id, pops[i]->cluster.id);
+	}
+	for (unsigned i = 0; i < 3; i++)
+		config_free(pops[i]);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -146,6 +173,7 @@ int main(void)
 		cmocka_unit_test(sharing_goes_to_the_policy),
 		cmocka_unit_test(a_dump_reads_back),
 		cmocka_unit_test(the_files_of_the_pops_are_a_pair),
+		cmocka_unit_test(the_file_of_the_third_pop_names_the_pair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
