@@ -284,10 +284,10 @@ static void frames_go_to_the_owner(void **state)
 	net_post(net, 2, &said);
 	net_run_ms(net, 1);
 	assert_int_equal(net_stats(net, 2)->misdirected, 1);
-	// What no record can carry is not sent, and in nobody's way.
-	said = (struct message){.type = MESSAGE_FRAME, .node = 2};
+	// What the wire cannot say is not sent, and in nobody's way.
+	said = (struct message){.type = MESSAGE_FRAME, .node = 2, .frame_side = SIDE_INSIDE + 1};
 	said.body.flow.key = key;
-	said.frame_len = MESSAGE_FRAME_MAX;
+	said.frame_len = 60;
 	net_post(net, 0, &said);
 	net_run_ms(net, 10);
 	assert_int_equal(net->hosts[2].took[MESSAGE_FRAME], 1);
