@@ -116,6 +116,10 @@ static void show(struct cluster *cluster)
 void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 {
 	CHECK(batch->now_ns >= cluster->now_ns && batch->datagram_count <= CLUSTER_BATCH_MAX);
+	// Turns are a fraction of a second apart: either the process was stopped, or the clock
+	// jumped.
+	if (cluster->started && batch->now_ns - cluster->now_ns > COUNTER_NEAR_NS)
+		cluster->suspect = true;
 	cluster->now_ns = batch->now_ns;
 	cluster->tick = cluster_tick(cluster);
 	cluster->batch = batch;
@@ -246,6 +250,11 @@ const struct cluster_peer_stats *cluster_peer_stats(const struct cluster *cluste
 const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, unsigned peer)
 {
 	return channel_stats(cluster->peers[peer].channel);
+}
+
+const char *cluster_rejoined(const struct cluster *cluster)
+{
+	return cluster->rejoined;
 }
 
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer)

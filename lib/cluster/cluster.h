@@ -145,5 +145,8 @@ void cluster_drain(struct cluster *cluster);
 const struct cluster_stats *cluster_stats(const struct cluster *cluster);
 const struct cluster_peer_stats *cluster_peer_stats(const struct cluster *cluster, unsigned peer);
 const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, unsigned peer);
+// One line about when and why this node joined again the last time, "" where it never did. Of the
+// caller's thread.
+const char *cluster_rejoined(const struct cluster *cluster);
 // One line about the last refusal of the peer, "" where none. Of the caller's thread.
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer);

@@ -6,6 +6,7 @@
 #include "cluster/counter.h"
 #include "cluster/delivery.h"
 #include "cluster/hello.h"
+#include "cluster/pace.h"
 #include "cluster/part.h"
 #include "cluster/profile.h"
 #include "cluster/secret.h"
@@ -38,13 +39,15 @@ struct peer {
 	struct heartbeat beat;	      // its latest
 	uint64_t beat_ns;	      // when that came
 	uint64_t heard_ns;	      // the latest record of any kind
-	struct rows rows[2];	      // its table in use, and the former or one that arrives
+	struct pace pace;	      // of its clock
+	uint64_t apart_ns;   // since when the two have only each other, and no counter, 0: no
+	struct rows rows[2]; // its table in use, and the former or one that arrives
 	uint8_t rows_used;
-	bool rows_former; // the other one is whole, and may still be named
+	bool rows_former;     // the other one is whole, and may still be named
 	uint32_t secret_told; // generation this node sent it
 	uint64_t secret_told_ns;
 	struct profile_set arriving; // as far as it has come
-	struct parts parts;	     // of a message that is longer than a record, as far as they came
+	struct parts parts; // of a message that is longer than a record, as far as they came
 
 	// What it is sent.
 	uint64_t beat_sent_ns;
@@ -108,6 +111,8 @@ struct cluster {
 	bool was_active; // the counter counts
 	bool alone;	 // never in one cluster with another active node
 	bool bye_due;
+	bool suspect; // its clock jumped, or ran faster than another's, and is not proven right
+		      // since
 	uint64_t active_ns;    // since when
 	uint64_t unreached_ns; // since when nobody is reached
 	uint64_t gathered_ns;  // since when the same nodes gather
@@ -124,7 +129,8 @@ struct cluster {
 	struct cluster_batch *batch;
 	unsigned budget; // messages that may be decoded yet
 	bool work_left;
-	struct message scratch; // for what is decoded and kept nowhere
+	char rejoined[PEER_ERROR_BYTES];	  // when and why it joined again the last time
+	struct message scratch;			  // for what is decoded and kept nowhere
 	uint8_t long_message[PART_MESSAGE_BYTES]; // is being cut into parts
 	struct peer peers[];
 };

@@ -29,5 +29,4 @@ size_t part_put(struct cursor *out, const uint8_t *message, size_t len, size_t a
 // what has come is forgotten.
 bool part_get(struct parts *parts, const uint8_t *body, size_t len, bool *done);
 // The message that has come whole. False: it is not a CREATE, FRAME or EMIT, or malformed.
-bool part_message(
-	struct parts *parts, const struct update_codec *codec, struct message *message);
+bool part_message(struct parts *parts, const struct update_codec *codec, struct message *message);

@@ -54,6 +54,8 @@ static void associate(struct cluster *cluster, struct peer *peer)
 	peer->secret_told = 0;
 	peer->arriving.valid = false;
 	peer->parts.open = false;
+	peer->pace = (struct pace){0};
+	peer->apart_ns = 0;
 	peer->sets_due = peer->set_next = 0;
 	rows_clear(&peer->rows[0], 0);
 	rows_clear(&peer->rows[1], 0);
@@ -254,9 +256,9 @@ static bool handle(
 		if (message->type != 0)
 			deliver(cluster, peer, message);
 		else if (head.type == UPDATE_PART
-				? !take_part(cluster, peer, &codec, message,
-					  cursor_read(body, body_len))
-				: !take_control(cluster, peer, head.type, body, body_len))
+				 ? !take_part(cluster, peer, &codec, message,
+					   cursor_read(body, body_len))
+				 : !take_control(cluster, peer, head.type, body, body_len))
 			spoilt(peer, record, at);
 	}
 	return true;

@@ -1,5 +1,6 @@
 // What is sent to a peer: records as they become full or a turn ends, what was lost, heartbeats and
-// acknowledgements, and the channel's handshakes. As much as there are lent buffers; the rest waits.
+// acknowledgements, and the channel's handshakes. As much as there are lent buffers; the rest
+// waits.
 #include "cluster/internal.h"
 
 #define BEATS_PER_DETECT       4

@@ -178,8 +178,8 @@ static void frames_arrive_over(uint16_t datagram_bytes, uint32_t seed)
 
 	net_set_links(net, &(struct net_link){.delay_ns = NET_MS, .loss = 20, .reorder = 30});
 	while (said < FRAMES) {
-		uint16_t len = (uint16_t)(datagram_bytes + net_choose(net,
-			MESSAGE_FRAME_MAX + 1u - datagram_bytes));
+		uint16_t len = (uint16_t)(datagram_bytes +
+					  net_choose(net, MESSAGE_FRAME_MAX + 1u - datagram_bytes));
 
 		assert_true(say(net, &frames, said, len));
 		said++;

@@ -1,5 +1,6 @@
 // Connections open at once after a reload, though the peers have not got the new row table yet: no
-// CREATE waits for a ROWS that was lost. Proves: P4 (openings wait for nothing but their own state).
+// CREATE waits for a ROWS that was lost. Proves: P4 (openings wait for nothing but their own
+// state).
 #include "base/check.h"
 #include "net.h"
 
@@ -140,8 +141,8 @@ static void a_new_service_is_known_by_its_name(void **state)
 		policies[host] = net->hosts[host].policy;
 		policies[host].services = mine;
 		policies[host].service_count = 2;
-		assert_int_equal(policy_adopt(&policies[host],
-					 host == 0 ? &net->hosts[host].policy : NULL),
+		assert_int_equal(
+			policy_adopt(&policies[host], host == 0 ? &net->hosts[host].policy : NULL),
 			0);
 	}
 	cluster_set_policy(other->cluster, &policies[1]);
