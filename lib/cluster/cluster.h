@@ -28,7 +28,8 @@ enum peer_state {
 	PEER_JOINING,	 // alive, and joining itself
 	PEER_ACTIVE,
 	PEER_DRAINING,
-	PEER_REFUSED, // its protocol version or id is not acceptable
+	PEER_REFUSED, // it does not prove who it is, or its protocol version or id is not
+		      // acceptable
 };
 
 // "down" "connecting" ...; "joining" "active" ...

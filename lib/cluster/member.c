@@ -317,7 +317,8 @@ static enum peer_state state_of(const struct cluster *cluster, const struct peer
 		[HEARTBEAT_DRAINING] = PEER_DRAINING};
 
 	if (peer_is_silent(cluster, peer) || !channel_is_up(peer->channel))
-		return PEER_DOWN;
+		return channel_is_refused(peer->channel, cluster->now_ns) ? PEER_REFUSED
+									  : PEER_DOWN;
 	if (peer->refused)
 		return PEER_REFUSED;
 	if (!peer->hello || !peer->has_beat || peer->beat.echo_ns == 0)
@@ -341,7 +342,7 @@ static void update_state(struct cluster *cluster, struct peer *peer)
 	}
 	if (state != PEER_ACTIVE && state != PEER_DRAINING && cluster->was_active)
 		counter_forget(&cluster->clock, cluster->now_ns, peer->index);
-	if (state == PEER_DOWN && peer->associated)
+	if (peer->associated && (state == PEER_DOWN || peer_is_silent(cluster, peer)))
 		channel_restart(peer->channel, cluster->now_ns);
 	if (peer->associated)
 		peer_beat_soon(cluster, peer);
