@@ -167,6 +167,9 @@ def long_segments_before_their_state(lab):
     lab.output("server", "sysctl", "-w", "net.ipv4.tcp_early_retrans=0")
     lab.impair("sync:pop-a", f"delay={BEFORE_STATE_MS}ms")
     try:
+        for node in lab.nodes:
+            until(lambda n=node: lab.cluster(n)["peers"][0]["rtt_us"] >= 900 * BEFORE_STATE_MS,
+                  DOWN_S, f"{node} does not notice the delay")
         lab.await_active()
         expect_equal(lab.weirctl("set", "cluster", "wait", "none").returncode, 0, "wait")
         before, carried = losses(lab), handed_over(lab)
