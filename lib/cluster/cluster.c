@@ -169,23 +169,10 @@ uint64_t cluster_idle_ns(const struct cluster *cluster, uint64_t now_ns)
 	return due > now_ns ? due - now_ns : 0;
 }
 
-// The next generation none of a peer's records can name.
-static uint8_t next_generation(const struct cluster *cluster)
-{
-	uint8_t generation = cluster->rows.generation;
-	bool used;
-
-	do {
-		generation = generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1);
-		used = false;
-		for (unsigned i = 0; i < cluster->config.peer_count; i++)
-			used |= cluster->peers[i].rows_named == generation;
-	} while (used);
-	return generation;
-}
-
 void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 {
+	uint8_t generation = cluster->rows.generation;
+
 	cluster->work_left = true;
 	profiles_policy(cluster, policy);
 	cluster->policy = policy;
@@ -193,7 +180,7 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 		update_replace_rows(cluster, &cluster->peers[i]);
 	cluster->former = cluster->rows;
 	rows_adopt(&cluster->former, policy);
-	rows_build(&cluster->rows, policy, next_generation(cluster));
+	rows_build(&cluster->rows, policy, generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
 	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
 		struct peer *peer = &cluster->peers[i];
 

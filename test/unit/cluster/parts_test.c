@@ -212,13 +212,12 @@ static void long_frames_arrive_whole_and_in_order(void **state)
 }
 
 // A full window takes none of a frame's parts, and says so.
-static void half_a_frame_is_never_sent(void **state)
+static void fill_the_window(uint16_t datagram_bytes)
 {
 	struct frames frames = {0};
-	struct net *net = make_one(&frames, LINK_IP, 1);
+	struct net *net = make_one(&frames, datagram_bytes, 1);
 	unsigned unsent;
 
-	(void)state;
 	net_cut(net, 1, 0, true); // nothing is acknowledged
 	for (unsigned i = 0; i < 150; i++) {
 		assert_true(say(net, &frames, i, 2000));
@@ -236,6 +235,14 @@ static void half_a_frame_is_never_sent(void **state)
 	net_run_ms(net, 10);
 	assert_int_equal(frames.next, 151 - unsent);
 	net_end(net);
+}
+
+static void half_a_frame_is_never_sent(void **state)
+{
+	(void)state;
+	fill_the_window(LINK_IP);
+	fill_the_window(512);
+	fill_the_window(600);
 }
 
 // --- of a peer that lies ---

@@ -98,6 +98,29 @@ static void a_lost_table_keeps_nothing_waiting(void **state)
 	net_end(net);
 }
 
+// Nor does the first record that was written under the new table.
+static void a_lost_first_record_keeps_nothing_waiting(void **state)
+{
+	struct installs installs = {0};
+	struct net *net = make_one(&installs, 2);
+
+	(void)state;
+	reload(net, 0);
+	net_run_ms(net, 10);
+	open_one(net, 1);
+	lose_one_turn(net);
+	for (uint16_t port = 100; port < 103; port++) {
+		open_one(net, port);
+		net_run_ns(net, NET_MS + NET_MS / 10);
+		assert_int_equal(installs.count, port - 99);
+		assert_int_equal(installs.last.key.outer_port, port);
+		assert_int_equal(installs.last.service, 0);
+	}
+	net_run_ms(net, 1000);
+	assert_int_equal(installs.count, 4);
+	net_end(net);
+}
+
 // Two reloads, of which neither table arrives at first; then what another service covers.
 static void lost_tables_keep_nothing_waiting(void **state)
 {
@@ -187,6 +210,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lost_table_keeps_nothing_waiting),
+		cmocka_unit_test(a_lost_first_record_keeps_nothing_waiting),
 		cmocka_unit_test(lost_tables_keep_nothing_waiting),
 		cmocka_unit_test(a_new_service_is_known_by_its_name),
 		cmocka_unit_test(generations_wrap),
