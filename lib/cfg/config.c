@@ -10,6 +10,7 @@
 #include "cfg/write.h"
 
 #include <openssl/evp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,4 +129,22 @@ char *config_dump(const struct config *config)
 	document_write(out, config->document, false);
 	fclose(out);
 	return text;
+}
+
+void config_complain(const struct config *config, const char *path, struct config_errors *errors,
+	const char *format, ...)
+{
+	char text[400];
+	struct place place = {.line = 1};
+	va_list arguments;
+
+	for (enum key key = 0; key < KEY_COUNT; key++)
+		if (strcmp(schema[key].path, path) == 0 && config->document->values[key].given)
+			place = config->document->values[key].place;
+	if (errors->list == NULL && !errors_start(errors))
+		return;
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	errors_add(errors, config->file, place, path, "%s", text);
 }

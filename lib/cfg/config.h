@@ -122,6 +122,11 @@ void config_warn(const struct config *config, struct config_errors *warnings);
 // replaced by something else.
 void config_overrides(const struct config *config, struct config_errors *notes);
 
+// Adds "FILE:LINE: PATH: reason" about a key of the top level, for what is known only to who opens
+// the files a configuration names. `errors` starts as {0}; the caller frees it.
+__attribute__((format(printf, 4, 5))) void config_complain(const struct config *config,
+	const char *path, struct config_errors *errors, const char *format, ...);
+
 // Takes the policy out of the configuration; the caller frees it (policy_finish, free).
 struct policy *config_take_policy(struct config *config);
 

@@ -96,6 +96,7 @@ static bool take_over(struct channel *channel, uint64_t now_ns)
 	channel->backoff_ns = HANDSHAKE_BACKOFF_MIN_NS;
 	channel->start_ns = now_ns + HANDSHAKE_BACKOFF_MIN_NS;
 	channel->error[0] = 0;
+	channel->refused_ns = 0;
 	if (!channel->client)
 		channel->key_id = channel->current.id;
 	return is_new;
@@ -120,6 +121,17 @@ static struct keys *keys_of(struct channel *channel, uint16_t id)
 		if (sets[i]->valid && sets[i]->id == id)
 			return sets[i];
 	return NULL;
+}
+
+void channel_refuse(struct channel *channel, uint64_t now_ns)
+{
+	counter_add(&channel->stats.bad_auth, 1);
+	channel->refused_ns = now_ns + (now_ns == 0);
+}
+
+bool channel_is_refused(const struct channel *channel, uint64_t now_ns)
+{
+	return channel->refused_ns != 0 && now_ns - channel->refused_ns < CHANNEL_REFUSED_NS;
 }
 
 static enum channel_event refuse(struct channel *channel)
@@ -155,7 +167,8 @@ static enum channel_event feed_sealed(
 
 // A misconfigured peer is told apart from an absent one; not while keys work, because anybody can
 // send this.
-static enum channel_event refuse_stranger(struct channel *channel, const uint8_t *data)
+static enum channel_event refuse_stranger(
+	struct channel *channel, uint64_t now_ns, const uint8_t *data)
 {
 	if (!channel_is_up(channel) && be16_get(data + 2) != channel->tag)
 		snprintf(channel->error, sizeof(channel->error),
@@ -165,7 +178,8 @@ static enum channel_event refuse_stranger(struct channel *channel, const uint8_t
 		snprintf(channel->error, sizeof(channel->error),
 			"the peer says its id is %u, which is configured as %u", be16_get(data + 4),
 			channel->config.peer);
-	return refuse(channel);
+	channel_refuse(channel, now_ns);
+	return CHANNEL_NOTHING;
 }
 
 enum channel_event channel_feed(struct channel *channel, uint64_t now_ns, uint8_t *data, size_t len,
@@ -184,7 +198,7 @@ enum channel_event channel_feed(struct channel *channel, uint64_t now_ns, uint8_
 	if (data[1] != CHANNEL_HANDSHAKE && data[1] != CHANNEL_SEALED)
 		return refuse(channel);
 	if (be16_get(data + 2) != channel->tag || be16_get(data + 4) != channel->config.peer)
-		return refuse_stranger(channel, data);
+		return refuse_stranger(channel, now_ns, data);
 	age_keys(channel, now_ns);
 	if (data[1] == CHANNEL_HANDSHAKE) {
 		channel_handshake_feed(channel, now_ns, data, len);

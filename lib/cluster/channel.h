@@ -14,6 +14,7 @@
 #define DATAGRAM_HEADER_BYTES 16
 #define RECORD_TAG_BYTES      16
 #define CLUSTER_NAME_BYTES    64
+#define CHANNEL_REFUSED_NS    15000000000ULL // three attempts at least are made in that time
 
 struct channel_config {
 	char cluster[CLUSTER_NAME_BYTES];
@@ -73,6 +74,9 @@ void channel_rekey(struct channel *channel);
 // The liveness check lost the peer: the client starts over with handshakes, the server waits for
 // them (keys stay valid until new ones).
 void channel_restart(struct channel *channel, uint64_t now_ns);
+// Somebody answers at the peer's address and, in the last CHANNEL_REFUSED_NS, did not prove to be
+// the peer, or named another cluster or id. Says nothing of keys that work.
+bool channel_is_refused(const struct channel *channel, uint64_t now_ns);
 const struct channel_stats *channel_stats(const struct channel *channel);
 // Why the last handshake failed, or nothing is heard but strangers; "" after one that was done.
 const char *channel_error(const struct channel *channel);

@@ -133,7 +133,7 @@ static void feed_attempt(struct channel *channel, uint64_t now_ns, const uint8_t
 	if (is == HANDSHAKE_DONE)
 		done(channel, now_ns);
 	if (is == HANDSHAKE_FAILED) {
-		counter_add(&channel->stats.bad_auth, 1);
+		channel_refuse(channel, now_ns);
 		fail(channel, now_ns, "the handshake failed");
 	}
 }
@@ -260,6 +260,16 @@ static size_t put_header(
 	return HANDSHAKE_HEADER_BYTES;
 }
 
+// Where the method has an idea why it takes so long, the peer answered, but not as it should.
+static void give_up(struct channel *channel, uint64_t now_ns)
+{
+	void *handshake = channel->attempt.handshake;
+
+	if (handshake != NULL && channel->config.methods->error(handshake)[0] != 0)
+		channel_refuse(channel, now_ns);
+	fail(channel, now_ns, "the peer does not answer");
+}
+
 // What the attempt has to send; ends what is over.
 static size_t poll_attempt(struct channel *channel, uint64_t now_ns, uint8_t *data)
 {
@@ -270,7 +280,7 @@ static size_t poll_attempt(struct channel *channel, uint64_t now_ns, uint8_t *da
 		return 0;
 	if (now_ns - attempt->started_ns >= HANDSHAKE_LIMIT_NS) {
 		if (attempt->state == HANDSHAKE_RUNNING)
-			fail(channel, now_ns, "the peer does not answer");
+			give_up(channel, now_ns);
 		channel_handshake_end(channel);
 		return 0;
 	}

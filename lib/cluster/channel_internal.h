@@ -60,11 +60,14 @@ struct channel {
 	uint64_t backoff_ns;
 	unsigned answer_count;
 	struct answer answers[CHANNEL_ANSWERS];
+	uint64_t refused_ns; // when the peer did not prove who it is the last time, 0: it never did
 	char error[CHANNEL_ERROR_BYTES];
 };
 
 // channel.c: the keys of a finished handshake are there, to be tried.
 void channel_install(struct channel *channel, uint64_t now_ns, struct keys *keys);
+// Whoever answers for the peer is not it.
+void channel_refuse(struct channel *channel, uint64_t now_ns);
 // Writes the header up to the key id.
 void channel_header(const struct channel *channel, uint8_t *data, uint8_t kind, uint16_t key_id);
 

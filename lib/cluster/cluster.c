@@ -116,6 +116,10 @@ static void show(struct cluster *cluster)
 void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 {
 	CHECK(batch->now_ns >= cluster->now_ns && batch->datagram_count <= CLUSTER_BATCH_MAX);
+	// Turns are a fraction of a second apart: either the process was stopped, or the clock
+	// jumped.
+	if (cluster->started && batch->now_ns - cluster->now_ns > COUNTER_NEAR_NS)
+		cluster->suspect = true;
 	cluster->now_ns = batch->now_ns;
 	cluster->tick = cluster_tick(cluster);
 	cluster->batch = batch;
@@ -172,11 +176,14 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 	cluster->work_left = true;
 	profiles_policy(cluster, policy);
 	cluster->policy = policy;
+	for (unsigned i = 0; i < cluster->config.peer_count; i++)
+		update_replace_rows(cluster, &cluster->peers[i]);
+	cluster->former = cluster->rows;
+	rows_adopt(&cluster->former, policy);
 	rows_build(&cluster->rows, policy, generation == UINT8_MAX ? 1 : (uint8_t)(generation + 1));
 	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
 		struct peer *peer = &cluster->peers[i];
 
-		peer->rows_next = 0;
 		if (peer->associated)
 			delivery_close(&peer->delivery);
 		for (unsigned table = 0; table < ARRAY_LEN(peer->rows); table++)
@@ -230,6 +237,11 @@ const struct cluster_peer_stats *cluster_peer_stats(const struct cluster *cluste
 const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, unsigned peer)
 {
 	return channel_stats(cluster->peers[peer].channel);
+}
+
+const char *cluster_rejoined(const struct cluster *cluster)
+{
+	return cluster->rejoined;
 }
 
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer)

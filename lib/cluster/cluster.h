@@ -28,7 +28,8 @@ enum peer_state {
 	PEER_JOINING,	 // alive, and joining itself
 	PEER_ACTIVE,
 	PEER_DRAINING,
-	PEER_REFUSED, // its protocol version or id is not acceptable
+	PEER_REFUSED, // it does not prove who it is, or its protocol version or id is not
+		      // acceptable
 };
 
 // "down" "connecting" ...; "joining" "active" ...
@@ -145,5 +146,8 @@ void cluster_drain(struct cluster *cluster);
 const struct cluster_stats *cluster_stats(const struct cluster *cluster);
 const struct cluster_peer_stats *cluster_peer_stats(const struct cluster *cluster, unsigned peer);
 const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, unsigned peer);
+// One line about when and why this node joined again the last time, "" where it never did. Of the
+// caller's thread.
+const char *cluster_rejoined(const struct cluster *cluster);
 // One line about the last refusal of the peer, "" where none. Of the caller's thread.
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer);

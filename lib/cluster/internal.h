@@ -6,6 +6,8 @@
 #include "cluster/counter.h"
 #include "cluster/delivery.h"
 #include "cluster/hello.h"
+#include "cluster/pace.h"
+#include "cluster/part.h"
 #include "cluster/profile.h"
 #include "cluster/secret.h"
 #include "cluster/update.h"
@@ -37,18 +39,24 @@ struct peer {
 	struct heartbeat beat;	      // its latest
 	uint64_t beat_ns;	      // when that came
 	uint64_t heard_ns;	      // the latest record of any kind
-	struct rows rows[2];	      // its table in use, and one that arrives
+	struct pace pace;	      // of its clock
+	uint64_t apart_ns;   // since when the two have only each other, and no counter, 0: no
+	struct rows rows[2]; // its table in use, and the former or one that arrives
 	uint8_t rows_used;
+	bool rows_former;	// the other one is whole, and may still be named
 	uint64_t secret_told;	// generation this node sent it
 	uint8_t secret_told_as; // what the two were then (told_as)
 	uint64_t secret_told_ns;
 	struct profile_set arriving; // as far as it has come
+	struct parts parts; // of a message that is longer than a record, as far as they came
 
 	// What it is sent.
 	uint64_t beat_sent_ns;
 	uint64_t beat_due_ns;
 	unsigned rows_next; // of the own table: where to go on
 	uint8_t rows_sent;  // generation of which it was sent all, 0: none
+	uint64_t rows_last; // number of the record the end of that is in
+	uint8_t rows_named; // generation of the table its records are written under, 0: none
 	uint64_t kept;	    // number of the record that waits for more messages
 	uint64_t kept_ns;   // since when
 	uint8_t turns_kept; // for how many turns
@@ -104,6 +112,8 @@ struct cluster {
 	bool was_active; // the counter counts
 	bool alone;	 // never in one cluster with another active node
 	bool bye_due;
+	bool suspect; // its clock jumped, or ran faster than another's, and is not proven right
+		      // since
 	uint64_t active_ns;    // since when
 	uint64_t unreached_ns; // since when nobody is reached
 	uint64_t gathered_ns;  // since when the same nodes gather
@@ -111,7 +121,8 @@ struct cluster {
 	struct cluster_counter clock;
 	struct secrets secrets;
 	const struct policy *policy;
-	struct rows rows; // own
+	struct rows rows;   // own
+	struct rows former; // own, before the latest reload, with the services' ids of now
 	struct post post;
 	struct profiles profiles;
 	uint8_t by_id[NODES_MAX]; // index of the peer, PEER_NONE
@@ -119,7 +130,9 @@ struct cluster {
 	struct cluster_batch *batch;
 	unsigned budget; // messages that may be decoded yet
 	bool work_left;
-	struct message scratch; // for what is decoded and kept nowhere
+	char rejoined[PEER_ERROR_BYTES];	  // when and why it joined again the last time
+	struct message scratch;			  // for what is decoded and kept nowhere
+	uint8_t long_message[PART_MESSAGE_BYTES]; // is being cut into parts
 	struct peer peers[];
 };
 
@@ -133,7 +146,12 @@ static inline uint32_t cluster_epoch(const struct cluster *cluster)
 	return keyring_epoch(cluster_tick(cluster));
 }
 
-// peer.c: what arrives from a peer, and what it is sent.
+static inline uint64_t cluster_detect_ns(const struct cluster *cluster)
+{
+	return cluster->config.detect_ms * 1000000ULL;
+}
+
+// peer.c: what arrives from a peer; peer_out.c: what it is sent.
 void peer_feed(struct cluster *cluster, struct peer *peer, struct datagram *datagram);
 // Goes on with records that are kept.
 void peer_handle(struct cluster *cluster, struct peer *peer);
@@ -151,6 +169,8 @@ bool update_append(struct cluster *cluster, struct peer *peer,
 	bool (*put)(struct cursor *out, const void *what), const void *what);
 // As much of the own row table as the peer lacks.
 void update_send_rows(struct cluster *cluster, struct peer *peer);
+// Another one is about to take the newest table's place.
+void update_replace_rows(struct cluster *cluster, struct peer *peer);
 
 // post.c: messages to workers and the control core.
 struct message *post_cell(struct cluster *cluster); // NULL: none is lent; taken by post_done()

@@ -19,8 +19,12 @@
 //   2. of two that are alone, and far apart, the one with the smaller counter follows; where they
 //      are near it is the secret of the later generation that both use, and nobody joins again;
 //   3. of two that are not alone, the one with fewer peers near its counter follows, and where both
-//      have the same number of them, at least one, the one with the smaller counter. A pair in
-//      which each has nobody else stays as it is and says so: no one can tell which is right.
+//      have the same number of them, at least one, the one with the smaller counter;
+//   4. of two that have nobody else no one can tell which is right. The one that knows its clock to
+//      have jumped, or to have run faster than the other's, takes it on itself where it is ahead.
+//      Else the one behind follows, but only after both clocks ran alike for PAIR_NS: a clock that
+//      is running away is not run after. Leads of more than PAIR_LEAD_MAX_NS are nobody's pause:
+//      they stay apart and say so.
 // So one host that lies, or whose clock jumps, moves nobody that has company. Who follows forwards
 // takes the others' counter at once; who is ahead runs at half speed until they have come within a
 // tick, because its workers' ticks must not go back. Both are joining meanwhile: cookies that
@@ -33,6 +37,10 @@
 #define TELL_AGAIN_NS 1000000000ULL
 #define NS_PER_MS     1000000ULL
 #define NS_PER_S      1000000000ULL
+
+#define PAIR_NS		 (2 * COUNTER_NEAR_NS)
+#define PAIR_SUSPECT_NS	 (2 * PACE_WINDOW_NS)
+#define PAIR_LEAD_MAX_NS (3600 * NS_PER_S)
 
 static struct peer *peer_at(struct cluster *cluster, unsigned index)
 {
@@ -184,13 +192,27 @@ static unsigned camp(const struct cluster *cluster, uint64_t value_ns)
 	return count;
 }
 
-static bool follows(const struct cluster *cluster, const struct peer *peer)
+// Rule 4. Called with each heartbeat of the only other node while they are apart.
+static bool follows_of_two(
+	const struct cluster *cluster, const struct peer *peer, uint64_t own, uint64_t other)
+{
+	uint64_t apart_ns = cluster->now_ns - peer->apart_ns;
+
+	if (own > other)
+		return cluster->suspect && apart_ns >= PAIR_SUSPECT_NS &&
+		       own - other <= PAIR_LEAD_MAX_NS;
+	return apart_ns >= PAIR_NS && other - own <= PAIR_LEAD_MAX_NS;
+}
+
+static bool follows(const struct cluster *cluster, struct peer *peer)
 {
 	uint64_t own = counter_value_ns(&cluster->clock, cluster->now_ns);
 	uint64_t other = counter_of(cluster, peer);
+	uint64_t apart_ns = peer->apart_ns;
 	bool near = counter_is_near(own, other);
 	unsigned mine, theirs;
 
+	peer->apart_ns = 0;
 	if (!is_sane(peer) || (near && has_same_secret(cluster, peer)))
 		return false;
 	if (cluster->alone != peer->beat.alone)
@@ -201,7 +223,52 @@ static bool follows(const struct cluster *cluster, const struct peer *peer)
 		return other > own;
 	mine = 1 + camp(cluster, own);
 	theirs = camp(cluster, other);
-	return theirs > mine || (theirs == mine && mine > 1 && other > own);
+	if (theirs != mine || mine > 1)
+		return theirs > mine || (theirs == mine && other > own);
+	peer->apart_ns = apart_ns != 0 ? apart_ns : cluster->now_ns;
+	return follows_of_two(cluster, peer, own, other);
+}
+
+// Whether both clocks run alike; where they do, and the counters are near, this node's is as good
+// as the other's.
+static void judge_clock(struct cluster *cluster, struct peer *peer)
+{
+	uint64_t own = counter_value_ns(&cluster->clock, cluster->now_ns);
+
+	switch (pace_take(&peer->pace, cluster->now_ns, peer->beat.time_ns)) {
+	case PACE_NONE:
+		return;
+	case PACE_ALIKE:
+		if (is_active(peer) && counter_is_near(own, counter_of(cluster, peer)))
+			cluster->suspect = false;
+		return;
+	case PACE_FASTER:
+		cluster->suspect = true;
+		peer->apart_ns = 0;
+		return;
+	case PACE_UNLIKE:
+		peer->apart_ns = 0;
+		return;
+	}
+}
+
+// What is in flight under this node's cookies is lost, so the operator is told.
+static void join_again(struct cluster *cluster, const struct peer *peer)
+{
+	uint64_t own = counter_value_ns(&cluster->clock, cluster->now_ns);
+	uint64_t other = counter_of(cluster, peer);
+	bool ahead = own > other;
+
+	snprintf(cluster->rejoined, sizeof(cluster->rejoined),
+		"joins again at tick %u: its counter is %llu s %s that of %s%s", cluster->tick,
+		(unsigned long long)((ahead ? own - other : other - own) / NS_PER_S),
+		ahead ? "ahead of" : "behind", cluster->config.peers[peer->index].name,
+		ahead && !counter_is_near(own, other)
+			? ", for which it waits at half speed"
+			: "; handshakes it has answered may have to begin again");
+	cluster->secrets.open = true;
+	profiles_forget(cluster);
+	set_state(cluster, CLUSTER_JOINING);
 }
 
 // A counter this node may not follow.
@@ -223,9 +290,7 @@ static void compare(struct cluster *cluster, struct peer *peer)
 	uint64_t other = counter_of(cluster, peer);
 
 	if (cluster->state == CLUSTER_ACTIVE && is_active(peer) && follows(cluster, peer)) {
-		cluster->secrets.open = true;
-		profiles_forget(cluster);
-		set_state(cluster, CLUSTER_JOINING);
+		join_again(cluster, peer);
 		return;
 	}
 	if (counter_is_near(own, other) && has_same_secret(cluster, peer))
@@ -243,7 +308,8 @@ static enum peer_state state_of(const struct cluster *cluster, const struct peer
 		[HEARTBEAT_DRAINING] = PEER_DRAINING};
 
 	if (peer_is_silent(cluster, peer) || !channel_is_up(peer->channel))
-		return PEER_DOWN;
+		return channel_is_refused(peer->channel, cluster->now_ns) ? PEER_REFUSED
+									  : PEER_DOWN;
 	if (peer->refused)
 		return PEER_REFUSED;
 	if (!peer->hello || !peer->has_beat || peer->beat.echo_ns == 0)
@@ -258,6 +324,7 @@ static void update_state(struct cluster *cluster, struct peer *peer)
 	if (state == peer->state)
 		return;
 	peer->state = state;
+	peer->apart_ns = 0;
 	atomic_store_explicit(&peer->stats.state, state, memory_order_relaxed);
 	if (state == PEER_ACTIVE) {
 		// Whatever it did not hear while it was not active.
@@ -266,7 +333,7 @@ static void update_state(struct cluster *cluster, struct peer *peer)
 	}
 	if (state != PEER_ACTIVE && state != PEER_DRAINING && cluster->was_active)
 		counter_forget(&cluster->clock, cluster->now_ns, peer->index);
-	if (state == PEER_DOWN && peer->associated)
+	if (peer->associated && (state == PEER_DOWN || peer_is_silent(cluster, peer)))
 		channel_restart(peer->channel, cluster->now_ns);
 	if (peer->associated)
 		peer_beat_soon(cluster, peer);
@@ -276,6 +343,7 @@ void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct h
 {
 	peer->beat = *beat;
 	update_state(cluster, peer);
+	judge_clock(cluster, peer);
 	if (cluster->state != CLUSTER_JOINING &&
 		(peer->state == PEER_ACTIVE || peer->state == PEER_DRAINING))
 		compare(cluster, peer);

@@ -1,4 +1,4 @@
-// One peer: its datagrams, the messages in its records, and what is sent to it.
+// One peer: its datagrams, and the messages in its records. What is sent to it: peer_out.c.
 //
 // Life of an association: the channel comes up with an incarnation of the peer that is new, numbers
 // start, HELLO and the row table are queued. Nothing of the peer but heartbeats counts before its
@@ -11,22 +11,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BEATS_PER_DETECT       4
-#define BEATS_PER_DETECT_FAST  16 // those that answer something
-#define CHANNEL_TURN_DATAGRAMS 8
-#define LOOSE_MESSAGES_MAX     8
-#define TURNS_KEPT_MAX	       3	  // then a record goes out though it is not full
-#define KEPT_NS		       1000000ULL // so long changes wait for company
-#define NS_PER_MS	       1000000ULL
-
-static uint64_t detect_ns(const struct cluster *cluster)
-{
-	return cluster->config.detect_ms * NS_PER_MS;
-}
+#define LOOSE_MESSAGES_MAX 8
 
 bool peer_is_silent(const struct cluster *cluster, const struct peer *peer)
 {
-	return !peer->associated || cluster->now_ns - peer->heard_ns >= detect_ns(cluster);
+	return !peer->associated || cluster->now_ns - peer->heard_ns >= cluster_detect_ns(cluster);
 }
 
 void peer_refuse(struct peer *peer, const char *format, ...)
@@ -38,15 +27,6 @@ void peer_refuse(struct peer *peer, const char *format, ...)
 	va_end(arguments);
 	peer->refused = true;
 	counter_add(&peer->stats.refused, 1);
-}
-
-void peer_beat_soon(struct cluster *cluster, struct peer *peer)
-{
-	uint64_t due = peer->beat_sent_ns + detect_ns(cluster) / BEATS_PER_DETECT_FAST;
-
-	due = peer->beat_sent_ns == 0 || due < cluster->now_ns ? cluster->now_ns : due;
-	if (due < peer->beat_due_ns)
-		peer->beat_due_ns = due;
 }
 
 static bool put_hello(struct cursor *out, const void *hello)
@@ -69,9 +49,13 @@ static void associate(struct cluster *cluster, struct peer *peer)
 	peer->beat_sent_ns = 0;
 	peer->beat_due_ns = cluster->now_ns;
 	peer->rows_next = 0;
-	peer->rows_sent = 0;
+	peer->rows_sent = peer->rows_named = 0;
+	peer->rows_former = false;
 	peer->secret_told = 0;
 	peer->arriving.valid = false;
+	peer->parts.open = false;
+	peer->pace = (struct pace){0};
+	peer->apart_ns = 0;
 	peer->sets_due = peer->set_next = 0;
 	rows_clear(&peer->rows[0], 0);
 	rows_clear(&peer->rows[1], 0);
@@ -125,10 +109,26 @@ static bool take_beat(
 	return true;
 }
 
+static void use_arrived_rows(struct peer *peer)
+{
+	peer->rows_used = !peer->rows_used;
+	peer->rows_former = true;
+}
+
+static bool take_rows(
+	struct cluster *cluster, struct peer *peer, const uint8_t *body, size_t body_len)
+{
+	if (!update_get_rows(&peer->rows[!peer->rows_used], cluster->policy, body, body_len))
+		return false;
+	peer->rows_former = false;
+	if (update_rows_end(body, body_len))
+		use_arrived_rows(peer);
+	return true;
+}
+
 static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t type,
 	const uint8_t *body, size_t body_len)
 {
-	struct rows *rows = &peer->rows[!peer->rows_used];
 	struct secret secret;
 	struct hello hello;
 
@@ -140,7 +140,7 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 			take_hello(cluster, peer, &hello);
 		return true;
 	case UPDATE_ROWS:
-		return update_get_rows(rows, cluster->policy, body, body_len);
+		return take_rows(cluster, peer, body, body_len);
 	case UPDATE_SECRET:
 		if (!secret_get(&secret, body, body_len))
 			return false;
@@ -184,23 +184,39 @@ static void deliver(struct cluster *cluster, struct peer *peer, struct message *
 static const struct rows *rows_of(struct peer *peer, const struct arrived_record *record, bool turn)
 {
 	static const struct rows none;
-	const struct rows *used = &peer->rows[peer->rows_used];
+	const struct rows *other = &peer->rows[!peer->rows_used];
 
-	if (record->rows == used->generation)
-		return used;
+	if (record->rows == peer->rows[peer->rows_used].generation)
+		return &peer->rows[peer->rows_used];
 	if (record->rows == 0)
 		return &none;
-	if (!turn || record->rows != peer->rows[!peer->rows_used].generation)
+	if (record->rows != other->generation || (!peer->rows_former && !turn))
 		return NULL;
 	// In number order the whole table has come before the first record that names it.
-	peer->rows_used = !peer->rows_used;
-	return &peer->rows[peer->rows_used];
+	if (!peer->rows_former)
+		use_arrived_rows(peer);
+	return other;
 }
 
 static void spoilt(struct peer *peer, struct arrived_record *record, uint16_t *at)
 {
 	counter_add(&peer->stats.dropped, 1);
 	*at = record->len;
+}
+
+// False: malformed.
+static bool take_part(struct cluster *cluster, struct peer *peer, const struct update_codec *codec,
+	struct message *message, struct cursor body)
+{
+	bool done;
+
+	if (!part_get(&peer->parts, body.at, cursor_left(&body), &done))
+		return false;
+	if (done && !part_message(&peer->parts, codec, message))
+		return false;
+	if (done)
+		deliver(cluster, peer, message);
+	return true;
 }
 
 // Handles messages of a record: in its turn all that were not handled before it, else the early
@@ -239,7 +255,10 @@ static bool handle(
 			continue;
 		if (message->type != 0)
 			deliver(cluster, peer, message);
-		else if (!take_control(cluster, peer, head.type, body, body_len))
+		else if (head.type == UPDATE_PART
+				 ? !take_part(cluster, peer, &codec, message,
+					   cursor_read(body, body_len))
+				 : !take_control(cluster, peer, head.type, body, body_len))
 			spoilt(peer, record, at);
 	}
 	return true;
@@ -334,157 +353,4 @@ void peer_feed(struct cluster *cluster, struct peer *peer, struct datagram *data
 	case CHANNEL_NOTHING:
 		return;
 	}
-}
-
-// The next lent buffer, NULL: none.
-static struct datagram *lent(struct cluster *cluster)
-{
-	struct cluster_batch *batch = cluster->batch;
-
-	if (batch->out_used < batch->out_room)
-		return &batch->out[batch->out_used];
-	cluster->work_left = true;
-	return NULL;
-}
-
-static void emit(struct cluster *cluster, struct peer *peer, struct datagram *datagram, size_t len)
-{
-	datagram->len = (uint16_t)len;
-	datagram->peer = peer->index;
-	cluster->batch->out_used++;
-	counter_add(&peer->stats.tx_bytes, len);
-}
-
-static bool seal(
-	struct cluster *cluster, struct peer *peer, struct datagram *datagram, size_t plain_len)
-{
-	size_t len = channel_seal(peer->channel, cluster->now_ns, datagram->data, plain_len);
-
-	if (len > 0)
-		emit(cluster, peer, datagram, len);
-	return len > 0;
-}
-
-static void fill_beat(struct cluster *cluster, struct peer *peer, struct heartbeat *beat)
-{
-	*beat = (struct heartbeat){.state = HEARTBEAT_JOINING,
-		.alone = cluster->alone,
-		.time_ns = cluster->now_ns,
-		.generation = cluster->secrets.open ? 0 : cluster->secrets.newest.generation};
-	if (cluster->state != CLUSTER_JOINING) {
-		beat->state =
-			cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE : HEARTBEAT_DRAINING;
-		beat->age_s = (uint32_t)((cluster->now_ns - cluster->active_ns) / 1000000000);
-		beat->counter_ns = counter_value_ns(&cluster->clock, cluster->now_ns);
-	}
-	if (peer->has_beat && !peer_is_silent(cluster, peer)) {
-		beat->echo_ns = peer->beat.time_ns;
-		beat->held_ns = cluster->now_ns - peer->beat_ns;
-	}
-}
-
-// A record without a number: a heartbeat, or only the acknowledgement in its header.
-static bool send_loose(struct cluster *cluster, struct peer *peer, bool with_beat)
-{
-	struct datagram *datagram = lent(cluster);
-	struct record_head head = {.rows = peer->rows_sent, .tick = cluster_tick(cluster)};
-	struct heartbeat beat;
-	struct cursor out;
-	uint8_t *plain;
-
-	if (datagram == NULL)
-		return false;
-	plain = datagram->data + DATAGRAM_HEADER_BYTES;
-	out = cursor_write(plain, RECORD_BYTES_MAX);
-	delivery_head(&peer->delivery, &head);
-	record_head_put(&out, &head);
-	if (with_beat) {
-		fill_beat(cluster, peer, &beat);
-		heartbeat_put(&out, &beat);
-		peer->beat_sent_ns = cluster->now_ns;
-		peer->beat_due_ns = cluster->now_ns + detect_ns(cluster) / BEATS_PER_DETECT;
-	}
-	return seal(cluster, peer, datagram, (size_t)(out.at - plain));
-}
-
-static void send_records(struct cluster *cluster, struct peer *peer)
-{
-	struct datagram *datagram;
-
-	while ((datagram = lent(cluster)) != NULL) {
-		bool again;
-		size_t len = delivery_next(&peer->delivery, cluster->now_ns,
-			datagram->data + DATAGRAM_HEADER_BYTES, &again);
-
-		if (len == 0 || !seal(cluster, peer, datagram, len))
-			return;
-		if (again)
-			counter_add(&peer->stats.resent, 1);
-	}
-}
-
-static void send_channel(struct cluster *cluster, struct peer *peer)
-{
-	struct datagram *datagram;
-
-	for (unsigned i = 0; i < CHANNEL_TURN_DATAGRAMS && (datagram = lent(cluster)) != NULL;
-		i++) {
-		size_t len = channel_poll(peer->channel, cluster->now_ns, datagram->data);
-
-		if (len == 0)
-			return;
-		emit(cluster, peer, datagram, len);
-	}
-}
-
-// Should the record that is not full wait for more messages? One that somebody waits for leaves
-// with the turn, unless more are known to come; one of changes has time.
-static bool is_kept(struct cluster *cluster, struct peer *peer)
-{
-	if (peer->kept != peer->delivery.next) {
-		peer->kept = peer->delivery.next;
-		peer->kept_ns = cluster->now_ns;
-		peer->turns_kept = 0;
-	}
-	if (!peer->urgent)
-		return cluster->now_ns - peer->kept_ns < KEPT_NS;
-	if (!cluster->batch->messages_more || peer->turns_kept++ >= TURNS_KEPT_MAX)
-		return false;
-	cluster->work_left = true;
-	return true;
-}
-
-static void close_record(struct cluster *cluster, struct peer *peer)
-{
-	if (!peer->delivery.open || is_kept(cluster, peer))
-		return;
-	peer->urgent = false;
-	delivery_close(&peer->delivery);
-}
-
-void peer_send(struct cluster *cluster, struct peer *peer)
-{
-	send_channel(cluster, peer);
-	if (!peer->associated || !channel_is_up(peer->channel))
-		return;
-	close_record(cluster, peer);
-	if (peer->beat_due_ns <= cluster->now_ns && !send_loose(cluster, peer, true))
-		return;
-	if (!peer_is_silent(cluster, peer))
-		send_records(cluster, peer);
-	if (delivery_ack_is_due(&peer->delivery, cluster->now_ns))
-		send_loose(cluster, peer, false);
-}
-
-uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer)
-{
-	uint64_t due, silent = peer->heard_ns + detect_ns(cluster);
-
-	if (!peer->associated || !channel_is_up(peer->channel))
-		return UINT64_MAX;
-	due = delivery_due_ns(&peer->delivery, !peer_is_silent(cluster, peer));
-	due = peer->beat_due_ns < due ? peer->beat_due_ns : due;
-	if (peer->delivery.open && peer->kept_ns + KEPT_NS < due)
-		due = peer->kept_ns + KEPT_NS;
-	return silent > cluster->now_ns && silent < due ? silent : due;
 }

@@ -32,6 +32,7 @@ enum update_type {
 	UPDATE_BYE = 0x14,
 	UPDATE_PROFILES = 0x15,
 	UPDATE_LEARNT = 0x16,
+	UPDATE_PART = 0x17,
 	UPDATE_CREATE = 0x40, // and flags
 	UPDATE_CHANGE = 0x80, // and bits
 };
@@ -63,3 +64,6 @@ bool update_get(struct cursor *in, const struct update_codec *codec, struct mess
 bool update_put_rows(struct cursor *out, const struct rows *rows, unsigned *next);
 bool update_get_rows(
 	struct rows *rows, const struct policy *policy, const uint8_t *body, size_t body_len);
+// The end of a table: a message of the generation without rows. put: false where it does not fit.
+bool update_put_rows_end(struct cursor *out, uint8_t generation);
+bool update_rows_end(const uint8_t *body, size_t body_len); // of what update_get_rows() took

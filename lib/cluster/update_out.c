@@ -1,10 +1,17 @@
 // Workers' messages on their way to peers: into the record that is being filled, or, where a peer
 // has no room or is not there, back.
+//
+// Rows. A record names the table it was written under. A new table is sent under the former one,
+// which is named until the peer has acknowledged the whole new one: so a ROWS that got lost keeps
+// nothing waiting. What the former one cannot say, of services it does not have, and everything
+// where the peer has neither of the two, waits for its turn behind the ROWS.
 #include "cluster/internal.h"
+
+#include "base/check.h"
 
 static struct cursor *room(struct cluster *cluster, struct peer *peer)
 {
-	return delivery_room(&peer->delivery, peer->rows_sent, cluster->tick);
+	return delivery_room(&peer->delivery, peer->rows_named, cluster->tick);
 }
 
 bool update_append(struct cluster *cluster, struct peer *peer,
@@ -23,41 +30,64 @@ bool update_append(struct cluster *cluster, struct peer *peer,
 	return false;
 }
 
-// What fits into no record, less its frame: the state is worth more, and the server sends its
-// SYN/ACK again.
-static bool put_smaller(
-	struct cursor *out, const struct update_codec *codec, struct message *message)
+// In parts, what fits into no record: all of them, or none where the window has no room for all.
+static bool append_parts(struct cluster *cluster, struct peer *peer, size_t len)
 {
-	if (message->type != MESSAGE_OPENED || message->frame_len == 0)
+	struct delivery *delivery = &peer->delivery;
+	size_t room_min = delivery->room - PART_HEAD_BYTES - PART_ROOM_MIN;
+	size_t at = 0;
+
+	// A void number may take one more.
+	if (delivery_queued(delivery) + 2 + len / room_min >= DELIVERY_RECORDS)
 		return false;
-	message->frame_len = 0;
-	return update_put(out, codec, message);
+	while (at < len) {
+		struct cursor *out = room(cluster, peer);
+
+		CHECK(out != NULL);
+		at = part_put(out, cluster->long_message, len, at);
+		if (at < len)
+			delivery_close(delivery);
+	}
+	return true;
+}
+
+// The table the peer's records name; NULL: neither of those there are.
+static const struct rows *rows_named(const struct cluster *cluster, const struct peer *peer)
+{
+	if (peer->rows_named == 0)
+		return NULL;
+	if (peer->rows_named == cluster->rows.generation)
+		return &cluster->rows;
+	return peer->rows_named == cluster->former.generation ? &cluster->former : NULL;
 }
 
 // False where the window is full.
 static bool append(struct cluster *cluster, struct peer *peer, struct message *message)
 {
-	struct update_codec codec = {.rows = &cluster->rows,
+	struct update_codec codec = {.rows = rows_named(cluster, peer),
 		.sender = cluster->config.id,
 		.whole = message->node == NODE_ALL || message->why,
 		.tick = cluster->tick,
 		.key = peer->table_key};
+	struct cursor whole = cursor_write(cluster->long_message, sizeof(cluster->long_message));
+	struct cursor *out = room(cluster, peer);
+	bool done = out != NULL && update_put(out, &codec, message);
 
-	for (unsigned tries = 0; tries < 2; tries++) {
-		struct cursor *out = room(cluster, peer);
-
-		if (out == NULL)
-			return false;
-		if (update_put(out, &codec, message) ||
-			(tries == 1 && put_smaller(out, &codec, message))) {
-			counter_add(&peer->stats.updates_sent, 1);
-			peer->urgent |= message->type != MESSAGE_CHANGED;
-			return true;
-		}
-		if (tries == 0)
-			delivery_close(&peer->delivery);
+	if (!done) {
+		delivery_close(&peer->delivery);
+		out = room(cluster, peer);
+		done = out != NULL && update_put(out, &codec, message);
 	}
-	counter_add(&peer->stats.unsent, 1); // no record can carry it
+	if (out == NULL)
+		return false;
+	if (!done && !update_put(&whole, &codec, message)) {
+		counter_add(&peer->stats.unsent, 1); // the wire cannot say it
+		return true;
+	}
+	if (!done && !append_parts(cluster, peer, (size_t)(whole.at - cluster->long_message)))
+		return false;
+	counter_add(&peer->stats.updates_sent, 1);
+	peer->urgent |= message->type != MESSAGE_CHANGED;
 	return true;
 }
 
@@ -66,10 +96,30 @@ static bool is_reached(const struct peer *peer)
 	return peer->state == PEER_ACTIVE || peer->state == PEER_DRAINING;
 }
 
+// From now on the newest table, once all of it is on its way.
+static void name_newest(struct cluster *cluster, struct peer *peer)
+{
+	if (peer->rows_sent == cluster->rows.generation)
+		peer->rows_named = cluster->rows.generation;
+}
+
+// Whether the table that is named gives the service of a CREATE its meaning.
+static bool is_sayable(
+	const struct cluster *cluster, const struct peer *peer, const struct message *message)
+{
+	uint16_t service = message->body.record.service;
+
+	return message->type != MESSAGE_OPENED || service == SERVICE_NONE ||
+	       peer->rows_named != cluster->former.generation ||
+	       rows_service(&cluster->former, service) == service;
+}
+
 static void send_to(struct cluster *cluster, struct peer *peer, struct message *message)
 {
-	if (!is_reached(peer) || peer->rows_sent != cluster->rows.generation ||
-		!append(cluster, peer, message))
+	if (!is_sayable(cluster, peer, message))
+		name_newest(cluster, peer);
+	if (!is_reached(peer) || rows_named(cluster, peer) == NULL ||
+		!is_sayable(cluster, peer, message) || !append(cluster, peer, message))
 		post_unsent(cluster, peer, message);
 }
 
@@ -111,22 +161,46 @@ void update_route(struct cluster *cluster, struct message *message)
 			send_to(cluster, &cluster->peers[i], message);
 }
 
+// What is missing of the newest table, the end included; false where there is no room for it.
+static bool put_rows(struct cluster *cluster, struct peer *peer)
+{
+	struct cursor *out;
+
+	while ((out = room(cluster, peer)) != NULL) {
+		if (peer->rows_next < ROWS_MAX &&
+			update_put_rows(out, &cluster->rows, &peer->rows_next))
+			continue;
+		if (peer->rows_next >= ROWS_MAX &&
+			update_put_rows_end(out, cluster->rows.generation))
+			return true;
+		delivery_close(&peer->delivery);
+	}
+	return false;
+}
+
 void update_send_rows(struct cluster *cluster, struct peer *peer)
 {
 	struct delivery *delivery = &peer->delivery;
 
-	while (peer->rows_sent != cluster->rows.generation) {
-		// Under the former table's generation: the first record that names the new one puts
-		// it in force.
-		struct cursor *out = room(cluster, peer);
-
-		if (out == NULL)
+	if (peer->rows_named == cluster->rows.generation)
+		return;
+	if (peer->rows_sent != cluster->rows.generation) {
+		if (!put_rows(cluster, peer))
 			return;
-		if (peer->rows_next < ROWS_MAX &&
-			update_put_rows(out, &cluster->rows, &peer->rows_next))
-			continue;
+		peer->rows_sent = cluster->rows.generation;
+		peer->rows_last = delivery->next - 1;
 		delivery_close(delivery);
-		if (peer->rows_next >= ROWS_MAX)
-			peer->rows_sent = cluster->rows.generation;
 	}
+	if (delivery->first > peer->rows_last || rows_named(cluster, peer) == NULL)
+		name_newest(cluster, peer);
+}
+
+void update_replace_rows(struct cluster *cluster, struct peer *peer)
+{
+	// Only one table back is kept, at both ends: what named an older one names none.
+	name_newest(cluster, peer);
+	if (peer->rows_named != cluster->rows.generation)
+		peer->rows_named = 0;
+	peer->rows_next = 0;
+	peer->rows_sent = 0;
 }

@@ -150,3 +150,19 @@ bool update_get_rows(
 	rows_adopt(rows, policy);
 	return true;
 }
+
+bool update_put_rows_end(struct cursor *out, uint8_t generation)
+{
+	if (cursor_left(out) < HEAD_BYTES + 2)
+		return false;
+	cursor_put8(out, UPDATE_ROWS);
+	cursor_put16(out, 2);
+	cursor_put8(out, generation);
+	cursor_put8(out, 0);
+	return true;
+}
+
+bool update_rows_end(const uint8_t *body, size_t body_len)
+{
+	return body_len == 2 && body[1] == 0;
+}

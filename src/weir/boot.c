@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "common/log.h"
+#include "weir/cluster/credentials.h"
 #include "weir/cluster/sync.h"
 #include "weir/console/console.h"
 #include "weir/control.h"
@@ -168,11 +169,15 @@ int boot_run(struct node *node)
 
 int boot_check(struct node *node)
 {
-	struct config_errors warnings = {0};
+	struct config_errors errors = {0}, warnings = {0};
 
 	if (config_load(node))
 		return 1;
-	int error = ports_prepare(node);
+	credentials_check(node->config, &errors);
+	int error = errors.count > 0 ? -ERR_MISSING : 0;
+	print_errors(&errors);
+	if (!error)
+		error = ports_prepare(node);
 	if (!error) {
 		config_warn(node->config, &warnings);
 		print_errors(&warnings);

@@ -83,7 +83,8 @@ struct busy {
 // cluster/watch.c: what was logged of the cluster last.
 struct watch {
 	unsigned state, states[CONFIG_PEERS_MAX];
-	char errors[CONFIG_PEERS_MAX][160];
+	char errors[CONFIG_PEERS_MAX][192];
+	char rejoined[192];
 };
 
 // refusals.c: packets dropped for one reason that the log was told of, and when it was.

@@ -4,8 +4,8 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "cluster/part.h"
 #include "cluster/profile.h"
-#include "cluster/update.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -165,13 +165,38 @@ static void check_named(const struct message *message)
 {
 	CHECK(message->body.flow.digest >> 48 == 0 && message->body.flow.bits < 8);
 	CHECK(message->frame_len <= MESSAGE_FRAME_MAX && message->frame_side <= SIDE_INSIDE);
-	CHECK((message->frame_len > 0) == (message->type == MESSAGE_FRAME));
+	CHECK((message->frame_len > 0) ==
+		(message->type == MESSAGE_FRAME || message->type == MESSAGE_EMIT));
+}
+
+static void check_message(const struct update_codec *codec, struct message *message)
+{
+	if (message->type == MESSAGE_INSTALL)
+		check_create(codec, message);
+	else
+		check_named(message);
+}
+
+// What was put together is a message like any other, or none.
+static void check_part(struct parts *parts, const struct update_codec *codec,
+	struct message *message, struct cursor body)
+{
+	bool done;
+
+	if (!part_get(parts, body.at, cursor_left(&body), &done)) {
+		CHECK(!parts->open && !done);
+		return;
+	}
+	CHECK(parts->open != done && parts->len > 0 && parts->len <= sizeof(parts->bytes));
+	if (done && part_message(parts, codec, message))
+		check_message(codec, message);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	static struct message message;
 	static struct profile_set set;
+	static struct parts parts;
 	struct update_codec codec = {.rows = &table, .sender = 5};
 	struct cursor in;
 	const uint8_t *body;
@@ -181,6 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	start();
 	set.valid = false;
+	parts.open = false;
 	codec.tick = be32_get(data);
 	in = cursor_read(data + TICK_BYTES, len - TICK_BYTES);
 	while (cursor_left(&in) > 0) {
@@ -188,10 +214,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 		if (!update_get(&in, &codec, &message, &body, &body_len))
 			return 0;
-		if (message.type == MESSAGE_INSTALL)
-			check_create(&codec, &message);
-		else if (message.type != 0)
-			check_named(&message);
+		if (message.type != 0)
+			check_message(&codec, &message);
+		else if (head.type == UPDATE_PART)
+			check_part(&parts, &codec, &message, cursor_read(body, body_len));
 		else if (head.type == UPDATE_ROWS)
 			check_rows(body, body_len);
 		else if (head.type == UPDATE_PROFILES)

@@ -19,7 +19,8 @@ QUICK = """
     banner_v4 data_with_the_ack_v6 first_ack_lost_v4 half_close_by_client_v6 half_close_by_server_v4
     reset_by_client_v4 reset_by_server_v6 idle_v4 time_wait_reuse_v6 server_down_v4 server_silent_v6
     server_refuses_v6 server_slow_v4 simultaneous_close_v6
-    sync_loss sync_delay sync_reorder sync_cut waits other_node_killed
+    sync_loss sync_delay sync_reorder sync_cut long_segments_before_their_state waits
+    other_node_killed
 """.split()
 
 

@@ -244,9 +244,9 @@ def restart_with(lab, node, *sets):
         lab.command_lab("start", node)
 
 
-def refused_join(lab, why, counter, *sets):
+def refused_join(lab, why, counter, *sets, both=False):
     """pop-b, started with these values, and pop-a stay alone. Tried again and again, it is told once
-    at each node, and one of them counts it and says why."""
+    at each node, and one of them, or each, counts it, says why and shows the other as refused."""
     before = len(log_of(lab, "pop-a"))
     count = peer(lab, "pop-a")["refused"][counter]
 
@@ -262,6 +262,16 @@ def refused_join(lab, why, counter, *sets):
         until(lambda: counted() >= (1 if counter == "hello" else 3), PATIENCE_S, "not counted")
         until(lambda: any(why in line for node in OTHER for line in refusals(node)), PATIENCE_S,
               f"no line says {why!r}: {[refusals(node) for node in OTHER]}")
+        if both:
+            for node in OTHER:
+                until(lambda n=node: peer(lab, n)["state"] == "refused", PATIENCE_S,
+                      f"state {peer(lab, node)['state']} at {node}")
+                until(lambda n=node: any(why in line for line in refusals(n)), PATIENCE_S,
+                      f"{node} does not say {why!r}: {refusals(node)}")
+                row = lab.show("cluster", "peer", OTHER[node], node=node)
+                expect(row["refused"][counter] > 0 and why in row["error"], f"{row}")
+                text = console(lab, node, "show", "cluster")
+                expect("refused" in text and "bad_auth" in text, text)
         for node in OTHER:
             expect(len(refusals(node)) <= 1, f"{len(refusals(node))} lines: {refusals(node)[:3]}")
             view = lab.cluster(node)["view"]
@@ -312,7 +322,41 @@ def learnt_at_one_announced_by_both(lab):
 def another_key_is_refused(lab):
     with open(os.open(f"{lab.state}/other-psk", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
         file.write("00" * 32)
-    refused_join(lab, "", "bad_auth", "cluster.psk_file=other-psk")
+    refused_join(lab, "has another pre-shared key", "bad_auth", "cluster.psk_file=other-psk",
+                 both=True)
+
+
+@check(families=False)
+def check_opens_the_files_of_keys(lab):
+    path = f"{lab.state}/pop-a.cfg"
+    with open(path) as file:
+        line = file.read().split("psk_file")[0].count("\n") + 1
+    with open(os.open(f"{lab.state}/short-psk", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("0123")
+    with open(os.open(f"{lab.state}/open-psk", os.O_CREAT | os.O_WRONLY, 0o644), "w") as file:
+        file.write("00" * 32)
+
+    def checked(text):
+        other = f"{lab.state}/checked.cfg"
+        with open(path) as source, open(other, "w") as file:
+            file.write(source.read().replace('psk_file = "psk";', text))
+        result = lab.run("pop-a", f"{BUILD}/weir", "check", "-c", other)
+        return result.returncode, [one.removeprefix(f"{other}:") for one in
+                                   result.stderr.splitlines() if "warning" not in one]
+
+    expect_equal(checked('psk_file = "psk";'), (0, []), "the configuration as it is")
+    for name, why in (("absent", "No such file"), ("short-psk", "is too short"),
+                      ("open-psk", "must not be open to others")):
+        status, errors = checked(f'psk_file = "{name}";')
+        expect_equal((status, len(errors)), (1, 1), f"status and errors with {name}: {errors}")
+        expect(errors[0].startswith(f"{line}: cluster.psk_file: ") and why in errors[0]
+               and f"{lab.state}/{name}" in errors[0], errors[0])
+    status, errors = checked('certificate_file = "psk";\nkey_file = "absent";\nca_file = "psk";')
+    expect_equal((status, [one.split(": ")[:2] for one in errors]),
+                 (1, [[f"{line + 1}", "cluster.key_file"]]), f"a key that is not there: {errors}")
+    status, errors = checked('certificate_file = "psk";\nkey_file = "psk";\nca_file = "psk";')
+    expect_equal((status, [one.split(": ")[:2] for one in errors]),
+                 (1, [[f"{line}", "cluster.certificate_file"]]), f"no certificate: {errors}")
 
 
 @check(families=False)

@@ -12,6 +12,7 @@ Columns (addresses, keys, 32-bit numbers, names, frames and WIRE in hex, the res
   confirmed KEY OUTER OUTER_PORT INNER INNER_PORT INCARNATION GENERATION WIRE
   frame     KEY OUTER OUTER_PORT INNER INNER_PORT SIDE FRAME WIRE
   emit      the same
+  parts     ROOM (of each record) MESSAGE WIRE (all its parts)
   none      KEY OUTER OUTER_PORT INNER INNER_PORT WIRE
 """
 
@@ -298,5 +299,18 @@ def named_rows():
         yield f"none {head} {sized(0x03, digest(key, flow, 0)).hex()}"
 
 
+def parts_rows():
+    """A message that fits into no record: as much of it as there is room, record by record."""
+    draw = Draw("parts")
+    for length, room in ((69, 68), (70, 69), (129, 68), (400, 100), (461, 462), (1533, 446),
+                         (1534, 1335), (2062, 1355), (2208, 446), (2208, 2212)):
+        message, wire = draw.bytes(length), b""
+        for at in range(0, length, room - 4):
+            piece = message[at:at + room - 4]
+            flags = (at == 0) | (at + len(piece) == length) << 1
+            wire += sized(0x17, bytes([flags]) + piece)
+        yield f"parts {room} {message.hex()} {wire.hex()}"
+
+
 if __name__ == "__main__":
-    finish([*table_rows(), *create_rows(), *named_rows()])
+    finish([*table_rows(), *create_rows(), *named_rows(), *parts_rows()])

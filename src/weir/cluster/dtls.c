@@ -230,7 +230,7 @@ static const char *library_reason(void)
 	return code == 0 || reason == NULL ? "" : reason;
 }
 
-struct dtls *dtls_create(const struct dtls_config *config, char *error, size_t error_room)
+struct dtls *dtls_create(const struct dtls_config *config, struct dtls_error *error)
 {
 	struct dtls *dtls = calloc(1, sizeof(*dtls));
 	const char *wrong = "out of memory", *reason;
@@ -249,8 +249,11 @@ struct dtls *dtls_create(const struct dtls_config *config, char *error, size_t e
 	if (wrong == NULL)
 		return dtls;
 	reason = library_reason();
-	snprintf(
-		error, error_room, "handshakes: %s%s%s", wrong, reason[0] == 0 ? "" : ": ", reason);
+	error->file = NULL;
+	if (wrong == config->certificate || wrong == config->key || wrong == config->ca)
+		error->file = wrong;
+	snprintf(error->text, sizeof(error->text), "%s%s%s", wrong, reason[0] == 0 ? "" : ": ",
+		reason);
 	ERR_clear_error();
 	dtls_destroy(dtls);
 	return NULL;
@@ -426,7 +429,9 @@ static const char *error(void *of)
 	// The server has all it needs of a client that got this far, but for the proof of the key.
 	if (handshake->state == HANDSHAKE_RUNNING && handshake->client &&
 		SSL_get_state(handshake->ssl) == TLS_ST_CW_FINISHED)
-		explain(handshake, "node %u does not accept this node's proof", handshake->peer);
+		explain(handshake, "node %u does not accept this node's proof: %s", handshake->peer,
+			handshake->dtls->psk != NULL ? "it has another pre-shared key"
+						     : "its log says why");
 	return handshake->error;
 }
 

@@ -33,9 +33,14 @@ struct dtls_config {
 
 struct dtls;
 
-// The context of dtls_methods. Copies what it is given but psk_context. NULL, and one sentence in
-// `error`, where a file or the library is not right.
-struct dtls *dtls_create(const struct dtls_config *config, char *error, size_t error_room);
+struct dtls_error {
+	const char *file; // which of the configuration's is not right, NULL: none of them
+	char text[256];	  // one sentence
+};
+
+// The context of dtls_methods. Copies what it is given but psk_context. NULL, and *error, where a
+// file or the library is not right.
+struct dtls *dtls_create(const struct dtls_config *config, struct dtls_error *error);
 void dtls_destroy(struct dtls *dtls); // after the handshakes
 
 extern const struct handshake_methods dtls_methods;

@@ -104,6 +104,14 @@ char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTE
 	return out;
 }
 
+char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES])
+{
+	pthread_mutex_lock(&sync->errors_lock);
+	memcpy(out, sync->rejoined, SYNC_ERROR_BYTES);
+	pthread_mutex_unlock(&sync->errors_lock);
+	return out;
+}
+
 // --- the thread ---
 
 static void take_requests(struct sync *sync)
@@ -156,6 +164,7 @@ static void copy_errors(struct sync *sync)
 	if (sync->now_ns - sync->errors_ns < ERRORS_NS || pthread_mutex_trylock(&sync->errors_lock))
 		return;
 	sync->errors_ns = sync->now_ns;
+	snprintf(sync->rejoined, SYNC_ERROR_BYTES, "%s", cluster_rejoined(sync->cluster));
 	for (unsigned i = 0; i < sync->peer_count; i++)
 		snprintf(sync->errors[i], SYNC_ERROR_BYTES, "%s",
 			cluster_peer_error(sync->cluster, i));
@@ -246,8 +255,9 @@ static bool is_heard(const struct sync *sync)
 {
 	for (unsigned i = 0; i < sync->peer_count; i++) {
 		const struct cluster_peer_stats *stats = cluster_peer_stats(sync->cluster, i);
+		uint64_t state = counter_get(&stats->state);
 
-		if (counter_get(&stats->state) != PEER_DOWN && counter_get(&stats->queued) > 0)
+		if (state != PEER_DOWN && state != PEER_REFUSED && counter_get(&stats->queued) > 0)
 			return false;
 	}
 	return true;
@@ -289,37 +299,15 @@ static void *sync_main(void *argument)
 
 // --- start and end ---
 
-static size_t give_psk(void *context, uint16_t peer, uint8_t *out, size_t room)
-{
-	const struct psk *psk = context;
-
-	(void)peer;
-	if (psk->len > room)
-		return 0;
-	memcpy(out, psk->bytes, psk->len);
-	return psk->len;
-}
-
 static int open_credentials(struct sync *sync)
 {
-	const struct config_cluster *config = &sync->node->config->cluster;
-	bool has_psk = config->psk_file[0] != '\0';
-	struct dtls_config dtls = {
-		.cluster = config->name,
-		.id = config->id,
-		.psk = has_psk ? give_psk : NULL,
-		.psk_context = &sync->psk,
-		.certificate = config->certificate_file,
-		.key = config->key_file,
-		.ca = config->ca_file,
-	};
-	char error[256] = "";
+	struct dtls_error error;
+	const char *wrong =
+		credentials_open(&sync->credentials, &sync->node->config->cluster, &error);
 
-	if (has_psk && psk_file_read(config->psk_file, &sync->psk, error, sizeof(error)))
-		log_error("cluster.psk_file: %s", error);
-	else if (!(sync->dtls = dtls_create(&dtls, error, sizeof(error))))
-		log_error("cluster: %s", error);
-	return sync->dtls ? 0 : -ERR_CRYPTO;
+	if (wrong)
+		log_error("%s: %s", wrong, error.text);
+	return wrong ? -ERR_CRYPTO : 0;
 }
 
 static int open_transport(struct sync *sync)
@@ -355,7 +343,7 @@ static int describe_cluster(const struct sync *sync, struct cluster_config *out)
 		.rekey_ns = REKEY_NS,
 		.rekey_records = REKEY_RECORDS,
 		.methods = &dtls_methods,
-		.context = sync->dtls,
+		.context = sync->credentials.dtls,
 		.peer_count = config->peer_count,
 	};
 	if (out->join_ms < JOIN_MS_MIN)
@@ -445,9 +433,7 @@ void sync_finish(struct node *node)
 		munmap(sync->memory, sync->memory_bytes);
 	if (sync->transport)
 		sync->transport->methods->close(sync->transport);
-	if (sync->dtls)
-		dtls_destroy(sync->dtls);
-	psk_wipe(&sync->psk);
+	credentials_close(&sync->credentials);
 	mailbox_finish(&sync->mail);
 	mailbox_finish(&sync->answers);
 	bell_finish(&sync->bell);

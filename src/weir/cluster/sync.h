@@ -12,7 +12,7 @@
 struct node;
 struct sync;
 
-#define SYNC_ERROR_BYTES 160
+#define SYNC_ERROR_BYTES 192
 
 // Boot steps; without a cluster they do nothing and node->sync stays NULL. sync_init() comes before
 // the workers', whose answers it will read, sync_launch() behind control_start(). sync_join() says
@@ -38,8 +38,10 @@ bool sync_is_active(const struct sync *sync);
 bool sync_rekey(struct sync *sync);
 bool sync_rotate(struct sync *sync);
 
-// For the console: any thread, but the last is of the control thread.
+// For the console: any thread, but the last two are of the control thread.
 const struct cluster *sync_cluster(const struct sync *sync);
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out);
 // Why the peer was refused last, "" where it was not. Into out, which is returned.
 char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES]);
+// When and why this node joined again, "" where it never did. Into out, which is returned.
+char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES]);

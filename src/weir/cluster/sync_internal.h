@@ -1,8 +1,7 @@
 // Shared by sync.c (life and turn) and sync_mail.c (messages).
 #pragma once
 
-#include "weir/cluster/dtls.h"
-#include "weir/cluster/psk.h"
+#include "weir/cluster/credentials.h"
 #include "weir/cluster/sync.h"
 #include "weir/node.h"
 
@@ -21,8 +20,7 @@ struct sync {
 	size_t memory_bytes;
 	struct cluster *cluster;
 	struct transport *transport;
-	struct dtls *dtls;
-	struct psk psk;
+	struct credentials credentials;
 	unsigned peer_count;
 	pthread_t thread;
 	bool launched;
@@ -52,6 +50,7 @@ struct sync {
 	_Atomic unsigned requests;   // enum sync_request, set by control, taken by the thread
 	pthread_mutex_t errors_lock; // the thread only tries it
 	char errors[CLUSTER_PEERS_MAX][SYNC_ERROR_BYTES];
+	char rejoined[SYNC_ERROR_BYTES];
 };
 
 // Takes a policy from control and gives the former one back.

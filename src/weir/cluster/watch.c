@@ -1,5 +1,5 @@
 // The control core's eye on the cluster: one line in the log for each change of this node's state
-// and its peers', and one for each other reason a peer is refused.
+// and its peers', one for each other reason a peer is refused, and one where it joins again.
 #include "weir/control_internal.h"
 
 #include "common/log.h"
@@ -14,7 +14,13 @@ static void look_at_self(struct node *node, const struct cluster_stats *stats)
 {
 	struct watch *watch = &node->control->watch;
 	unsigned state = (unsigned)counter_get(&stats->state);
+	char rejoined[SYNC_ERROR_BYTES];
 
+	sync_rejoined(node->sync, rejoined);
+	if (strcmp(rejoined, watch->rejoined) != 0) {
+		memcpy(watch->rejoined, rejoined, sizeof(rejoined));
+		log_warning("cluster %s %s", node->config->cluster.name, rejoined);
+	}
 	if (state == watch->state)
 		return;
 	watch->state = state;

@@ -284,10 +284,10 @@ static void frames_go_to_the_owner(void **state)
 	net_post(net, 2, &said);
 	net_run_ms(net, 1);
 	assert_int_equal(net_stats(net, 2)->misdirected, 1);
-	// What no record can carry is not sent, and in nobody's way.
-	said = (struct message){.type = MESSAGE_FRAME, .node = 2};
+	// What the wire cannot say is not sent, and in nobody's way.
+	said = (struct message){.type = MESSAGE_FRAME, .node = 2, .frame_side = SIDE_INSIDE + 1};
 	said.body.flow.key = key;
-	said.frame_len = MESSAGE_FRAME_MAX;
+	said.frame_len = 60;
 	net_post(net, 0, &said);
 	net_run_ms(net, 10);
 	assert_int_equal(net->hosts[2].took[MESSAGE_FRAME], 1);
@@ -648,6 +648,43 @@ static void ids_above_the_highest_are_refused(void **state)
 	end_rogue(&rogue, net);
 }
 
+// Who cannot prove who it is: not down, but refused, which is seen as long as it tries.
+static void another_key_is_refused(void **state)
+{
+	struct net *net = make((struct net_config){.hosts = 2, .seed = 1});
+	const struct cluster_peer_stats *peer;
+
+	(void)state;
+	net->hosts[0].keys.secret[0] ^= 1;
+	net_boot_all(net);
+	net_run_ms(net, 5000);
+	peer = net_peer_stats(net, 1, 0);
+	// Each is on its own, and goes on.
+	assert_int_equal(net_stats(net, 0)->view, 1);
+	assert_int_equal(net_stats(net, 1)->view, 2);
+	for (unsigned i = 0; i < 60; i++) {
+		net_run_ms(net, 500);
+		assert_int_equal(peer->state, PEER_REFUSED);
+	}
+	assert_true(cluster_peer_channel(net->hosts[1].cluster, 0)->bad_auth > 3);
+	assert_string_equal(
+		cluster_peer_error(net->hosts[1].cluster, 0), "the peer has another secret");
+	net_crash(net, 0);
+	net_run_ms(net, 16000);
+	assert_int_equal(peer->state, PEER_DOWN);
+	net->hosts[0].keys.secret[0] ^= 1;
+	net_boot(net, 0);
+	assert_true(net_run_until(net, 10000, net_is_one));
+	assert_string_equal(cluster_peer_error(net->hosts[1].cluster, 0), "");
+	// It comes back with another one, while this node still has the keys of before.
+	net_crash(net, 0);
+	net->hosts[0].keys.secret[0] ^= 1;
+	net_boot(net, 0);
+	net_run_ms(net, 5000);
+	assert_int_equal(peer->state, PEER_REFUSED);
+	finish(net);
+}
+
 // Nonsense under a valid seal: counted, and the rest of the record is left alone.
 static void nonsense_is_dropped(void **state)
 {
@@ -702,6 +739,7 @@ int main(void)
 		cmocka_unit_test(policies_are_reloaded),
 		cmocka_unit_test(versions_and_ids_must_fit),
 		cmocka_unit_test(ids_above_the_highest_are_refused),
+		cmocka_unit_test(another_key_is_refused),
 		cmocka_unit_test(nonsense_is_dropped),
 	};
 

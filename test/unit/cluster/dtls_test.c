@@ -63,7 +63,7 @@ static size_t psk_of(void *context, uint16_t peer, uint8_t *out, size_t room)
 
 static void side_init(unsigned i, struct dtls_config *config)
 {
-	char error[200] = "";
+	struct dtls_error error = {.text = ""};
 
 	sides[i].peer = i == 0 ? 7 : 3;
 	sides[i].psk.len = 32;
@@ -73,8 +73,8 @@ static void side_init(unsigned i, struct dtls_config *config)
 		config->psk = psk_of;
 		config->psk_context = &sides[i];
 	}
-	sides[i].dtls = dtls_create(config, error, sizeof(error));
-	assert_string_equal(error, "");
+	sides[i].dtls = dtls_create(config, &error);
+	assert_string_equal(error.text, "");
 	assert_non_null(sides[i].dtls);
 }
 
@@ -213,11 +213,20 @@ static void another_psk(void **state)
 	skipped_ns += 5 * SECOND;
 	until(client_has_error);
 	assert_string_equal(channel_error(pair.ends[CLIENT].channel),
-		"node 7 does not accept this node's proof");
+		"node 7 does not accept this node's proof: it has another pre-shared key");
+	// Both know it for a while, and both have counted it.
+	for (unsigned i = 0; i < 2; i++) {
+		assert_true(channel_is_refused(pair.ends[i].channel, pair.now_ns));
+		assert_false(
+			channel_is_refused(pair.ends[i].channel, pair.now_ns + CHANNEL_REFUSED_NS));
+		assert_true(channel_stats(pair.ends[i].channel)->bad_auth > 0);
+	}
 	sides[SERVER].psk.bytes[31] ^= 1;
 	skipped_ns += SECOND;
 	until(both_up);
 	assert_string_equal(channel_error(pair.ends[CLIENT].channel), "");
+	for (unsigned i = 0; i < 2; i++)
+		assert_false(channel_is_refused(pair.ends[i].channel, pair.now_ns));
 	assert_works();
 	teardown();
 }
@@ -518,17 +527,19 @@ static void certificates_of_others(void **state)
 static void wrong_files(void **state)
 {
 	struct dtls_config config = {.cluster = "lab", .id = 3};
-	char error[200], expected[200];
+	struct dtls_error error;
+	char expected[200];
 
 	(void)state;
-	assert_null(dtls_create(&config, error, sizeof(error)));
+	assert_null(dtls_create(&config, &error));
 	assert_string_equal(
-		error, "handshakes: neither pre-shared keys nor certificate, key and CA are given");
+		error.text, "neither pre-shared keys nor certificate, key and CA are given");
+	assert_null(error.file);
 	config.certificate = config.key = config.ca = path_of("absent");
-	assert_null(dtls_create(&config, error, sizeof(error)));
-	snprintf(expected, sizeof(expected), "handshakes: %s/absent: No such file or directory",
-		folder);
-	assert_string_equal(error, expected);
+	assert_null(dtls_create(&config, &error));
+	snprintf(expected, sizeof(expected), "%s/absent: No such file or directory", folder);
+	assert_string_equal(error.text, expected);
+	assert_ptr_equal(error.file, config.certificate);
 	assert_int_equal(ERR_peek_error(), 0);
 }
 

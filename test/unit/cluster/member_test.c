@@ -393,21 +393,6 @@ static void insane_counters_are_not_followed(void **state)
 	net_end(net);
 }
 
-// Two that were together and have nobody else: neither moves the other.
-static void two_without_company_stay_apart(void **state)
-{
-	struct net *net = make_one(2, 1);
-
-	(void)state;
-	net_jump_clock(net, 1, 3600 * NET_S);
-	expect_undisturbed(net, 30000, 0);
-	assert_int_equal(net_stats(net, 1)->state, CLUSTER_ACTIVE);
-	assert_true(net_stats(net, 0)->counter_refused > 0);
-	assert_int_equal(net_stats(net, 1)->counter_refused, 0);
-	assert_non_null(strstr(cluster_peer_error(net->hosts[0].cluster, 0), "s ahead"));
-	net_end(net);
-}
-
 static void a_lead_ends_with_its_peer(void **state)
 {
 	struct net *net = make_one(3, 1);
@@ -708,7 +693,6 @@ int main(void)
 		cmocka_unit_test(a_small_lead_is_followed_slowly),
 		cmocka_unit_test(lies_about_the_counter_are_ignored),
 		cmocka_unit_test(insane_counters_are_not_followed),
-		cmocka_unit_test(two_without_company_stay_apart),
 		cmocka_unit_test(secrets_come_from_members),
 		cmocka_unit_test(a_lead_ends_with_its_peer),
 		cmocka_unit_test(rotations_count_from_the_epoch_after_the_next),

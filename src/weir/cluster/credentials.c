@@ -1,0 +1,94 @@
+#include "weir/cluster/credentials.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static size_t give_psk(void *context, uint16_t peer, uint8_t *out, size_t room)
+{
+	const struct psk *psk = context;
+
+	(void)peer;
+	if (psk->len > room)
+		return 0;
+	memcpy(out, psk->bytes, psk->len);
+	return psk->len;
+}
+
+// The key whose file it is.
+static const char *key_of(const struct config_cluster *config, const char *file)
+{
+	if (file == config->certificate_file)
+		return "cluster.certificate_file";
+	if (file == config->key_file)
+		return "cluster.key_file";
+	return file == config->ca_file ? "cluster.ca_file" : "cluster";
+}
+
+const char *credentials_open(
+	struct credentials *out, const struct config_cluster *config, struct dtls_error *error)
+{
+	bool has_psk = config->psk_file[0] != '\0';
+	struct dtls_config dtls = {
+		.cluster = config->name,
+		.id = config->id,
+		.psk = has_psk ? give_psk : NULL,
+		.psk_context = &out->psk,
+		.certificate = config->certificate_file,
+		.key = config->key_file,
+		.ca = config->ca_file,
+	};
+
+	*out = (struct credentials){.dtls = NULL};
+	if (has_psk && psk_file_read(config->psk_file, &out->psk, error->text, sizeof(error->text)))
+		return "cluster.psk_file";
+	out->dtls = dtls_create(&dtls, error);
+	if (out->dtls)
+		return NULL;
+	psk_wipe(&out->psk);
+	return key_of(config, error->file);
+}
+
+void credentials_close(struct credentials *credentials)
+{
+	if (credentials->dtls)
+		dtls_destroy(credentials->dtls);
+	credentials->dtls = NULL;
+	psk_wipe(&credentials->psk);
+}
+
+// Of the files of certificates, those that cannot even be read: the library names the first alone.
+static unsigned check_readable(const struct config *config, struct config_errors *errors)
+{
+	const char *const files[] = {config->cluster.certificate_file, config->cluster.key_file,
+		config->cluster.ca_file};
+	unsigned missing = 0;
+
+	for (unsigned i = 0; i < ARRAY_LEN(files); i++) {
+		if (access(files[i], R_OK) == 0)
+			continue;
+		config_complain(config, key_of(&config->cluster, files[i]), errors, "%s: %s",
+			files[i], strerror(errno));
+		missing++;
+	}
+	return missing;
+}
+
+void credentials_check(const struct config *config, struct config_errors *errors)
+{
+	struct credentials credentials;
+	struct dtls_error error;
+	const char *wrong;
+
+	if (!config->cluster.enabled)
+		return;
+	if (config->cluster.psk_file[0] == '\0' && check_readable(config, errors) > 0)
+		return;
+	wrong = credentials_open(&credentials, &config->cluster, &error);
+	if (wrong)
+		config_complain(config, wrong, errors, "%s", error.text);
+	credentials_close(&credentials);
+}
