@@ -118,6 +118,8 @@ static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 	message->frame_side = arrival->side;
 	memcpy(message->frame, arrival->frame->data, arrival->frame->len);
 	counter_add(&engine->stats.to_peers, 1);
+	if ((arrival->view.bits & VIEW_TCP) && (arrival->view.tcp_flags & TCP_SYN))
+		counter_add(&engine->stats.synack_to_owner, 1);
 	arrival->verdict->kind = VERDICT_CONSUME;
 	arrival->verdict->reason = REASON_NONE;
 	return true;
@@ -196,8 +198,7 @@ static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t ow
 		return;
 	}
 	remember_synack(slot_of(engine, arrival->hash), view);
-	if (hand_over(engine, arrival, owner) && (view->tcp_flags & TCP_SYN))
-		counter_add(&engine->stats.synack_to_owner, 1);
+	hand_over(engine, arrival, owner);
 }
 
 bool finder_claims(struct engine *engine, struct arrival *arrival)

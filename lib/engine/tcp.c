@@ -110,7 +110,6 @@ static void watch_ack_elsewhere(struct engine *engine, struct flow *flow,
 		serial_after(segment->seq, track->sender[TO_SERVER].end))
 		return;
 	tcp_track_import(track, track->wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
-	entry_count_state(engine, flow, TCP_SYN_SENT);
 	share_established(engine, flow);
 }
 
@@ -136,12 +135,11 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 {
 	enum direction dir = flow_direction(flow, arrival->side);
 	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
-	struct tcp_track before;
+	struct tcp_track before = flow->track;
 	struct tcp_result result;
 
 	watch_resyn(flow, &arrival->view, dir);
 	watch_ack_elsewhere(engine, flow, &segment, dir);
-	before = flow->track;
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
