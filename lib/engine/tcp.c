@@ -119,7 +119,6 @@ static void watch_synack_elsewhere(struct engine *engine, struct flow *flow, uin
 	if (flow->mode != MODE_TRACK || flow->copy == COPY_OWN || before != TCP_SYN_SENT ||
 		flow->track.state != TCP_SYN_RECV)
 		return;
-	flow->track.bits |= TRACK_LIBERAL;
 	entry_set_state(engine, flow, TCP_ESTABLISHED);
 }
 

@@ -282,6 +282,8 @@ static void other_protocols(void **state)
 	struct cursor out = cursor_write(wire, sizeof(wire));
 
 	(void)state;
+	policy.services[0].mode = policy.services[1].mode = MODE_TRACK;
+	rows_build(&rows, &policy, 1);
 	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
 		for (int family = 4; family <= 6; family += 2) {
 			size_t len = (family == 4 ? 28 : 52) + (protocols[i] >= 128);
@@ -298,6 +300,8 @@ static void other_protocols(void **state)
 			assert_ptr_equal(out.at, wire);
 		}
 	}
+	policy.services[0].mode = policy.services[1].mode = MODE_PROXY;
+	rows_build(&rows, &policy, 1);
 }
 
 // Clients inside: the server is the outer host.

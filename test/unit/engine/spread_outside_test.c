@@ -199,6 +199,7 @@ static void t7_6_nobodys_answer(void **state)
 	struct message *emit = calloc(1, sizeof(*emit));
 
 	(void)state;
+	scene.a->policy.share = SHARE_NONE;
 	assert_int_equal(inner(&scene, echo(&scene, true)), VERDICT_CONSUME);
 	carry(scene.b, scene.a, MESSAGE_FRAME, true);
 	carry(scene.a, scene.b, MESSAGE_NONE, false);
@@ -213,7 +214,7 @@ static void t7_6_nobodys_answer(void **state)
 	emit->body.flow.key = scene.b->messages[0]->body.flow.key;
 	carry(scene.b, scene.a, MESSAGE_FRAME, true);
 	node_carry(scene.b, emit, NODE_C);
-	carry(scene.a, scene.b, MESSAGE_OPENED, false);
+	carry(scene.a, scene.b, MESSAGE_EMIT, false);
 	assert_sent(scene.b, 1, OUTSIDE);
 	free(emit);
 	scene_end(&scene);

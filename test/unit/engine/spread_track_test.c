@@ -75,6 +75,44 @@ static void t1_3_a_guessed_synack(void **state)
 	scene_end(&scene);
 }
 
+// While the SYN waits: it is repeated, and the client gives up.
+static void c5_what_follows_a_syn_that_waits(void **state)
+{
+	struct scene scene = scene_begin(false);
+
+	(void)state;
+	begin_inside(&scene, tcp(TCP_SYN, ISN_C, 0));
+	assert_int_equal(inner(&scene, tcp(TCP_SYN, ISN_C, 0)), VERDICT_CONSUME);
+	assert_int_equal(inner(&scene, tcp(TCP_RST, ISN_C + 1, 0)), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_CLOSED), 1);
+	node_pass_ms(scene.b, WAIT_MS);
+	assert_sent(scene.b, 3, OUTSIDE);
+	assert_int_equal(scene.b->sent[2].view.tcp_flags, TCP_RST);
+	scene_end(&scene);
+}
+
+// Another node says that it is over.
+static void closed_while_the_syn_waits(void **state)
+{
+	struct scene scene = scene_begin(false);
+	struct message *closed = calloc(1, sizeof(*closed));
+	const struct flow_record *record;
+
+	(void)state;
+	begin_inside(&scene, tcp(TCP_SYN, ISN_C, 0));
+	record = &scene.b->messages[0]->body.record;
+	closed->type = MESSAGE_CHANGED;
+	closed->node = NODE_A;
+	node_name_flow(scene.b, closed, &record->key, record->incarnation, 1);
+	closed->body.flow.bits = CHANGE_CLOSED;
+	node_post(scene.b, closed);
+	assert_int_equal(node_state(scene.b, TCP_CLOSED), 1);
+	node_pass_ms(scene.b, WAIT_MS + 10);
+	assert_sent(scene.b, 1, OUTSIDE); // nobody is told by a reset of ours
+	free(closed);
+	scene_end(&scene);
+}
+
 static void an_outside_server_refuses(void **state)
 {
 	struct scene scene = scene_begin(false);
@@ -191,6 +229,7 @@ static void t3_9_anew_through_another_node(void **state)
 {
 	struct scene scene = scene_begin(false);
 	struct packet packet = tcp(TCP_SYN, ISN_C, 0);
+	const uint32_t isn_s = ISN_S + (1u << 30); // far from the old one
 
 	(void)state;
 	packet.from_server = true;
@@ -206,9 +245,12 @@ static void t3_9_anew_through_another_node(void **state)
 	node_flush(scene.b); // B has forgotten it
 	begin_inside(&scene, tcp(TCP_SYN, ISN_C + 500000, 0));
 	confirm(&scene);
-	assert_passes(&scene, true, tcp(TCP_SYN | TCP_ACK, 4711, ISN_C + 500001));
-	assert_passes(&scene, true, tcp(TCP_ACK, 4712, ISN_C + 500001));
-	assert_passes(&scene, true, tcp(TCP_ACK, 4712, ISN_C + 900001));
+	assert_passes(&scene, true, tcp(TCP_SYN | TCP_ACK, isn_s, ISN_C + 500001));
+	assert_passes(&scene, true, tcp(TCP_ACK, isn_s + 1, ISN_C + 500001));
+	assert_passes(&scene, true, tcp(TCP_ACK, isn_s + 1, ISN_C + 900001));
+	// The numbers are the new connection's: its reset is exact.
+	assert_int_equal(outer(&scene, tcp(TCP_RST, isn_s + 1, 0)), VERDICT_FORWARD);
+	assert_int_equal(node_state(scene.a, TCP_CLOSED), 1);
 	scene_end(&scene);
 }
 
@@ -218,6 +260,8 @@ int main(void)
 		cmocka_unit_test(t4_0_a_connection_of_the_inside),
 		cmocka_unit_test(t4_0_the_server_speaks_first),
 		cmocka_unit_test(t1_3_a_guessed_synack),
+		cmocka_unit_test(c5_what_follows_a_syn_that_waits),
+		cmocka_unit_test(closed_while_the_syn_waits),
 		cmocka_unit_test(an_outside_server_refuses),
 		cmocka_unit_test(another_syn_of_the_same_port),
 		cmocka_unit_test(a_third_node),
