@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static void set_key(struct flow_record *record, const struct create_ends *ends)
+static void set_key(struct flow_record *record, const struct create_ends *ends, uint8_t protocol)
 {
 	bool inside = record->bits & FLOW_CLIENT_INSIDE;
 
@@ -13,7 +13,7 @@ static void set_key(struct flow_record *record, const struct create_ends *ends)
 		.inner = inside ? ends->client : ends->server,
 		.outer_port = inside ? ends->server_port : ends->client_port,
 		.inner_port = inside ? ends->client_port : ends->server_port,
-		.protocol = PROTOCOL_TCP,
+		.protocol = protocol,
 	};
 }
 
@@ -64,28 +64,39 @@ static bool get_compact(struct cursor *in, const struct rows *rows, struct flow_
 	ends.client_port = cursor_get16(in);
 	if (!get_server(in, row, &ends))
 		return false;
-	set_key(record, &ends);
+	set_key(record, &ends, PROTOCOL_TCP);
 	record->translation.d = cursor_get32(in);
 	record->translation.e = (uint32_t)(int16_t)cursor_get16(in);
 	return true;
 }
 
+// What the first byte cannot say stands in the next; a protocol has one spelling.
+static bool get_protocol(struct cursor *in, uint8_t first, uint8_t *protocol)
+{
+	*protocol = first & ~CREATE_FULL_IP6;
+	if (*protocol != 0)
+		return true;
+	*protocol = cursor_get8(in);
+	return (*protocol & CREATE_FULL_IP6) != 0;
+}
+
 static bool get_full(
 	struct cursor *in, const struct rows *rows, bool inside, struct flow_record *record)
 {
-	uint8_t protocol = cursor_get8(in);
-	bool ip6 = protocol & CREATE_FULL_IP6;
+	uint8_t first = cursor_get8(in);
+	bool ip6 = first & CREATE_FULL_IP6;
+	uint8_t protocol;
 	uint16_t service;
 	struct create_ends ends;
 
-	if ((protocol & ~CREATE_FULL_IP6) != PROTOCOL_TCP || !get_addr(in, ip6, &ends.client) ||
+	if (!get_protocol(in, first, &protocol) || !get_addr(in, ip6, &ends.client) ||
 		!get_addr(in, ip6, &ends.server))
 		return false;
 	ends.client_port = cursor_get16(in);
 	ends.server_port = cursor_get16(in);
 	record->mode = cursor_get8(in);
 	record->bits = FLOW_CONFIRMED | (inside ? FLOW_CLIENT_INSIDE : 0);
-	set_key(record, &ends);
+	set_key(record, &ends, protocol);
 	service = cursor_get16(in);
 	record->service = rows_service(rows, service);
 	record->translation.d = cursor_get32(in);

@@ -22,7 +22,7 @@ static bool shifts_are_valid(const struct translation *t)
 
 bool create_is_valid(const struct flow_record *record)
 {
-	return record->key.protocol == PROTOCOL_TCP &&
+	return (record->key.protocol == PROTOCOL_TCP || record->mode == MODE_TRACK) &&
 	       addr_is_ip4(&record->key.outer) == addr_is_ip4(&record->key.inner) &&
 	       record->mode <= MODE_BYPASS && record->state < TCP_STATE_COUNT &&
 	       record->owner < NODES_MAX &&
@@ -100,12 +100,21 @@ static void put_compact(struct cursor *out, const struct rows *rows, uint8_t at,
 	cursor_put16(out, (uint16_t)record->translation.e);
 }
 
+static void put_protocol(struct cursor *out, uint8_t protocol, bool ip6)
+{
+	bool high = (protocol & CREATE_FULL_IP6) != 0;
+
+	cursor_put8(out, (uint8_t)((high ? 0 : protocol) | (ip6 ? CREATE_FULL_IP6 : 0)));
+	if (high)
+		cursor_put8(out, protocol);
+}
+
 static void put_full(
 	struct cursor *out, const struct flow_record *record, const struct create_ends *ends)
 {
 	bool ip6 = !addr_is_ip4(&ends->client);
 
-	cursor_put8(out, (uint8_t)(PROTOCOL_TCP | (ip6 ? CREATE_FULL_IP6 : 0)));
+	put_protocol(out, record->key.protocol, ip6);
 	put_addr(out, &ends->client, ip6);
 	put_addr(out, &ends->server, ip6);
 	cursor_put16(out, ends->client_port);
@@ -128,8 +137,8 @@ static uint8_t row_of(
 	uint8_t at = rows_find(rows, record->service, &ends->server, ends->server_port);
 	bool inside = record->bits & FLOW_CLIENT_INSIDE;
 
-	if (at == ROW_NONE || rows->row[at].mode != record->mode ||
-		rows->row[at].client_inside != inside)
+	if (at == ROW_NONE || record->key.protocol != PROTOCOL_TCP ||
+		rows->row[at].mode != record->mode || rows->row[at].client_inside != inside)
 		return ROW_NONE;
 	return at;
 }

@@ -130,18 +130,61 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival)
 	return bypass_matches(engine, &back, &arrival->rule);
 }
 
-bool admit_cookied(
-	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family)
+static bool is_icmp(uint8_t protocol)
 {
-	struct arrival syn = {.side = client_side, .rule = RULE_NONE};
-	struct admission admission;
+	return protocol == PROTOCOL_ICMP || protocol == PROTOCOL_ICMP6;
+}
 
-	syn.view.bits = family | VIEW_TCP;
-	syn.view.src = tuple->src;
-	syn.view.dst = tuple->dst;
-	syn.view.sport = tuple->sport;
-	syn.view.dport = tuple->dport;
-	syn.view.protocol = PROTOCOL_TCP;
-	admission = admit(engine, &syn);
-	return admission.allow && (admission.mode == MODE_PROXY || admission.mode == MODE_MSYN);
+// A packet the client of a flow with this key may begin it with. Of ICMP the key has not kept the
+// type.
+static struct arrival first_packet(const struct flow_key *key, uint8_t client_side, uint8_t type)
+{
+	struct arrival first = {.side = client_side, .rule = RULE_NONE};
+	struct tuple tuple;
+
+	flow_key_tuple(&tuple, key, client_side);
+	first.view.bits = addr_is_ip4(&key->outer) ? VIEW_IP4 : VIEW_IP6;
+	first.view.src = tuple.src;
+	first.view.dst = tuple.dst;
+	first.view.protocol = key->protocol;
+	if (is_icmp(key->protocol)) {
+		first.view.bits |= VIEW_ICMP;
+		first.view.icmp_type = type;
+		return first;
+	}
+	first.view.bits |= key->protocol == PROTOCOL_TCP ? VIEW_TCP : 0;
+	first.view.bits |= key->protocol == PROTOCOL_UDP ? VIEW_UDP : 0;
+	first.view.sport = tuple.sport;
+	first.view.dport = tuple.dport;
+	return first;
+}
+
+struct admission admit_key(struct engine *engine, const struct flow_key *key, uint8_t client_side)
+{
+	static const uint8_t queries4[] = {8, 13, 15, 17}, queries6[] = {128};
+	bool ip4 = addr_is_ip4(&key->outer);
+	const uint8_t *types = ip4 ? queries4 : queries6;
+	unsigned count = ip4 ? sizeof(queries4) : sizeof(queries6);
+	struct admission admission = {0};
+
+	if (!is_icmp(key->protocol))
+		count = 1;
+	for (unsigned i = 0; i < count && !admission.allow; i++) {
+		struct arrival first = first_packet(key, client_side, types[i]);
+
+		admission = admit(engine, &first);
+	}
+	return admission;
+}
+
+bool admit_is_cookied(const struct admission *admission)
+{
+	return admission->allow && (admission->mode == MODE_PROXY || admission->mode == MODE_MSYN);
+}
+
+bool admit_is_tracked(const struct admission *admission, const struct flow_key *key)
+{
+	if (!admission->allow || admission->mode == MODE_BYPASS)
+		return false;
+	return key->protocol != PROTOCOL_TCP || admission->mode == MODE_TRACK;
 }

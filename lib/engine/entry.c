@@ -282,7 +282,8 @@ void entry_record(const struct flow *flow, struct flow_record *record)
 	memset(record, 0, sizeof(*record));
 	record->key = flow->key;
 	record->mode = flow->mode;
-	record->state = flow->track.state;
+	// What is no connection has no states: the usual one travels for nothing.
+	record->state = flow->key.protocol == PROTOCOL_TCP ? flow->track.state : TCP_ESTABLISHED;
 	record->bits = flow->bits & (FLOW_CLIENT_INSIDE | FLOW_CONFIRMED);
 	record->wscale[TO_SERVER] = flow->track.wscale[TO_SERVER];
 	record->wscale[TO_CLIENT] = flow->track.wscale[TO_CLIENT];

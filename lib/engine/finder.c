@@ -3,8 +3,15 @@
 //   SYN/ACK, RST/ACK   SEG.ACK - 1 is an m.SYN cookie that names the owner
 //   ICMP error         the quoted SYN's number is one
 //   anything else      from the inside: of a key handed over moments ago, to the same node; of
-//                      another, once, to every node (TCP.md 7.6), because a server in TIME-WAIT
-//                      answers a SYN with an ACK that names nobody
+//                      another, once, to every node (TCP.md 7.6)
+//
+// What is offered to every node is what may answer a flow that nobody can be named by, and which
+// the rules let a client of the outside begin: an ACK to a cookied service, because a server in
+// TIME-WAIT answers a SYN so; any segment, datagram or reply of a tracked flow, which the rules do
+// not let out by itself; an ICMP error about one. Who has it answers, and is asked alone from then
+// on. Nothing of the outside is ever offered (so what a client of the inside needs from there is
+// told before it is needed: share.c), and a flood of answers to forged questions costs OFFERS_PER_S
+// frames, no more.
 //
 // The packet goes to the owner whole. The owner tells its own state and, where the packet has to
 // leave here, returns it ready to be sent (MESSAGE_EMIT, or with the INSTALL): only here do its
@@ -30,12 +37,23 @@ const struct handed *finder_handed(struct engine *engine, uint64_t hash)
 	return handed->hash == hash && handed->until_ns > engine->now_ns ? handed : NULL;
 }
 
-void finder_forget(struct engine *engine, uint64_t digest)
+void finder_forget(struct engine *engine, uint64_t digest, uint16_t node)
 {
 	struct handed *handed = slot_of(engine, flow_digest_hash(digest));
 
-	if (flow_digest(handed->hash, 0) == digest)
+	// One who does not have what was offered to all says nothing about the others.
+	if (flow_digest(handed->hash, 0) == digest && handed->owner == node)
 		handed->owner = NODE_NONE;
+}
+
+void finder_found(struct engine *engine, uint64_t hash, uint16_t node)
+{
+	struct handed *handed = slot_of(engine, hash);
+
+	if (handed->hash != hash || handed->owner != NODE_ALL)
+		return;
+	handed->owner = node;
+	handed->until_ns = engine->now_ns + HANDED_NS;
 }
 
 bool finder_nobody_has(struct engine *engine, uint64_t hash)
@@ -45,14 +63,26 @@ bool finder_nobody_has(struct engine *engine, uint64_t hash)
 	return handed != NULL && handed->owner == NODE_NONE;
 }
 
-// Takes one question to `owner` from this second's budget.
-static bool may_ask(struct engine *engine, uint8_t side, uint16_t owner)
+// The budget of this second.
+static struct asks *asks_now(struct engine *engine)
 {
-	struct asks *asks = &engine->asks;
 	uint64_t second = engine->now_ns / NS_PER_S;
 
-	if (asks->second != second)
-		*asks = (struct asks){.second = second};
+	if (engine->asks.second != second)
+		engine->asks = (struct asks){.second = second};
+	return &engine->asks;
+}
+
+bool finder_may_tell(struct engine *engine)
+{
+	return asks_now(engine)->told++ < TELLS_PER_S;
+}
+
+// Takes one question to `owner` from it.
+static bool may_ask(struct engine *engine, uint8_t side, uint16_t owner)
+{
+	struct asks *asks = asks_now(engine);
+
 	if (owner == NODE_ALL)
 		return asks->all++ < OFFERS_PER_S;
 	if (asks->total >= ASKS_PER_S || asks->owner[owner] >= ASKS_PER_S / 2)
@@ -88,6 +118,8 @@ static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 	message->frame_side = arrival->side;
 	memcpy(message->frame, arrival->frame->data, arrival->frame->len);
 	counter_add(&engine->stats.to_peers, 1);
+	if ((arrival->view.bits & VIEW_TCP) && (arrival->view.tcp_flags & TCP_SYN))
+		counter_add(&engine->stats.synack_to_owner, 1);
 	arrival->verdict->kind = VERDICT_CONSUME;
 	arrival->verdict->reason = REASON_NONE;
 	return true;
@@ -97,21 +129,17 @@ static bool owner_of(struct engine *engine, const struct arrival *arrival, uint3
 	uint8_t client_side, uint16_t *owner)
 {
 	const struct policy *policy = engine->policy;
+	struct admission admission;
 	struct tuple tuple;
 
 	if (!policy->clustered || arrival->from_peer || !engine->view.decodes)
 		return false;
 	flow_key_tuple(&tuple, &arrival->key, client_side);
-	return msyn_decode(&engine->ring, &tuple, cookie, engine->tick, policy->max_id, owner) ==
-		       0 &&
-	       *owner != policy->node_id && *owner < NODES_MAX &&
-	       admit_cookied(
-		       engine, &tuple, client_side, arrival->view.bits & (VIEW_IP4 | VIEW_IP6));
-}
-
-static bool is_active(const struct engine *engine, uint16_t node)
-{
-	return (engine->view.active >> node & 1) != 0;
+	if (msyn_decode(&engine->ring, &tuple, cookie, engine->tick, policy->max_id, owner) != 0 ||
+		*owner == policy->node_id || *owner >= NODES_MAX)
+		return false;
+	admission = admit_key(engine, &arrival->key, client_side);
+	return admit_is_cookied(&admission);
 }
 
 // The owner is gone: the server is told to forget, so that the client's next SYN works.
@@ -148,12 +176,20 @@ static bool remember(struct engine *engine, const struct arrival *arrival, uint1
 	return true;
 }
 
+static void remember_synack(struct handed *handed, const struct view *view)
+{
+	if (!(view->bits & VIEW_TCP) || !(view->tcp_flags & TCP_SYN))
+		return;
+	handed->synack = true;
+	handed->seq = view->seq;
+	handed->ack = view->ack;
+}
+
 static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t owner)
 {
 	const struct view *view = &arrival->view;
-	struct handed *handed;
 
-	if (!is_active(engine, owner)) {
+	if (!share_is_active(engine, owner)) {
 		refuse_for(engine, arrival);
 		return;
 	}
@@ -161,14 +197,8 @@ static void to_owner(struct engine *engine, struct arrival *arrival, uint16_t ow
 		verdict_drop(arrival, REASON_rate_limited);
 		return;
 	}
-	handed = slot_of(engine, arrival->hash);
-	if (view->tcp_flags & TCP_SYN) {
-		handed->synack = true;
-		handed->seq = view->seq;
-		handed->ack = view->ack;
-	}
-	if (hand_over(engine, arrival, owner) && (view->tcp_flags & TCP_SYN))
-		counter_add(&engine->stats.synack_to_owner, 1);
+	remember_synack(slot_of(engine, arrival->hash), view);
+	hand_over(engine, arrival, owner);
 }
 
 bool finder_claims(struct engine *engine, struct arrival *arrival)
@@ -182,37 +212,70 @@ bool finder_claims(struct engine *engine, struct arrival *arrival)
 	return true;
 }
 
+// Only the inside may ask everybody, and what came from a node goes to no other one.
+static bool may_search(const struct engine *engine, const struct arrival *arrival)
+{
+	return engine->policy->clustered && !arrival->from_peer && arrival->side == SIDE_INSIDE;
+}
+
+bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival)
+{
+	struct admission admission;
+
+	if (!may_search(engine, arrival))
+		return false;
+	admission = admit_key(engine, &arrival->key, SIDE_OUTSIDE);
+	return admit_is_tracked(&admission, &arrival->key);
+}
+
 void finder_stray(struct engine *engine, struct arrival *arrival)
 {
 	bool clustered = engine->policy->clustered;
 
-	if (!finder_claims(engine, arrival))
-		verdict_drop(arrival, clustered ? REASON_no_owner : REASON_no_flow);
+	if (finder_claims(engine, arrival))
+		return;
+	if (finder_may_be_tracked(engine, arrival) && finder_late(engine, arrival))
+		return;
+	verdict_drop(arrival, clustered ? REASON_no_owner : REASON_no_flow);
+}
+
+// May it answer a flow of the outside's that another node has?
+static bool may_answer(struct engine *engine, const struct arrival *arrival)
+{
+	const struct view *view = &arrival->view;
+	struct admission admission = admit_key(engine, &arrival->key, SIDE_OUTSIDE);
+
+	if (admit_is_tracked(&admission, &arrival->key))
+		return true;
+	return admit_is_cookied(&admission) && (view->bits & VIEW_TCP) &&
+	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
 static bool offer(struct engine *engine, struct arrival *arrival)
 {
-	struct tuple tuple;
+	struct handed *handed;
 
-	flow_key_tuple(&tuple, &arrival->key, side_other(arrival->side));
-	if ((arrival->view.tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) != TCP_ACK ||
-		!admit_cookied(engine, &tuple, side_other(arrival->side),
-			arrival->view.bits & (VIEW_IP4 | VIEW_IP6)) ||
-		!remember(engine, arrival, NODE_ALL))
+	if (!may_answer(engine, arrival))
 		return false;
-	return hand_over(engine, arrival, NODE_ALL);
+	// What could not be sent was not offered: its repetition is.
+	if (!hand_over(engine, arrival, NODE_ALL) || !remember(engine, arrival, NODE_ALL))
+		return true;
+	handed = slot_of(engine, arrival->hash);
+	handed->until_ns = engine->now_ns + OFFERED_NS;
+	remember_synack(handed, &arrival->view);
+	return true;
 }
 
 bool finder_late(struct engine *engine, struct arrival *arrival)
 {
 	const struct handed *handed = finder_handed(engine, arrival->hash);
 
-	if (!engine->policy->clustered || arrival->from_peer || arrival->side != SIDE_INSIDE)
+	if (!may_search(engine, arrival))
 		return false;
 	if (handed == NULL)
 		return offer(engine, arrival);
 	if (handed->owner == NODE_NONE || handed->owner == NODE_ALL ||
-		!is_active(engine, handed->owner))
+		!share_is_active(engine, handed->owner))
 		return false;
 	if (!remember(engine, arrival, handed->owner)) {
 		verdict_drop(arrival, REASON_rate_limited);
@@ -222,20 +285,28 @@ bool finder_late(struct engine *engine, struct arrival *arrival)
 	return true;
 }
 
-bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote)
+// The node an error is for: the one its quoted SYN names, or the one its flow was handed to.
+static bool owner_of_error(struct engine *engine, const struct arrival *arrival,
+	const struct quote *quote, uint16_t *owner)
 {
 	const struct handed *handed = finder_handed(engine, arrival->hash);
-	uint16_t owner;
 
 	if (!(quote->bits & QUOTE_SEQ) || quote->protocol != PROTOCOL_TCP)
 		return false;
-	if (!owner_of(engine, arrival, quote->seq, side_other(arrival->side), &owner)) {
+	if (!owner_of(engine, arrival, quote->seq, side_other(arrival->side), owner)) {
 		if (handed == NULL || arrival->from_peer)
 			return false;
-		owner = handed->owner;
+		*owner = handed->owner;
 	}
-	if (owner >= NODES_MAX || !is_active(engine, owner))
-		return false;
+	return *owner < NODES_MAX && share_is_active(engine, *owner);
+}
+
+bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote)
+{
+	uint16_t owner;
+
+	if (!owner_of_error(engine, arrival, quote, &owner))
+		return finder_late(engine, arrival);
 	// Remembered like the rest: what the owner makes of it comes back.
 	if (remember(engine, arrival, owner))
 		hand_over(engine, arrival, owner);

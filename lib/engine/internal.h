@@ -29,8 +29,10 @@
 #define HANDED_NS	     (4 * NS_PER_S)
 #define ASKS_PER_S	     65536 // packets handed to other nodes
 #define ASKS_PER_FLOW_S	     32
-#define OFFERS_PER_S	     100 // packets offered to every node
-#define CHALLENGES_PER_S     10	 // challenged segments forwarded per flow (RFC 5961 4, 5)
+#define OFFERS_PER_S	     8192     // packets offered to every node
+#define OFFERED_NS	     NS_PER_S // none of the same flow again so soon
+#define TELLS_PER_S	     16384    // new flows told to every node at once
+#define CHALLENGES_PER_S     10	      // challenged segments forwarded per flow (RFC 5961 4, 5)
 
 // One arrived frame while it is decided.
 struct arrival {
@@ -56,14 +58,16 @@ enum opening_wait {
 	WAIT_DRAIN,   // queued segments go out as transmit buffers come
 };
 
-// A half-open context of `proxy` mode: from the ACK with a valid cookie until the last queued
-// segment left (P2-P4). opening.c has the life cycle.
+// A half-open context: of `proxy` mode, from the ACK with a valid cookie until the last queued
+// segment left (P2-P4), opening.c has the life cycle; or of a flow whose first packet waits until
+// other nodes know it (C5, delay.c).
 struct opening {
 	uint8_t wait;	  // enum opening_wait
 	uint8_t tries;	  // server SYNs sent
 	bool probing;	  // this SYN offers everything, to learn the server's profile
 	bool pending;	  // the flow's entry still belongs to the previous incarnation
 	bool unshared;	  // in WAIT_CONFIRM: no message cell was free yet
+	bool delay;	  // delay.c: what is queued needs no server SYN and no translation
 	uint64_t waiting; // in WAIT_CONFIRM: bits of nodes whose confirmation is awaited
 	uint64_t shared_ns;
 	uint8_t announced_wscale;
@@ -106,7 +110,8 @@ struct handed {
 struct asks {
 	uint64_t second;
 	uint32_t total, outside;
-	uint32_t all; // offered to every node
+	uint32_t all;  // offered to every node
+	uint32_t told; // new flows every node was told of
 	uint32_t owner[NODES_MAX];
 };
 
@@ -208,11 +213,13 @@ const struct service *admit_service(
 // round.
 bool admit_bypass(struct engine *engine, struct arrival *arrival);
 
-// May there be a connection from the client (`tuple`.src, on client_side) to the server whose ISN
-// carries a cookie: do the rules allow it, and is its service a proxied or m.SYN one? family:
-// VIEW_IP4 or VIEW_IP6.
-bool admit_cookied(
-	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family);
+// May there be a flow with this key whose client is on `client_side`, and how is it handled? Of
+// ICMP: may any query begin it.
+struct admission admit_key(struct engine *engine, const struct flow_key *key, uint8_t client_side);
+// True where the ISN that the server sees of such a connection carries a cookie.
+bool admit_is_cookied(const struct admission *admission);
+// True where the flow is one that only its state lets through: no cookie names its owner.
+bool admit_is_tracked(const struct admission *admission, const struct flow_key *key);
 
 // entry.c: making, ending and finding flows.
 struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
@@ -289,6 +296,8 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	const struct opening *proof);
 void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
+// A free context; NULL where there is none.
+struct opening *opening_take(struct engine *engine);
 void opening_run(struct engine *engine);
 // Ends the context; queued segments are dropped for `reason`. The flow stays.
 void opening_free(struct engine *engine, struct flow *flow, enum reason reason);
@@ -320,9 +329,22 @@ void opening_refused(struct engine *engine, struct flow *flow, enum reason reaso
 // WAIT_CONFIRM ends without the confirmation, or OPENED is tried again.
 void opening_wait_over(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_start_drain(struct engine *engine, struct opening *opening);
+// WAIT_CONFIRM begins, for the confirmations of `nodes`: the flow's partner is told.
+void opening_share(
+	struct engine *engine, struct flow *flow, struct opening *opening, uint64_t nodes);
 
 // opening_drain.c
 void opening_drain(struct engine *engine, struct flow *flow, struct opening *opening);
+
+// delay.c: packets that wait until other nodes know their flow (C5).
+bool delay_is_on(const struct engine *engine, const struct flow *flow);
+// The first packet of a flow waits for the confirmations of `nodes`. False where there is no room
+// for that: nothing is done then.
+bool delay_start(struct engine *engine, struct arrival *arrival, struct flow *flow, uint64_t nodes);
+// A packet of the client's that may be forwarded queues behind those that wait.
+void delay_behind(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// The confirmations did not come in time, and the policy is to drop.
+void delay_drop(struct engine *engine, struct flow *flow);
 
 // handshake.c: what the server's SYN/ACK means for the flow.
 bool handshake_learn(struct engine *engine, const struct flow *flow, struct opening *opening,
@@ -339,6 +361,8 @@ void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow
 
 // pseudo.c: UDP, ICMP queries and other protocols.
 void pseudo_decide(struct engine *engine, struct arrival *arrival);
+// A packet of a flow that is there.
+void pseudo_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
 
 // icmp.c
 void icmp_decide_error(struct engine *engine, struct arrival *arrival);
@@ -351,12 +375,20 @@ void fragment_decide(struct engine *engine, struct arrival *arrival);
 void finder_stray(struct engine *engine, struct arrival *arrival);
 // The same where its cookie names another node; false, and nothing done, where it does not.
 bool finder_claims(struct engine *engine, struct arrival *arrival);
-// A segment of a flow that was handed over. False, and nothing done, where it is none.
+// A packet of a flow that was handed over goes where those before it went; one of another flow that
+// may be another node's is offered. False, and nothing done, where it is neither.
 bool finder_late(struct engine *engine, struct arrival *arrival);
 // The same for an ICMP error without a flow.
 bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
+// True where another node may have the flow of this server's answer now, whatever is here of an
+// older one.
+bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival);
+// Takes the telling of one new flow to all from this second's budget.
+bool finder_may_tell(struct engine *engine);
 const struct handed *finder_handed(struct engine *engine, uint64_t hash);
-void finder_forget(struct engine *engine, uint64_t digest);
+void finder_forget(struct engine *engine, uint64_t digest, uint16_t node);
+// What was offered to all was `node`'s.
+void finder_found(struct engine *engine, uint64_t hash, uint16_t node);
 // True where the node that was asked about a flow lately knows nothing of it.
 bool finder_nobody_has(struct engine *engine, uint64_t hash);
 
@@ -365,6 +397,12 @@ void owner_frame(struct engine *engine, const struct message *message);
 void owner_emit(struct engine *engine, const struct message *message);
 
 // share.c: state that other nodes must have.
+bool share_is_active(const struct engine *engine, uint16_t node);
+// The first packet of a new tracked flow: forwarded, or, where others have to know the flow before
+// its answer may arrive there, told of, and held until they do (C5).
+void share_begin(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// A flow that all were told of as a SYN is established.
+void share_established(struct engine *engine, struct flow *flow);
 uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.
 uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);

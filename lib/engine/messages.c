@@ -209,7 +209,7 @@ static void take(struct engine *engine, const struct message *message, uint64_t 
 		owner_emit(engine, message);
 		return;
 	case MESSAGE_NONE:
-		finder_forget(engine, message->body.flow.digest);
+		finder_forget(engine, message->body.flow.digest, message->node);
 		return;
 	case MESSAGE_DUMP:
 		take_dump(engine, message);

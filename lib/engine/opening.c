@@ -26,7 +26,7 @@ struct opening *opening_of(struct engine *engine, const struct flow *flow)
 	return flow->bits & FLOW_OPENING ? &engine->openings[flow->opening] : NULL;
 }
 
-static struct opening *context_take(struct engine *engine)
+struct opening *opening_take(struct engine *engine)
 {
 	uint32_t index = engine->opening_free;
 	struct opening *opening;
@@ -230,7 +230,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 
 	if (flow->bits & FLOW_OPENING)
 		opening_free(engine, flow, REASON_queue_replaced);
-	opening = context_take(engine);
+	opening = opening_take(engine);
 	if (opening == NULL) {
 		verdict_drop(arrival, REASON_queue_full);
 		return false;

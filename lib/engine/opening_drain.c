@@ -37,6 +37,8 @@ static enum reason drain_one(
 	struct view view;
 	uint32_t last;
 
+	if (opening->delay)
+		return REASON_NONE; // judged before it was queued
 	if (view_parse(&view, out) != REASON_NONE)
 		return REASON_malformed;
 	last = view.seq + view_seg_len(&view) - (opening->isn_client + 1);
@@ -73,6 +75,7 @@ void opening_drain(struct engine *engine, struct flow *flow, struct opening *ope
 			out->len = 0;
 		}
 	}
-	window_update(engine, flow, opening);
+	if (!opening->delay)
+		window_update(engine, flow, opening);
 	opening_free(engine, flow, REASON_hold_timeout);
 }

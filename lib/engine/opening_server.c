@@ -92,6 +92,10 @@ static void confirm_late(struct engine *engine, struct flow *flow, struct openin
 		drain_now(engine, flow, opening);
 		return;
 	}
+	if (opening->delay) {
+		delay_drop(engine, flow);
+		return;
+	}
 	opening_model(opening, &model);
 	opening_craft(engine, &model, &craft, opening->out_port);
 	opening_refused(engine, flow, REASON_hold_timeout);
@@ -109,18 +113,27 @@ void opening_wait_over(struct engine *engine, struct flow *flow, struct opening 
 
 static void start_share(struct engine *engine, struct flow *flow, struct opening *opening)
 {
+	uint64_t nodes;
+
 	flow->partner = share_target(engine, opening->sender);
-	opening->waiting = share_awaited(engine, flow->partner, opening->sender);
+	nodes = share_awaited(engine, flow->partner, opening->sender);
 	if (flow->partner == NODE_NONE) {
 		opening_start_drain(engine, opening);
 		return;
 	}
-	if (opening->waiting == 0) {
+	if (nodes == 0) {
 		if (!share_opened(engine, flow))
 			flow->bits |= FLOW_DIRTY;
 		opening_start_drain(engine, opening);
 		return;
 	}
+	opening_share(engine, flow, opening, nodes);
+}
+
+void opening_share(
+	struct engine *engine, struct flow *flow, struct opening *opening, uint64_t nodes)
+{
+	opening->waiting = nodes;
 	opening->shared_ns = engine->now_ns;
 	opening->confirm_ns = engine->now_ns + engine->policy->timeouts.share_wait_ms * NS_PER_MS;
 	opening_set_wait(engine, opening, WAIT_CONFIRM);

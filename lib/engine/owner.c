@@ -67,7 +67,8 @@ static void decide_tcp(struct engine *engine, const struct message *message,
 
 	if (flow_direction(flow, arrival->side) != TO_CLIENT) {
 		verdict_drop(arrival, REASON_no_owner);
-	} else if ((flow->bits & FLOW_OPENING) && opening_of(engine, flow)->wait != WAIT_DRAIN) {
+	} else if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow) &&
+		   opening_of(engine, flow)->wait != WAIT_DRAIN) {
 		to_opening(engine, message, arrival, flow);
 	} else if (synack && flow->mode == MODE_PROXY) {
 		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
@@ -79,13 +80,27 @@ static void decide_tcp(struct engine *engine, const struct message *message,
 	}
 }
 
+static void decide_pseudo(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	if (flow_direction(flow, arrival->side) == TO_CLIENT)
+		pseudo_known(engine, arrival, flow);
+	else
+		verdict_drop(arrival, REASON_no_owner);
+}
+
+// What was offered to all is answered by the owner alone, or, where it is gone, by who has a copy.
+static bool is_someone_elses(const struct engine *engine, const struct flow *flow)
+{
+	return flow->copy != COPY_OWN && share_is_active(engine, flow->owner);
+}
+
 // Returns the flow it is about, or NULL.
 static struct flow *decide(
 	struct engine *engine, const struct message *message, struct arrival *arrival)
 {
 	struct flow *flow;
 
-	if (!arrival->keyed || arrival->key.protocol != PROTOCOL_TCP ||
+	if (!arrival->keyed ||
 		flow_worker(arrival->hash, engine->config.workers) != engine->config.worker) {
 		verdict_drop(arrival, REASON_no_owner);
 		return NULL;
@@ -93,8 +108,12 @@ static struct flow *decide(
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 	if (flow == NULL)
 		answer_none(engine, message, arrival);
+	else if (flow->mode == MODE_TRACK && is_someone_elses(engine, flow))
+		verdict_drop(arrival, REASON_no_owner);
 	else if (view_is_icmp_error(&arrival->view))
 		icmp_decide_error(engine, arrival);
+	else if (flow->key.protocol != PROTOCOL_TCP)
+		decide_pseudo(engine, arrival, flow);
 	else if (arrival->view.bits & VIEW_TCP)
 		decide_tcp(engine, message, arrival, flow);
 	else
@@ -102,20 +121,27 @@ static struct flow *decide(
 	return flow;
 }
 
-// The finder of a SYN/ACK of `msyn` mode gets the state with it, so that no packet waits (M7, M8).
+// The finder of a SYN/ACK of `msyn` or `track` mode, or of the answer in a flow that is no
+// connection, gets the state with it, so that no packet waits (M7, M8).
 static bool brings_state(
 	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
 {
-	return flow != NULL && flow->mode == MODE_MSYN && flow->copy == COPY_OWN &&
-	       (arrival->view.tcp_flags & TCP_SYN) && engine->policy->share != SHARE_NONE;
+	if (flow == NULL || flow->copy != COPY_OWN || engine->policy->share == SHARE_NONE ||
+		view_is_icmp_error(&arrival->view))
+		return false;
+	if (flow->key.protocol != PROTOCOL_TCP)
+		return true;
+	return flow->mode != MODE_PROXY && (arrival->view.tcp_flags & TCP_SYN);
 }
 
 static void fill_state(
 	struct engine *engine, struct message *reply, uint16_t finder, struct flow *flow)
 {
-	flow->partner = share_target(engine, finder);
+	bool tcp = flow->key.protocol == PROTOCOL_TCP;
+
+	flow->partner = tcp ? share_target(engine, finder) : finder;
 	entry_record(flow, &reply->body.record);
-	counter_add(&engine->stats.synack_from_finder, 1);
+	counter_add(&engine->stats.synack_from_finder, tcp);
 	counter_add(&engine->stats.shared, 1);
 }
 
@@ -125,8 +151,9 @@ static void tell_again(
 {
 	struct message *message;
 
-	if (flow == NULL || flow->copy != COPY_OWN || flow->track.state != TCP_ESTABLISHED ||
-		(flow->bits & FLOW_OPENING) || (arrival->view.tcp_flags & (TCP_SYN | TCP_RST)) ||
+	if (flow == NULL || flow->copy != COPY_OWN || flow->key.protocol != PROTOCOL_TCP ||
+		flow->track.state != TCP_ESTABLISHED || (flow->bits & FLOW_OPENING) ||
+		(arrival->view.tcp_flags & (TCP_SYN | TCP_RST)) ||
 		engine->policy->share == SHARE_NONE)
 		return;
 	message = engine_message(engine, MESSAGE_OPENED, finder);
@@ -219,4 +246,5 @@ void owner_emit(struct engine *engine, const struct message *message)
 	memcpy(out->data, engine->scratch, frame.len);
 	out->len = frame.len;
 	engine_sent(engine, out, port);
+	finder_found(engine, arrival.hash, message->node);
 }

@@ -1,7 +1,15 @@
 // Pseudo-state for what has no connections: UDP, ICMP queries, other protocols. The first packet is
 // judged by the rules; answers and what follows pass until the timer of its kind ends it
-// (TCP.md 9; RFC 4787 REQ-5, RFC 5508 REQ-2).
+// (TCP.md 9; RFC 4787 REQ-5, RFC 5508 REQ-2). In a cluster the answers may arrive at another node
+// than the questions (share.c): each node counts what it sees itself as use.
 #include "engine/internal.h"
+
+// What starts nothing may answer what another node let in.
+static void unasked(struct engine *engine, struct arrival *arrival, enum reason reason)
+{
+	if (!finder_late(engine, arrival))
+		verdict_drop(arrival, reason);
+}
 
 static void start(struct engine *engine, struct arrival *arrival)
 {
@@ -11,7 +19,7 @@ static void start(struct engine *engine, struct arrival *arrival)
 
 	admit_count(engine, &admission);
 	if (!admission.allow) {
-		verdict_drop(arrival, REASON_rule_denied);
+		unasked(engine, arrival, REASON_rule_denied);
 		return;
 	}
 	if (admission.mode == MODE_BYPASS) {
@@ -25,8 +33,9 @@ static void start(struct engine *engine, struct arrival *arrival)
 		return;
 	}
 	flow->mode = MODE_TRACK;
+	flow->generation = 1;
 	flow->incarnation = engine->tick << 12;
-	verdict_forward(engine, arrival);
+	share_begin(engine, arrival, flow);
 }
 
 // An answer nobody asked for: ICMP replies start nothing.
@@ -52,7 +61,7 @@ static void question_back(struct engine *engine, struct arrival *arrival)
 		verdict_drop(arrival, REASON_rule_denied);
 }
 
-static void known(struct engine *engine, struct arrival *arrival, struct flow *flow)
+void pseudo_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	bool answer = flow_direction(flow, arrival->side) == TO_CLIENT;
 
@@ -68,6 +77,7 @@ static void known(struct engine *engine, struct arrival *arrival, struct flow *f
 		flow->bits |= FLOW_CONFIRMED;
 	entry_touch(engine, flow);
 	verdict_forward(engine, arrival);
+	delay_behind(engine, arrival, flow);
 }
 
 void pseudo_decide(struct engine *engine, struct arrival *arrival)
@@ -78,11 +88,11 @@ void pseudo_decide(struct engine *engine, struct arrival *arrival)
 		return;
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 	if (flow != NULL)
-		known(engine, arrival, flow);
+		pseudo_known(engine, arrival, flow);
 	else if (admit_bypass(engine, arrival))
 		verdict_forward(engine, arrival);
 	else if (is_reply(&arrival->view))
-		verdict_drop(arrival, REASON_no_flow);
+		unasked(engine, arrival, REASON_no_flow);
 	else
 		start(engine, arrival);
 }

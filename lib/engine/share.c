@@ -9,6 +9,23 @@
 //     CHANGED  ------------------------>   the same bit becomes true here
 //     CHANGED  <------------------------   ... and the other way round
 //
+// A flow without a cookie (`track`, UDP, ICMP, other protocols) is shared by who its client is:
+//
+//   outside   on demand. The answer comes from the inside; where it starts nothing it is offered to
+//             all (finder.c), and the owner returns it with the state. A question of the outside
+//             alone, forged or not, makes no message.
+//   inside    at once, with every active node: the answer comes from the outside, anywhere, and may
+//             ask nobody. The opening packet waits until they know (C5, delay.c). What the rules
+//             let in from the outside anyway is not told: it starts a flow wherever it arrives. So
+//             the answers of a public server, and a flood of forged questions to it, cost nothing.
+//
+// Of a connection the copy sees the SYN/ACK alone, the owner the client's ACK alone, and each is
+// established by what it sees (tcp.c). What is no connection ends by its timer, at each node by its
+// own, without a word. An owner that goes on seeing questions tells them again, once in a quarter
+// of the timer, because a copy that saw no answer meanwhile may be gone. Only copies are refreshed
+// by that: of two nodes that both own the same flow (its questions took both ways before either was
+// told) each keeps its own, for both pass the same, and neither keeps the other's alive.
+//
 // flow->partner says whom an own flow was shared with; a copy speaks to its owner. Bits only ever
 // become true, so their order does not matter; the incarnation in the digest keeps those of an
 // older connection out. What found no message cell or no room on the way (UNSENT) leaves FLOW_DIRTY
@@ -18,7 +35,8 @@
 
 #include <string.h>
 
-#define FIN_BITS (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
+#define FIN_BITS       (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
+#define SYN_DATA_BYTES 1460 // at most, in a SYN
 
 static uint64_t node_bit(uint16_t node)
 {
@@ -30,11 +48,21 @@ static uint64_t others(const struct engine *engine)
 	return engine->view.active & ~node_bit(engine->policy->node_id);
 }
 
+bool share_is_active(const struct engine *engine, uint16_t node)
+{
+	return (engine->view.active & node_bit(node)) != 0;
+}
+
+static bool is_connection(const struct flow *flow)
+{
+	return flow->key.protocol == PROTOCOL_TCP;
+}
+
 static uint16_t partner_of(const struct engine *engine, const struct flow *flow)
 {
 	if (!engine->policy->clustered)
 		return NODE_NONE;
-	if (engine->policy->share == SHARE_ALL)
+	if (engine->policy->share == SHARE_ALL && is_connection(flow))
 		return NODE_ALL;
 	return flow->copy == COPY_OWN ? flow->partner : flow->owner;
 }
@@ -53,6 +81,12 @@ static bool send_opened(struct engine *engine, const struct flow *flow, uint16_t
 	entry_record(flow, &message->body.record);
 	counter_add(&engine->stats.shared, 1);
 	return true;
+}
+
+// An own flow that is no connection has no challenges to count: the field is when it was told.
+static uint16_t second_of(uint32_t ms)
+{
+	return (uint16_t)(ms / MS_PER_S);
 }
 
 static bool send_changed(
@@ -78,20 +112,28 @@ static uint8_t changes_of(const struct flow *flow)
 	return bits | (flow->track.state == TCP_CLOSED ? CHANGE_CLOSED : 0);
 }
 
+// What the server has not answered is nobody else's: a copy would pass the answer on without the
+// owner. But where a copy is all that lets the answer in, it must be there before.
+static bool is_private(const struct flow *flow)
+{
+	return is_connection(flow) && flow->track.state == TCP_SYN_SENT &&
+	       !(flow->mode == MODE_TRACK && flow_client_side(flow) == SIDE_INSIDE);
+}
+
 void share_again(struct engine *engine, struct flow *flow)
 {
 	uint16_t node = partner_of(engine, flow);
 	uint8_t bits = changes_of(flow);
 
-	// What the server has not answered is nobody else's: a copy would pass the answer on
-	// without the owner.
-	if (!is_reachable(engine, node) || flow->track.state == TCP_SYN_SENT) {
-		if (node == NODE_NONE || flow->track.state == TCP_SYN_SENT)
+	if (!is_reachable(engine, node) || is_private(flow)) {
+		if (node == NODE_NONE || is_private(flow))
 			flow->bits &= (uint8_t)~FLOW_DIRTY;
 		return;
 	}
 	if (flow->copy == COPY_OWN && !(bits & CHANGE_CLOSED) && !send_opened(engine, flow, node))
 		return;
+	if (!is_connection(flow))
+		flow->challenge_s = second_of(engine->now_ms);
 	if (bits == 0 || send_changed(engine, flow, node, bits))
 		flow->bits &= (uint8_t)~FLOW_DIRTY;
 }
@@ -120,13 +162,21 @@ void share_changed(struct engine *engine, struct flow *flow, const struct tcp_tr
 
 void share_answered(struct engine *engine, struct flow *flow, const struct tcp_track *before)
 {
-	if (engine->policy->share != SHARE_ALL || flow->mode != MODE_MSYN ||
-		flow->copy != COPY_OWN || before->state != TCP_SYN_SENT ||
-		flow->track.state != TCP_SYN_RECV)
+	if (engine->policy->share != SHARE_ALL || flow->mode == MODE_PROXY ||
+		flow->partner == NODE_ALL || flow->copy != COPY_OWN ||
+		before->state != TCP_SYN_SENT || flow->track.state != TCP_SYN_RECV)
 		return;
 	flow->partner = NODE_ALL;
 	if (!is_reachable(engine, NODE_ALL) || !send_opened(engine, flow, NODE_ALL))
 		flow->bits |= FLOW_DIRTY;
+}
+
+// A copy that saw nothing of the connection, or only its opening, knows nothing of its end.
+static bool may_end(const struct flow *flow)
+{
+	return flow->copy == COPY_OWN ||
+	       ((flow->track.bits & (TRACK_SEEN_CLIENT | TRACK_SEEN_SERVER)) &&
+		       flow->track.state != TCP_SYN_SENT && flow->track.state != TCP_SYN_RECV);
 }
 
 void share_ended(struct engine *engine, const struct flow *flow)
@@ -134,7 +184,7 @@ void share_ended(struct engine *engine, const struct flow *flow)
 	uint16_t node = partner_of(engine, flow);
 
 	// One that ended has been told of; what finds no cell ages out there by itself.
-	if (flow->key.protocol == PROTOCOL_TCP && !entry_has_ended(flow) &&
+	if (is_connection(flow) && !entry_has_ended(flow) && may_end(flow) &&
 		!(flow->bits & FLOW_OPENING) && is_reachable(engine, node))
 		send_changed(engine, flow, node, changes_of(flow) | CHANGE_CLOSED);
 }
@@ -156,6 +206,51 @@ uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t fi
 	default:
 		return 0;
 	}
+}
+
+// Does the answer to this flow's first packet need state where it arrives from the outside? No
+// SYN/ACK and no reply of ICMP starts anything; a datagram does what the rules say.
+static bool needs_state(struct engine *engine, const struct flow *flow)
+{
+	struct admission back;
+
+	if (!engine->policy->clustered || engine->policy->share == SHARE_NONE ||
+		flow_client_side(flow) != SIDE_INSIDE || others(engine) == 0)
+		return false;
+	if (is_connection(flow) || flow->key.protocol == PROTOCOL_ICMP ||
+		flow->key.protocol == PROTOCOL_ICMP6)
+		return true;
+	back = admit_key(engine, &flow->key, SIDE_OUTSIDE);
+	return !back.allow;
+}
+
+void share_begin(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	uint64_t awaited = engine->policy->wait == SHARE_NONE ? 0 : others(engine);
+
+	verdict_forward(engine, arrival);
+	if (!needs_state(engine, flow))
+		return;
+	flow->partner = NODE_ALL;
+	flow->challenge_s = second_of(engine->now_ms);
+	// Beyond the budget ageing tells what is still there.
+	if (!finder_may_tell(engine)) {
+		flow->bits |= FLOW_DIRTY;
+		return;
+	}
+	if (awaited != 0 && delay_start(engine, arrival, flow, awaited))
+		return;
+	if (!share_opened(engine, flow))
+		flow->bits |= FLOW_DIRTY;
+}
+
+void share_established(struct engine *engine, struct flow *flow)
+{
+	uint64_t nodes = others(engine);
+
+	// One that sees the other half knows it already; a third one has to be told.
+	if (flow->copy == COPY_OWN && flow->partner == NODE_ALL && (nodes & (nodes - 1)) != 0)
+		flow->bits |= FLOW_DIRTY;
 }
 
 bool share_opened(struct engine *engine, struct flow *flow)
@@ -182,6 +277,39 @@ static uint32_t cookie_of(struct engine *engine, const struct flow_record *recor
 	return handed->seq + record->translation.d;
 }
 
+// A SYN that went out elsewhere: only what acknowledges it comes in here. It may have had data
+// (Fast Open).
+static void expect_synack(struct flow *flow, const struct flow_record *record)
+{
+	struct tcp_segment syn = {.flags = TCP_SYN,
+		.seq = record->isn_client,
+		.len = 1 + SYN_DATA_BYTES,
+		.window = UINT16_MAX,
+		.wscale = record->wscale[TO_SERVER],
+		.elsewhere = true};
+
+	tcp_track_syn(&flow->track, TO_SERVER, &syn);
+	flow->track.bits = 0; // not seen here
+}
+
+static void install_track(
+	struct engine *engine, struct flow *flow, const struct flow_record *record)
+{
+	uint8_t before = flow->track.state;
+
+	if (!is_connection(flow))
+		return;
+	if (record->mode == MODE_TRACK && record->state == TCP_SYN_SENT) {
+		expect_synack(flow, record);
+	} else {
+		tcp_track_import(
+			&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
+		if (record->state == TCP_SYN_RECV)
+			flow->track.state = TCP_SYN_RECV;
+	}
+	entry_count_state(engine, flow, before);
+}
+
 static void install(
 	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
 {
@@ -200,11 +328,25 @@ static void install(
 	if (record->cookie == 0 && handed != NULL && handed->synack)
 		flow->isn_client = handed->ack - 1 - record->translation.e;
 	flow->last_ms = engine->now_ms;
-	tcp_track_import(&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
-	if (record->state == TCP_SYN_RECV)
-		flow->track.state = TCP_SYN_RECV;
-	counter_sub(&engine->stats.states[TCP_SYN_SENT], 1);
-	counter_add(&engine->stats.states[flow->track.state], 1);
+	install_track(engine, flow, record);
+}
+
+// The same is said again of a copy: its owner saw more of it.
+static void renew(struct engine *engine, struct flow *flow, const struct flow_record *record)
+{
+	if (!is_connection(flow)) {
+		flow->last_ms = engine->now_ms;
+		return;
+	}
+	if (flow->track.state != TCP_SYN_SENT || record->state == TCP_SYN_SENT)
+		return;
+	install_track(engine, flow, record);
+	flow->last_ms = engine->now_ms;
+}
+
+static uint8_t client_of(const struct flow_record *record)
+{
+	return record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
 }
 
 // A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
@@ -212,16 +354,17 @@ static void install(
 static bool record_is_sane(struct engine *engine, const struct flow_record *record, uint64_t hash)
 {
 	const uint8_t *zero = record->key.zero;
-	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
-	struct tuple tuple;
+	struct admission admission;
 
-	if (record->key.protocol != PROTOCOL_TCP || (zero[0] | zero[1] | zero[2]) != 0 ||
-		record->mode > MODE_MSYN ||
+	if ((zero[0] | zero[1] | zero[2]) != 0 || record->mode > MODE_TRACK ||
+		addr_is_ip4(&record->key.inner) != addr_is_ip4(&record->key.outer) ||
 		flow_worker(hash, engine->config.workers) != engine->config.worker)
 		return false;
-	flow_key_tuple(&tuple, &record->key, client);
-	return admit_cookied(engine, &tuple, (uint8_t)client,
-		addr_is_ip4(&record->key.inner) ? VIEW_IP4 : VIEW_IP6);
+	admission = admit_key(engine, &record->key, client_of(record));
+	if (record->mode != MODE_TRACK)
+		return record->key.protocol == PROTOCOL_TCP && admit_is_cookied(&admission);
+	return admission.allow && admission.mode != MODE_BYPASS &&
+	       translation_is_identity(&record->translation);
 }
 
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
@@ -258,14 +401,42 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 		return false;
 	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
 		return false;
+	// The client has given up the SYN this node knows.
+	if (flow->mode == MODE_TRACK && is_connection(flow))
+		return true;
 	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
+}
+
+// Here is a flow of the same key that passes what the other one does: it stays as it is.
+static bool passes_same(const struct flow *flow, const struct flow_record *record)
+{
+	bool icmp = flow->key.protocol == PROTOCOL_ICMP || flow->key.protocol == PROTOCOL_ICMP6;
+	bool same_way = flow_client_side(flow) == client_of(record);
+
+	if (flow->mode != MODE_TRACK || record->mode != MODE_TRACK || entry_has_ended(flow) ||
+		(flow->copy != COPY_OWN && is_newer(flow, record)))
+		return false;
+	if (!is_connection(flow))
+		return same_way || !icmp;
+	return same_way &&
+	       (flow->isn_client == record->isn_client || flow->track.state != TCP_SYN_SENT);
+}
+
+// Its client may have begun anew without the server's knowledge, or ours: as where the SYN itself
+// arrives, the server's answer decides (tcp.c).
+static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *record)
+{
+	if (!is_connection(flow) || flow->isn_client == record->isn_client ||
+		record->state != TCP_SYN_SENT)
+		return;
+	flow->cookie = record->isn_client + 1;
+	flow->bits |= FLOW_RESYN;
 }
 
 static struct flow *place_for(
 	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
 {
 	const struct service *service = policy_service(engine->policy, record->service);
-	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
 	enum reason reason;
 
 	if (flow != NULL) {
@@ -278,7 +449,7 @@ static struct flow *place_for(
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
 	}
-	return entry_create(engine, &record->key, hash, client, service, &reason);
+	return entry_create(engine, &record->key, hash, client_of(record), service, &reason);
 }
 
 static void drop_frame(struct engine *engine, const struct message *message, enum reason reason)
@@ -300,7 +471,11 @@ void share_take_install(struct engine *engine, const struct message *message, ui
 		return;
 	}
 	flow = flow_table_find(engine->table, &record->key, hash);
-	if (!is_installed(flow, record)) {
+	if (is_installed(flow, record)) {
+		renew(engine, flow, record);
+	} else if (flow != NULL && passes_same(flow, record)) {
+		watch_syn_elsewhere(flow, record);
+	} else {
 		flow = place_for(engine, record, flow, hash);
 		if (flow == NULL) {
 			drop_frame(engine, message, REASON_table_full);
@@ -339,9 +514,9 @@ void share_take_changed(struct engine *engine, const struct message *message)
 		flow_table_find_digest(engine->table, engine->table_key, change->digest);
 	uint8_t before;
 
-	if (flow == NULL || flow->key.protocol != PROTOCOL_TCP)
+	if (flow == NULL || !is_connection(flow))
 		return;
-	if (flow->bits & FLOW_OPENING) {
+	if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow)) {
 		if (change->bits & CHANGE_CLOSED)
 			opening_refused(engine, flow, REASON_server_refused);
 		return;
@@ -381,11 +556,23 @@ void share_take_resync(struct engine *engine, const struct message *message)
 	engine->resync_left = engine->resync_high = flow_table_high_water(engine->table);
 }
 
+// What its copies may have forgotten: used since it was told, a quarter of its time ago.
+static bool is_stale(const struct engine *engine, const struct flow *flow)
+{
+	uint32_t told_s = (uint16_t)(second_of(engine->now_ms) - flow->challenge_s);
+	uint32_t idle_s = (engine->now_ms - flow->last_ms) / MS_PER_S;
+
+	return !is_connection(flow) && flow->copy == COPY_OWN && flow->partner == NODE_ALL &&
+	       told_s >= entry_timeout_ms(engine, flow) / MS_PER_S / 4 && idle_s + 1 < told_s;
+}
+
 void share_visit(struct engine *engine, struct flow *flow)
 {
 	uint16_t node = partner_of(engine, flow);
 
 	if (engine->resync_left > 0 && (node == NODE_ALL || (engine->resync & node_bit(node))))
+		flow->bits |= FLOW_DIRTY;
+	if (is_stale(engine, flow))
 		flow->bits |= FLOW_DIRTY;
 	// An opening says what it has to; then this does.
 	if ((flow->bits & FLOW_DIRTY) && !(flow->bits & FLOW_OPENING))

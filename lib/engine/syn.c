@@ -105,8 +105,8 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 	verdict_reply(engine, arrival);
 }
 
-static void start_track(
-	struct engine *engine, struct arrival *arrival, const struct admission *admission)
+static void start_track(struct engine *engine, struct arrival *arrival,
+	const struct admission *admission, uint16_t generation)
 {
 	struct flow *flow;
 	enum reason reason;
@@ -125,21 +125,24 @@ static void start_track(
 	counter_add(&engine->stats.states[flow->track.state], 1);
 	flow->isn_client = arrival->view.seq;
 	flow->incarnation = engine->tick << 12 | arrival->view.seq >> 20;
-	verdict_forward(engine, arrival);
+	flow->generation = generation;
+	share_begin(engine, arrival, flow);
 }
 
 static void track_syn(
 	struct engine *engine, struct arrival *arrival, const struct admission *admission)
 {
 	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	uint16_t generation = 1;
 
 	if (flow != NULL) {
 		if (tcp_known(engine, arrival, flow))
 			return;
+		generation = (uint16_t)(flow->generation + 1);
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
 	}
-	start_track(engine, arrival, admission);
+	start_track(engine, arrival, admission, generation);
 }
 
 // A SYN no rule allows. Only where the other side's own SYN is under way may it pass: two that

@@ -1,6 +1,8 @@
 // TCP segments other than a first SYN: of a known flow, a proof of a cookie, or nobody's.
 #include "engine/internal.h"
 
+#include "base/serial.h"
+
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
 bool tcp_flags_are_bad(uint8_t flags)
@@ -44,6 +46,7 @@ void tcp_forward(
 		translation_apply(&flow->translation, dir, &arrival->view, whole ? &options : NULL);
 	}
 	verdict_forward(engine, arrival);
+	delay_behind(engine, arrival, flow);
 }
 
 bool tcp_reset(struct engine *engine, struct arrival *arrival)
@@ -93,6 +96,32 @@ static void watch_resyn(struct flow *flow, const struct view *view, enum directi
 	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
 }
 
+// A handshake of `track` mode whose other half is seen elsewhere (TCP.md 4.0). Here is the client's
+// side: its acknowledgement of a SYN/ACK that came in by another node. The server's numbers and
+// shift are not known.
+static void watch_ack_elsewhere(struct engine *engine, struct flow *flow,
+	const struct tcp_segment *segment, enum direction dir)
+{
+	struct tcp_track *track = &flow->track;
+
+	if (flow->mode != MODE_TRACK || track->state != TCP_SYN_SENT || dir != TO_SERVER ||
+		!segment->elsewhere || (segment->flags & (TCP_SYN | TCP_RST)) ||
+		!(segment->flags & TCP_ACK) || serial_before(segment->seq, flow->isn_client + 1) ||
+		serial_after(segment->seq, track->sender[TO_SERVER].end))
+		return;
+	tcp_track_import(track, track->wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
+	share_established(engine, flow);
+}
+
+// And here is the server's: a SYN/ACK that a copy expected. Nobody here sees the ACK for it.
+static void watch_synack_elsewhere(struct engine *engine, struct flow *flow, uint8_t before)
+{
+	if (flow->mode != MODE_TRACK || flow->copy == COPY_OWN || before != TCP_SYN_SENT ||
+		flow->track.state != TCP_SYN_RECV)
+		return;
+	entry_set_state(engine, flow, TCP_ESTABLISHED);
+}
+
 // True for the SYN that began a connection of which both ends have closed: it was repeated on the
 // way, and reopening the entry would keep the last acknowledgements out.
 static bool is_syn_again(const struct flow *flow, const struct view *view, enum direction dir)
@@ -109,10 +138,12 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	struct tcp_result result;
 
 	watch_resyn(flow, &arrival->view, dir);
+	watch_ack_elsewhere(engine, flow, &segment, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	if (engine->policy->clustered) {
+		watch_synack_elsewhere(engine, flow, before.state);
 		share_answered(engine, flow, &before);
 		share_changed(engine, flow, &before);
 	}
@@ -270,6 +301,19 @@ static void unknown(struct engine *engine, struct arrival *arrival, struct flow 
 	verdict_drop(arrival, REASON_no_flow);
 }
 
+// True for a server's answer to a SYN where there is only the end of an older connection (TCP.md
+// 7.6): its client may have gone on at another node.
+static bool is_reused_elsewhere(
+	struct engine *engine, const struct flow *flow, const struct arrival *arrival)
+{
+	uint8_t flags = arrival->view.tcp_flags;
+
+	return flow->mode == MODE_TRACK && entry_has_ended(flow) && (flags & TCP_ACK) &&
+	       (flags & (TCP_SYN | TCP_RST)) && arrival->view.ack != flow->isn_client + 1 &&
+	       flow_direction(flow, arrival->side) == TO_CLIENT &&
+	       finder_may_be_tracked(engine, arrival);
+}
+
 void tcp_decide(struct engine *engine, struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
@@ -291,9 +335,11 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	else if (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
 		 finder_claims(engine, arrival))
 		return;
+	else if (is_reused_elsewhere(engine, flow, arrival) && finder_late(engine, arrival))
+		return;
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);
-	else if (flow->bits & FLOW_OPENING)
+	else if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow))
 		opening_decide(engine, arrival, flow);
 	else
 		known_or_anew(engine, arrival, flow);

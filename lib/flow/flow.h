@@ -57,9 +57,9 @@ struct flow {
 	struct tcp_track track;		// 32; UDP and ICMP use .state and .bits only
 	uint32_t cookie;		// ISN of the server's side as the client knows it (replay)
 	uint32_t isn_client;
-	uint16_t generation; // of the handshake part
-	uint16_t challenge_s;
-	uint8_t prefix4; // bits its prefix was counted with: a reload may change them
+	uint16_t generation;  // of the handshake part
+	uint16_t challenge_s; // second of `challenges`; UDP, ICMP, other: when it was told last
+	uint8_t prefix4;      // bits its prefix was counted with: a reload may change them
 	uint8_t prefix6;
 	uint16_t partner; // node an own flow was shared with; NODE_NONE, NODE_ALL
 } CPU_ALIGNED;

@@ -134,7 +134,7 @@ static void check_record(const struct flow_record *a, const struct flow_record *
 	CHECK(a->generation == b->generation && a->incarnation == b->incarnation);
 	CHECK(memcmp(&a->translation, &b->translation, sizeof(a->translation)) == 0);
 	CHECK(a->cookie == b->cookie && a->isn_client == b->isn_client);
-	CHECK(a->key.protocol == PROTOCOL_TCP && a->mode <= MODE_BYPASS);
+	CHECK(a->key.protocol == PROTOCOL_TCP ? a->mode <= MODE_BYPASS : a->mode == MODE_TRACK);
 	CHECK(a->state < TCP_STATE_COUNT && a->owner < NODES_MAX);
 	CHECK(a->service == SERVICE_NONE || policy_service(&policy, a->service) != NULL);
 }

@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 import transfers  # noqa: E402,I001 (the order is that of the checks)
+import crossing  # noqa: E402
 import floods  # noqa: E402
 import conversations  # noqa: E402
 import sync_link  # noqa: E402,F401
@@ -15,6 +16,7 @@ from labtest import *  # noqa: E402,F403
 QUICK = """
     http_v4 http_v6 keepalive_v4 parallel_v6 big_download_v4 options_in_use_v6
     loss_v6 reorder_v4 path_mtu_v6
+    ping_v4 ping_v6 ping_from_inside_v4 udp_kept_in_v4 udp_from_inside_v4 tcp_from_inside_v6
     syn_flood_v6
     banner_v6 data_with_the_ack_v4 first_ack_lost_v6 reset_by_client_v6 reset_by_server_v4
     time_wait_reuse_v4 server_down_v6 server_refuses_v4 server_slow_v6 simultaneous_close_v4
@@ -29,6 +31,7 @@ def prepare(lab):
         f"timeouts.transitory_s={lab.transitory_s}"])
     transfers.prepare_transfers(lab)
     floods.prepare_floods(lab)
+    crossing.prepare_crossing(lab)
 
 
 main(prepare, quick=QUICK)

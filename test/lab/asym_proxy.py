@@ -7,6 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "support"))
 import transfers  # noqa: E402,I001 (the order is that of the checks)
+import crossing  # noqa: E402
 import floods  # noqa: E402
 import conversations  # noqa: E402
 import sync_link  # noqa: E402,F401
@@ -15,6 +16,8 @@ from labtest import *  # noqa: E402,F403
 QUICK = """
     http_v4 http_v6 keepalive_v6 parallel_v4 big_download_v6 big_upload_v4 options_in_use_v4
     loss_v4 reorder_v6 path_mtu_v4 own_syns_of_transfers
+    ping_v4 ping_v6 ping_from_inside_v6 udp_from_outside_v4 udp_kept_in_v6 udp_to_a_closed_port_v4
+    udp_from_inside_v6 tcp_from_inside_v4 http_from_inside_v6
     syn_flood_v4 mixed_flood_v6 own_syns_beside_floods
     banner_v4 data_with_the_ack_v6 first_ack_lost_v4 half_close_by_client_v6 half_close_by_server_v4
     reset_by_client_v4 reset_by_server_v6 idle_v4 time_wait_reuse_v6 server_down_v4 server_silent_v6
@@ -30,6 +33,7 @@ def prepare(lab):
         *transfers.SETS, *conversations.SETS, f"timeouts.transitory_s={lab.transitory_s}"])
     transfers.prepare_transfers(lab)
     floods.prepare_floods(lab)
+    crossing.prepare_crossing(lab)
 
 
 main(prepare, quick=QUICK)

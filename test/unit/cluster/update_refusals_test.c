@@ -93,7 +93,8 @@ static void full_creates(void **state)
 	static const uint8_t good[] = {0x48, 6, 192, 0, 2, 10, 198, 51, 100, 10, 0x9c, 0x40, 0, 80,
 		0, 0, 1, 1, 2, 3, 4, 0, 0, 0, 5, 0x7f, 0x8a, 0xbc};
 	static const struct lie lies[] = {
-		{1, 17},   // UDP
+		{1, 17},   // UDP, of mode proxy
+		{1, 0},	   // a protocol below 128 in the next byte
 		{1, 0x86}, // IPv6: too short
 		{14, 4},   // mode
 		{15, 1},   // service 257

@@ -272,6 +272,38 @@ static void what_no_row_covers_is_said_in_full(void **state)
 	assert_int_equal(travel(&codec), 28);
 }
 
+// UDP, ICMP and others, even of a service that has rows; numbers from 128 on take a byte more. They
+// are tracked, or nothing.
+static void other_protocols(void **state)
+{
+	static const uint8_t protocols[] = {1, 17, 47, 58, 127, 128, 132, 255};
+	struct update_codec codec = fixture_codec(&rows);
+	uint8_t wire[64];
+	struct cursor out = cursor_write(wire, sizeof(wire));
+
+	(void)state;
+	policy.services[0].mode = policy.services[1].mode = MODE_TRACK;
+	rows_build(&rows, &policy, 1);
+	for (size_t i = 0; i < ARRAY_LEN(protocols); i++) {
+		for (int family = 4; family <= 6; family += 2) {
+			size_t len = (family == 4 ? 28 : 52) + (protocols[i] >= 128);
+
+			fixture_opened(&message, family);
+			message.body.record.key.protocol = protocols[i];
+			message.body.record.mode = MODE_TRACK;
+			message.body.record.translation = (struct translation){0};
+			assert_int_equal(travel(&codec), len);
+			message.body.record.bits |= FLOW_CLIENT_INSIDE;
+			assert_int_equal(travel(&codec), len);
+			message.body.record.mode = MODE_MSYN;
+			assert_false(update_put(&out, &codec, &message));
+			assert_ptr_equal(out.at, wire);
+		}
+	}
+	policy.services[0].mode = policy.services[1].mode = MODE_PROXY;
+	rows_build(&rows, &policy, 1);
+}
+
 // Clients inside: the server is the outer host.
 static void a_client_inside(void **state)
 {
@@ -422,6 +454,7 @@ int main(void)
 		cmocka_unit_test(incarnations_of_the_last_ticks_take_two_bytes),
 		cmocka_unit_test(rows_of_all_shapes),
 		cmocka_unit_test(what_no_row_covers_is_said_in_full),
+		cmocka_unit_test(other_protocols),
 		cmocka_unit_test(a_client_inside),
 		cmocka_unit_test(what_means_nothing_does_not_travel),
 		cmocka_unit_test(services_are_the_receivers),

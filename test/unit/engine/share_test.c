@@ -546,7 +546,11 @@ static void t1_6_questions_are_limited(void **state)
 	assert_int_equal(asked, 32); // of one flow in one second
 	assert_int_equal(node_dropped(scene.b, REASON_rate_limited), 1000 - 32);
 	scene.b->policy.services[0].mode = MODE_TRACK;
-	scene.b->now_ns += 1000000000;
+	scene.b->now_ns += 5000000000;
+	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_ALL); // its number names nobody
+	scene.b->rows[0].action = RULE_DENY;
+	scene.b->now_ns += 5000000000;
 	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_DROP);
 	assert_int_equal(scene.b->verdict.reason, REASON_no_owner);
 	scene_end(&scene);
