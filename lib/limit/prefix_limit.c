@@ -59,15 +59,16 @@ struct prefix_limit *prefix_limit_init(void *memory, uint32_t entries, struct si
 	return limit;
 }
 
-// The slot, with count 0, that stands for addr's prefix.
-static struct slot slot_make(
-	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+// Makes the slot, with count 0, that stands for addr's prefix. In its place, word by word: a copy
+// would wait for the words to leave the processor's store buffer.
+static void slot_make(struct slot *slot, const struct prefix_limit *limit, const struct addr *addr,
+	unsigned bits4, unsigned bits6)
 {
-	unsigned bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
-	struct slot slot = {.prefix = addr_mask(addr, bits), .bits = bits};
-
-	slot.home = (uint32_t)siphash13(limit->key, &slot.prefix, sizeof(slot.prefix));
-	return slot;
+	slot->bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
+	slot->prefix = addr_mask(addr, slot->bits);
+	slot->count = 0;
+	slot->spare = 0;
+	slot->home = (uint32_t)siphash13(limit->key, &slot->prefix, sizeof(slot->prefix));
 }
 
 static bool slot_is(const struct slot *slot, const struct slot *wanted)
@@ -93,9 +94,11 @@ static uint32_t slot_find(const struct prefix_limit *limit, const struct slot *w
 bool prefix_limit_take(struct prefix_limit *limit, const struct addr *addr, unsigned bits4,
 	unsigned bits6, uint32_t max)
 {
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
+	struct slot wanted;
+	uint32_t index;
 
+	slot_make(&wanted, limit, addr, bits4, bits6);
+	index = slot_find(limit, &wanted);
 	if (index == UINT32_MAX || limit->slots[index].count >= max)
 		return false;
 	if (limit->slots[index].count == 0) {
@@ -129,9 +132,11 @@ static void slot_remove(struct prefix_limit *limit, uint32_t gap)
 void prefix_limit_give(
 	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
 {
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
+	struct slot wanted;
+	uint32_t index;
 
+	slot_make(&wanted, limit, addr, bits4, bits6);
+	index = slot_find(limit, &wanted);
 	CHECK(index != UINT32_MAX && limit->slots[index].count > 0);
 	if (limit->slots[index].count == 1)
 		slot_remove(limit, index);
@@ -142,8 +147,10 @@ void prefix_limit_give(
 uint32_t prefix_limit_count(
 	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
 {
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
+	struct slot wanted;
+	uint32_t index;
 
+	slot_make(&wanted, limit, addr, bits4, bits6);
+	index = slot_find(limit, &wanted);
 	return index == UINT32_MAX ? 0 : limit->slots[index].count;
 }
