@@ -213,6 +213,9 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival);
 // VIEW_IP4 or VIEW_IP6.
 bool admit_cookied(
 	struct engine *engine, const struct tuple *tuple, uint8_t client_side, uint16_t family);
+// The same of several, up to ENGINE_BATCH_MAX.
+void admit_cookied_batch(const struct engine *engine, const struct rule_query *queries,
+	unsigned count, bool *allowed);
 
 // entry.c: making, ending and finding flows.
 struct flow *entry_create(struct engine *engine, const struct flow_key *key, uint64_t hash,
@@ -379,8 +382,9 @@ void share_answered(struct engine *engine, struct flow *flow, const struct tcp_t
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);
 void share_visit(struct engine *engine, struct flow *flow); // by ageing
-// `hash`: of the record's key.
-void share_take_install(struct engine *engine, const struct message *message, uint64_t hash);
+// `hash`: of the record's key; `allowed`: what admit_cookied_batch() says of it.
+void share_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool allowed);
 void share_take_confirmed(struct engine *engine, const struct message *message);
 void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);

@@ -209,19 +209,14 @@ static void install(
 
 // A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
 // our own rules do not allow: a peer cannot widen them.
-static bool record_is_sane(struct engine *engine, const struct flow_record *record, uint64_t hash)
+static bool record_is_sane(
+	const struct engine *engine, const struct flow_record *record, uint64_t hash, bool allowed)
 {
 	const uint8_t *zero = record->key.zero;
-	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
-	struct tuple tuple;
 
-	if (record->key.protocol != PROTOCOL_TCP || (zero[0] | zero[1] | zero[2]) != 0 ||
-		record->mode > MODE_MSYN ||
-		flow_worker(hash, engine->config.workers) != engine->config.worker)
-		return false;
-	flow_key_tuple(&tuple, &record->key, client);
-	return admit_cookied(engine, &tuple, (uint8_t)client,
-		addr_is_ip4(&record->key.inner) ? VIEW_IP4 : VIEW_IP6);
+	return allowed && record->key.protocol == PROTOCOL_TCP &&
+	       (zero[0] | zero[1] | zero[2]) == 0 && record->mode <= MODE_MSYN &&
+	       flow_worker(hash, engine->config.workers) == engine->config.worker;
 }
 
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
@@ -289,13 +284,14 @@ static void drop_frame(struct engine *engine, const struct message *message, enu
 	counter_add(&engine->stats.dropped[reason], 1);
 }
 
-void share_take_install(struct engine *engine, const struct message *message, uint64_t hash)
+void share_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool allowed)
 {
 	const struct flow_record *record = &message->body.record;
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record, hash)) {
+	if (!record_is_sane(engine, record, hash, allowed)) {
 		drop_frame(engine, message, REASON_no_owner);
 		return;
 	}
