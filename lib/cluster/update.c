@@ -1,5 +1,6 @@
 #include "cluster/update.h"
 
+#include "base/bytes.h"
 #include "cluster/update_create.h"
 
 #include <string.h>
@@ -8,34 +9,47 @@
 #define CHANGE_SHIFT 4	  // of the bits in the first byte
 #define CHANGE_ZERO  0x0f // bits of the first byte that say nothing
 
+static void digest_put(uint8_t *p, uint64_t digest)
+{
+	be16_put(p, (uint16_t)(digest >> 32));
+	be32_put(p + 2, (uint32_t)digest);
+}
+
 static void put_digest(struct cursor *out, uint64_t digest)
 {
-	cursor_put16(out, (uint16_t)(digest >> 32));
-	cursor_put32(out, (uint32_t)digest);
+	uint8_t bytes[FLOW_DIGEST_BYTES];
+
+	digest_put(bytes, digest);
+	cursor_put(out, bytes, sizeof(bytes));
 }
 
 static uint64_t get_digest(struct cursor *in)
 {
-	uint64_t high = cursor_get16(in);
+	const uint8_t *p = cursor_take(in, FLOW_DIGEST_BYTES);
 
-	return high << 32 | cursor_get32(in);
+	return p == NULL ? 0 : (uint64_t)be16_get(p) << 32 | be32_get(p + 2);
 }
 
 static uint64_t digest_of(
 	const struct update_codec *codec, const struct message *message, uint32_t incarnation)
 {
-	return flow_digest(flow_key_hash(codec->key, &message->body.flow.key), incarnation);
+	uint64_t hash = codec->hash != 0 ? codec->hash
+					 : flow_key_hash(codec->key, &message->body.flow.key);
+
+	return flow_digest(hash, incarnation);
 }
 
 static bool put_change(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
+	uint8_t bytes[1 + FLOW_DIGEST_BYTES];
 
 	if (flow->bits & ~CHANGE_BITS)
 		return false;
-	cursor_put8(out, (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT));
-	put_digest(out, digest_of(codec, message, flow->incarnation));
+	bytes[0] = (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT);
+	digest_put(bytes + 1, digest_of(codec, message, flow->incarnation));
+	cursor_put(out, bytes, sizeof(bytes));
 	return true;
 }
 
@@ -49,10 +63,11 @@ static bool put_confirmed(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
+	uint8_t bytes[3 + FLOW_DIGEST_BYTES + 2] = {UPDATE_CONFIRMED, 0, FLOW_DIGEST_BYTES + 2};
 
-	put_head(out, UPDATE_CONFIRMED, FLOW_DIGEST_BYTES + 2);
-	put_digest(out, digest_of(codec, message, flow->incarnation));
-	cursor_put16(out, flow->generation);
+	digest_put(bytes + 3, digest_of(codec, message, flow->incarnation));
+	be16_put(bytes + 3 + FLOW_DIGEST_BYTES, flow->generation);
+	cursor_put(out, bytes, sizeof(bytes));
 	return true;
 }
 

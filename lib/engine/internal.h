@@ -358,7 +358,9 @@ bool finder_claims(struct engine *engine, struct arrival *arrival);
 bool finder_late(struct engine *engine, struct arrival *arrival);
 // The same for an ICMP error without a flow.
 bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
+// What is remembered of a key's packets, NULL: nothing; and fetches that.
 const struct handed *finder_handed(struct engine *engine, uint64_t hash);
+void finder_prefetch(struct engine *engine, uint64_t hash);
 void finder_forget(struct engine *engine, uint64_t digest);
 // True where the node that was asked about a flow lately knows nothing of it.
 bool finder_nobody_has(struct engine *engine, uint64_t hash);

@@ -266,8 +266,10 @@ static void ahead_installs(struct engine *engine, struct message *const *message
 	for (unsigned i = 0; i < installs; i += FLOW_KEYS_MAX)
 		flow_key_hashes(engine->table_key, keys + i,
 			installs - i < FLOW_KEYS_MAX ? installs - i : FLOW_KEYS_MAX, hashes + i);
-	for (unsigned i = 0; i < installs; i++)
+	for (unsigned i = 0; i < installs; i++) {
 		flow_table_prefetch(engine->table, hashes[i]);
+		finder_prefetch(engine, hashes[i]);
+	}
 	for (unsigned i = 0; i < installs; i++)
 		query_of(&messages[of[i]]->body.record, &queries[i]);
 	if (installs > 0 && engine->policy != NULL)

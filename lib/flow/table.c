@@ -144,7 +144,7 @@ static unsigned lane_first(uint64_t lanes)
 
 static unsigned bucket_room(const struct bucket *bucket)
 {
-	return (unsigned)__builtin_popcountll(bucket_match(bucket, 0));
+	return (unsigned)(bucket_match(bucket, 0) * LANES >> 56); // a sum of the lanes
 }
 
 static struct flow *bucket_find(const struct flow_table *table, const struct bucket *bucket,
