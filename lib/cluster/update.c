@@ -23,11 +23,9 @@ static void put_digest(struct cursor *out, uint64_t digest)
 	cursor_put(out, bytes, sizeof(bytes));
 }
 
-static uint64_t get_digest(struct cursor *in)
+static uint64_t digest_get(const uint8_t *p)
 {
-	const uint8_t *p = cursor_take(in, FLOW_DIGEST_BYTES);
-
-	return p == NULL ? 0 : (uint64_t)be16_get(p) << 32 | be32_get(p + 2);
+	return (uint64_t)be16_get(p) << 32 | be32_get(p + 2);
 }
 
 static uint64_t digest_of(
@@ -139,35 +137,47 @@ struct update_head update_peek(const struct cursor *in)
 
 static bool get_change(struct cursor *in, uint8_t first, struct message *message)
 {
+	const uint8_t *bytes = cursor_take(in, FLOW_DIGEST_BYTES);
+
 	message->type = MESSAGE_CHANGED;
-	message->body.flow = (struct message_flow){
-		.digest = get_digest(in), .bits = first >> CHANGE_SHIFT & CHANGE_BITS};
-	return !in->failed && (first & CHANGE_ZERO) == 0;
-}
-
-static bool get_flow(struct cursor *in, enum message_type type, struct message *message)
-{
-	struct message_flow *flow = &message->body.flow;
-
-	message->type = (uint8_t)type;
-	*flow = (struct message_flow){.digest = get_digest(in)};
-	if (type == MESSAGE_CONFIRMED)
-		flow->generation = cursor_get16(in);
-	return !in->failed && cursor_left(in) == 0;
-}
-
-static bool get_frame(struct cursor *in, enum message_type type, struct message *message)
-{
-	size_t len;
-
-	message->type = (uint8_t)type;
-	message->frame_side = cursor_get8(in);
-	message->body.flow = (struct message_flow){.digest = get_digest(in)};
-	len = cursor_left(in);
-	if (in->failed || message->frame_side > SIDE_INSIDE || len == 0 || len > MESSAGE_FRAME_MAX)
+	if (bytes == NULL)
 		return false;
-	memcpy(message->frame, in->at, len);
-	message->frame_len = (uint16_t)len;
+	message->body.flow = (struct message_flow){
+		.digest = digest_get(bytes), .bits = first >> CHANGE_SHIFT & CHANGE_BITS};
+	return (first & CHANGE_ZERO) == 0;
+}
+
+static bool get_confirmed(const uint8_t *bytes, size_t len, struct message *message)
+{
+	message->type = MESSAGE_CONFIRMED;
+	if (len != FLOW_DIGEST_BYTES + 2)
+		return false;
+	message->body.flow = (struct message_flow){
+		.digest = digest_get(bytes), .generation = be16_get(bytes + FLOW_DIGEST_BYTES)};
+	return true;
+}
+
+static bool get_none(const uint8_t *bytes, size_t len, struct message *message)
+{
+	message->type = MESSAGE_NONE;
+	if (len != FLOW_DIGEST_BYTES)
+		return false;
+	message->body.flow = (struct message_flow){.digest = digest_get(bytes)};
+	return true;
+}
+
+static bool get_frame(
+	const uint8_t *bytes, size_t len, enum message_type type, struct message *message)
+{
+	const size_t head = 1 + FLOW_DIGEST_BYTES;
+
+	message->type = (uint8_t)type;
+	if (len <= head || len - head > MESSAGE_FRAME_MAX || bytes[0] > SIDE_INSIDE)
+		return false;
+	message->frame_side = bytes[0];
+	message->body.flow = (struct message_flow){.digest = digest_get(bytes + 1)};
+	message->frame_len = (uint16_t)(len - head);
+	memcpy(message->frame, bytes + head, message->frame_len);
 	return true;
 }
 
@@ -177,20 +187,18 @@ static bool get_sized(struct cursor *in, uint8_t first, struct message *message,
 {
 	size_t len = cursor_get16(in);
 	const uint8_t *bytes = cursor_take(in, len);
-	struct cursor inner;
 
 	if (bytes == NULL)
 		return false;
-	inner = cursor_read(bytes, len);
 	switch (first) {
 	case UPDATE_CONFIRMED:
-		return get_flow(&inner, MESSAGE_CONFIRMED, message);
+		return get_confirmed(bytes, len, message);
 	case UPDATE_FRAME:
-		return get_frame(&inner, MESSAGE_FRAME, message);
+		return get_frame(bytes, len, MESSAGE_FRAME, message);
 	case UPDATE_EMIT:
-		return get_frame(&inner, MESSAGE_EMIT, message);
+		return get_frame(bytes, len, MESSAGE_EMIT, message);
 	case UPDATE_NONE:
-		return get_flow(&inner, MESSAGE_NONE, message);
+		return get_none(bytes, len, message);
 	default:
 		*body = bytes;
 		*body_len = len;

@@ -66,18 +66,18 @@ static bool is_reached(const struct peer *peer)
 	return peer->state == PEER_ACTIVE || peer->state == PEER_DRAINING;
 }
 
-static void send_to(struct cluster *cluster, struct peer *peer, struct message *message)
-{
-	if (!is_reached(peer) || peer->rows_sent != cluster->rows.generation ||
-		!append(cluster, peer, message))
-		post_unsent(cluster, peer, message);
-}
-
 static struct peer *peer_of(struct cluster *cluster, uint16_t node)
 {
 	uint8_t index = node < NODES_MAX ? cluster->by_id[node] : PEER_NONE;
 
 	return index == PEER_NONE ? NULL : &cluster->peers[index];
+}
+
+static void send_to(struct cluster *cluster, struct peer *peer, struct message *message)
+{
+	if (!is_reached(peer) || peer->rows_sent != cluster->rows.generation ||
+		!append(cluster, peer, message))
+		post_unsent(cluster, peer, message);
 }
 
 void update_route(struct cluster *cluster, struct message *message)
