@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+// How many messages before its turn a flow's lines are fetched.
+#define FETCH_BUCKETS_AHEAD 16
+#define FETCH_ENTRY_AHEAD   8
+
 // What was found out about a message before its turn.
 struct ahead {
 	uint64_t hash; // INSTALL: of its flow; CHANGED, CONFIRMED: the digest; else 0
@@ -246,7 +250,7 @@ static void query_of(const struct flow_record *record, struct rule_query *query)
 }
 
 // The INSTALLs of a run: their hashes, and whether our own rules allow them, for less than one by
-// one. The table's lines come while the rules are asked.
+// one.
 static void ahead_installs(struct engine *engine, struct message *const *messages, unsigned count,
 	struct ahead *ahead)
 {
@@ -266,10 +270,6 @@ static void ahead_installs(struct engine *engine, struct message *const *message
 	for (unsigned i = 0; i < installs; i += FLOW_KEYS_MAX)
 		flow_key_hashes(engine->table_key, keys + i,
 			installs - i < FLOW_KEYS_MAX ? installs - i : FLOW_KEYS_MAX, hashes + i);
-	for (unsigned i = 0; i < installs; i++) {
-		flow_table_prefetch(engine->table, hashes[i]);
-		finder_prefetch(engine, hashes[i]);
-	}
 	for (unsigned i = 0; i < installs; i++)
 		query_of(&messages[of[i]]->body.record, &queries[i]);
 	if (installs > 0 && engine->policy != NULL)
@@ -279,24 +279,46 @@ static void ahead_installs(struct engine *engine, struct message *const *message
 			.allowed = engine->policy != NULL && allowed[i]};
 }
 
-// The table's lines of the flows a run is about: many updates come at once, each of a flow that
-// nothing has touched for long, and so their misses overlap.
 static void look_ahead(struct engine *engine, struct message *const *messages, unsigned count,
 	struct ahead *ahead)
 {
 	for (unsigned i = 0; i < count; i++) {
 		const struct message *message = messages[i];
+		bool named = message->type == MESSAGE_CHANGED || message->type == MESSAGE_CONFIRMED;
 
-		ahead[i] = (struct ahead){0};
-		if (message->type != MESSAGE_CHANGED && message->type != MESSAGE_CONFIRMED)
-			continue;
-		ahead[i].hash = message->body.flow.digest;
-		flow_table_prefetch(engine->table, ahead[i].hash);
+		ahead[i] = (struct ahead){.hash = named ? message->body.flow.digest : 0};
 	}
 	ahead_installs(engine, messages, count, ahead);
-	for (unsigned i = 0; i < count; i++)
-		if (ahead[i].hash != 0)
-			flow_table_prefetch_entry(engine->table, ahead[i].hash);
+}
+
+static void fetch_buckets(struct engine *engine, const struct ahead *ahead)
+{
+	if (ahead->hash == 0)
+		return;
+	flow_table_prefetch(engine->table, ahead->hash);
+	if (ahead->allowed)
+		finder_prefetch(engine, ahead->hash);
+}
+
+// Many updates come at once, each of a flow that nothing has touched for long: the table's lines
+// come while messages before it are taken.
+static void take_run(struct engine *engine, struct message *const *messages, unsigned count)
+{
+	struct ahead ahead[ENGINE_BATCH_MAX];
+
+	look_ahead(engine, messages, count, ahead);
+	for (unsigned i = 0; i < count + FETCH_BUCKETS_AHEAD; i++) {
+		unsigned entry = i - (FETCH_BUCKETS_AHEAD - FETCH_ENTRY_AHEAD);
+		unsigned turn = i - FETCH_BUCKETS_AHEAD;
+
+		// What is not there yet, or no more, has wrapped or is too large.
+		if (i < count)
+			fetch_buckets(engine, &ahead[i]);
+		if (entry < count && ahead[entry].hash != 0)
+			flow_table_prefetch_entry(engine->table, ahead[entry].hash);
+		if (turn < count)
+			take(engine, messages[turn], &ahead[turn]);
+	}
 }
 
 // Messages that are judged by one policy.
@@ -314,17 +336,12 @@ static unsigned run_length(struct message *const *messages, unsigned count)
 void messages_take(struct engine *engine)
 {
 	const struct batch *batch = engine->batch;
-	struct ahead ahead[ENGINE_BATCH_MAX];
 
 	CHECK(batch->messages_in_count <= ENGINE_BATCH_MAX);
 	return_policies(engine);
 	for (unsigned at = 0, run; at < batch->messages_in_count; at += run) {
-		struct message *const *messages = batch->messages_in + at;
-
-		run = run_length(messages, batch->messages_in_count - at);
-		look_ahead(engine, messages, run, ahead);
-		for (unsigned i = 0; i < run; i++)
-			take(engine, messages[i], &ahead[i]);
+		run = run_length(batch->messages_in + at, batch->messages_in_count - at);
+		take_run(engine, batch->messages_in + at, run);
 	}
 	return_policies(engine);
 }
