@@ -135,6 +135,15 @@ struct update_head update_peek(const struct cursor *in)
 		.type = first, .early = first >= UPDATE_CONFIRMED && first <= UPDATE_EMIT};
 }
 
+static void set_flow(struct message_flow *flow, uint64_t digest, uint16_t generation, uint8_t bits)
+{
+	flow->digest = digest;
+	flow->incarnation = 0;
+	flow->generation = generation;
+	flow->bits = bits;
+	flow->spare = 0;
+}
+
 static bool get_change(struct cursor *in, uint8_t first, struct message *message)
 {
 	const uint8_t *bytes = cursor_take(in, FLOW_DIGEST_BYTES);
@@ -142,8 +151,7 @@ static bool get_change(struct cursor *in, uint8_t first, struct message *message
 	message->type = MESSAGE_CHANGED;
 	if (bytes == NULL)
 		return false;
-	message->body.flow = (struct message_flow){
-		.digest = digest_get(bytes), .bits = first >> CHANGE_SHIFT & CHANGE_BITS};
+	set_flow(&message->body.flow, digest_get(bytes), 0, first >> CHANGE_SHIFT & CHANGE_BITS);
 	return (first & CHANGE_ZERO) == 0;
 }
 
@@ -152,8 +160,7 @@ static bool get_confirmed(const uint8_t *bytes, size_t len, struct message *mess
 	message->type = MESSAGE_CONFIRMED;
 	if (len != FLOW_DIGEST_BYTES + 2)
 		return false;
-	message->body.flow = (struct message_flow){
-		.digest = digest_get(bytes), .generation = be16_get(bytes + FLOW_DIGEST_BYTES)};
+	set_flow(&message->body.flow, digest_get(bytes), be16_get(bytes + FLOW_DIGEST_BYTES), 0);
 	return true;
 }
 
@@ -162,7 +169,7 @@ static bool get_none(const uint8_t *bytes, size_t len, struct message *message)
 	message->type = MESSAGE_NONE;
 	if (len != FLOW_DIGEST_BYTES)
 		return false;
-	message->body.flow = (struct message_flow){.digest = digest_get(bytes)};
+	set_flow(&message->body.flow, digest_get(bytes), 0, 0);
 	return true;
 }
 
@@ -175,7 +182,7 @@ static bool get_frame(
 	if (len <= head || len - head > MESSAGE_FRAME_MAX || bytes[0] > SIDE_INSIDE)
 		return false;
 	message->frame_side = bytes[0];
-	message->body.flow = (struct message_flow){.digest = digest_get(bytes + 1)};
+	set_flow(&message->body.flow, digest_get(bytes + 1), 0, 0);
 	message->frame_len = (uint16_t)(len - head);
 	memcpy(message->frame, bytes + head, message->frame_len);
 	return true;
