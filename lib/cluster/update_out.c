@@ -35,13 +35,15 @@ static bool put_smaller(
 }
 
 // False where the window is full.
-static bool append(struct cluster *cluster, struct peer *peer, struct message *message)
+static bool append(
+	struct cluster *cluster, struct peer *peer, struct message *message, uint64_t hash)
 {
 	struct update_codec codec = {.rows = &cluster->rows,
 		.sender = cluster->config.id,
 		.whole = message->node == NODE_ALL || message->why,
 		.tick = cluster->tick,
-		.key = peer->table_key};
+		.key = peer->table_key,
+		.hash = hash};
 
 	for (unsigned tries = 0; tries < 2; tries++) {
 		struct cursor *out = room(cluster, peer);
@@ -73,14 +75,16 @@ static struct peer *peer_of(struct cluster *cluster, uint16_t node)
 	return index == PEER_NONE ? NULL : &cluster->peers[index];
 }
 
-static void send_to(struct cluster *cluster, struct peer *peer, struct message *message)
+static void send_to(
+	struct cluster *cluster, struct peer *peer, struct message *message, uint64_t hash)
 {
 	if (!is_reached(peer) || peer->rows_sent != cluster->rows.generation ||
-		!append(cluster, peer, message))
+		!append(cluster, peer, message, hash))
 		post_unsent(cluster, peer, message);
 }
 
-void update_route(struct cluster *cluster, struct message *message)
+// `hash`: of the message's flow, with its peer's table key; 0 where that is not known.
+static void route(struct cluster *cluster, struct message *message, uint64_t hash)
 {
 	struct peer *peer;
 
@@ -101,14 +105,58 @@ void update_route(struct cluster *cluster, struct message *message)
 	if (message->node != NODE_ALL) {
 		peer = peer_of(cluster, message->node);
 		if (peer != NULL)
-			send_to(cluster, peer, message);
+			send_to(cluster, peer, message, hash);
 		else
 			counter_add(&cluster->stats.misdirected, 1);
 		return;
 	}
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		if (cluster->peers[i].state == PEER_ACTIVE)
-			send_to(cluster, &cluster->peers[i], message);
+			send_to(cluster, &cluster->peers[i], message, 0);
+}
+
+// Whose table key a message's digest is made with; NULL: it has none, or one for each peer.
+static struct peer *digest_peer(struct cluster *cluster, const struct message *message)
+{
+	if (message->type != MESSAGE_CHANGED && message->type != MESSAGE_CONFIRMED)
+		return NULL;
+	return peer_of(cluster, message->node);
+}
+
+// Hashes what goes to the peer of the first one: updates come by the dozen, most of them to one.
+static void hash_some(struct cluster *cluster, struct message *const *messages, unsigned count,
+	uint64_t hashes[FLOW_KEYS_MAX])
+{
+	struct peer *peer = digest_peer(cluster, messages[0]);
+	const struct flow_key *keys[FLOW_KEYS_MAX];
+	uint64_t found[FLOW_KEYS_MAX];
+	unsigned of[FLOW_KEYS_MAX], many = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		hashes[i] = 0;
+		if (peer == NULL || digest_peer(cluster, messages[i]) != peer)
+			continue;
+		keys[many] = &messages[i]->body.flow.key;
+		of[many++] = i;
+	}
+	if (many < 2)
+		return;
+	flow_key_hashes(peer->table_key, keys, many, found);
+	for (unsigned i = 0; i < many; i++)
+		hashes[of[i]] = found[i];
+}
+
+void update_route_all(struct cluster *cluster, struct message *const *messages, unsigned count)
+{
+	uint64_t hashes[FLOW_KEYS_MAX];
+
+	for (unsigned at = 0; at < count; at += FLOW_KEYS_MAX) {
+		unsigned some = count - at < FLOW_KEYS_MAX ? count - at : FLOW_KEYS_MAX;
+
+		hash_some(cluster, messages + at, some, hashes);
+		for (unsigned i = 0; i < some; i++)
+			route(cluster, messages[at + i], hashes[i]);
+	}
 }
 
 void update_send_rows(struct cluster *cluster, struct peer *peer)
