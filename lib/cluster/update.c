@@ -17,10 +17,10 @@ static void digest_put(uint8_t *p, uint64_t digest)
 
 static void put_digest(struct cursor *out, uint64_t digest)
 {
-	uint8_t bytes[FLOW_DIGEST_BYTES];
+	uint8_t *bytes = cursor_give(out, FLOW_DIGEST_BYTES);
 
-	digest_put(bytes, digest);
-	cursor_put(out, bytes, sizeof(bytes));
+	if (bytes != NULL)
+		digest_put(bytes, digest);
 }
 
 static uint64_t digest_get(const uint8_t *p)
@@ -41,31 +41,40 @@ static bool put_change(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
-	uint8_t bytes[1 + FLOW_DIGEST_BYTES];
+	uint8_t *bytes;
 
 	if (flow->bits & ~CHANGE_BITS)
 		return false;
+	bytes = cursor_give(out, 1 + FLOW_DIGEST_BYTES);
+	if (bytes == NULL)
+		return false;
 	bytes[0] = (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT);
 	digest_put(bytes + 1, digest_of(codec, message, flow->incarnation));
-	cursor_put(out, bytes, sizeof(bytes));
 	return true;
 }
 
 static void put_head(struct cursor *out, enum update_type type, size_t len)
 {
-	cursor_put8(out, (uint8_t)type);
-	cursor_put16(out, (uint16_t)len);
+	uint8_t *head = cursor_give(out, 3);
+
+	if (head == NULL)
+		return;
+	head[0] = (uint8_t)type;
+	be16_put(head + 1, (uint16_t)len);
 }
 
 static bool put_confirmed(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
-	uint8_t bytes[3 + FLOW_DIGEST_BYTES + 2] = {UPDATE_CONFIRMED, 0, FLOW_DIGEST_BYTES + 2};
+	uint8_t *bytes;
 
-	digest_put(bytes + 3, digest_of(codec, message, flow->incarnation));
-	be16_put(bytes + 3 + FLOW_DIGEST_BYTES, flow->generation);
-	cursor_put(out, bytes, sizeof(bytes));
+	put_head(out, UPDATE_CONFIRMED, FLOW_DIGEST_BYTES + 2);
+	bytes = cursor_give(out, FLOW_DIGEST_BYTES + 2);
+	if (bytes == NULL)
+		return false;
+	digest_put(bytes, digest_of(codec, message, flow->incarnation));
+	be16_put(bytes + FLOW_DIGEST_BYTES, flow->generation);
 	return true;
 }
 
