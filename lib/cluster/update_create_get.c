@@ -21,9 +21,24 @@ static struct ends ends_in(struct flow_key *key, bool inside)
 // Moves *bytes. False for IPv4 in the dress of IPv6, too: an address has one spelling.
 static bool get_addr(const uint8_t **bytes, bool ip6, struct addr *addr)
 {
-	*addr = ip6 ? addr_from_ip6(*bytes) : addr_from_ip4(*bytes);
-	*bytes += ip6 ? 16 : 4;
-	return addr_is_ip4(addr) != ip6;
+	static const uint8_t ip4_start[12] = {[10] = 0xff, [11] = 0xff};
+	size_t len = ip6 ? 16 : 4;
+
+	memcpy(addr->b, ip6 ? *bytes : ip4_start, sizeof(ip4_start));
+	memcpy(addr->b + sizeof(ip4_start), *bytes + len - 4, 4);
+	*bytes += len;
+	return !ip6 || !addr_is_ip4(addr);
+}
+
+// Of the first byte that is not the prefix's alone, its bits are the prefix's. An address of
+// the other family does not lie in it, either.
+static bool covers(const struct row *row, const uint8_t *suffix, const struct addr *server)
+{
+	unsigned at = row->prefix.bits / 8, shared = row->prefix.bits % 8;
+
+	if (shared != 0 && (suffix[0] ^ row->prefix.addr.b[at]) >> (8 - shared) != 0)
+		return false;
+	return row->prefix.family == 4 || !addr_is_ip4(server);
 }
 
 // The rest of the server's address and port; false where the row does not cover them.
@@ -39,7 +54,7 @@ static bool get_server(const uint8_t *bytes, const struct row *row, struct ends 
 	else if (create_port_bytes(row) == 2)
 		port += be16_get(bytes + len);
 	*ends->server_port = (uint16_t)port;
-	return port <= row->port_last && prefix_contains(&row->prefix, ends->server);
+	return port <= row->port_last && covers(row, bytes, ends->server);
 }
 
 static bool get_compact(struct cursor *in, const struct rows *rows, struct flow_record *record)
