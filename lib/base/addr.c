@@ -57,15 +57,14 @@ struct addr addr_mask(const struct addr *addr, unsigned bits)
 
 bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
 {
-	const uint8_t *a = addr->b, *b = prefix->addr.b;
-	unsigned bits = prefix->bits;
+	struct addr masked;
 
 	if (prefix->family == 0)
 		return true;
 	if ((prefix->family == 4) != addr_is_ip4(addr))
 		return false;
-	return ((be64_get(a) ^ be64_get(b)) & mask64(bits)) == 0 &&
-	       ((be64_get(a + 8) ^ be64_get(b + 8)) & mask64(bits > 64 ? bits - 64 : 0)) == 0;
+	masked = addr_mask(addr, prefix->bits);
+	return addr_equal(&masked, &prefix->addr);
 }
 
 int addr_parse(struct addr *out, const char *text)
