@@ -70,9 +70,17 @@ const uint8_t *cursor_take(struct cursor *c, size_t len)
 	return step(c, len);
 }
 
+uint8_t *cursor_give(struct cursor *c, size_t len)
+{
+	return step(c, len);
+}
+
 void cursor_put8(struct cursor *c, uint8_t v)
 {
-	cursor_put(c, &v, 1);
+	uint8_t *p = step(c, 1);
+
+	if (p != NULL)
+		*p = v;
 }
 
 void cursor_put16(struct cursor *c, uint16_t v)

@@ -27,4 +27,6 @@ void cursor_put8(struct cursor *c, uint8_t v);
 void cursor_put16(struct cursor *c, uint16_t v);
 void cursor_put32(struct cursor *c, uint32_t v);
 void cursor_put64(struct cursor *c, uint64_t v);
+// Steps over `len` bytes and returns where to write them, or NULL.
+uint8_t *cursor_give(struct cursor *c, size_t len);
 void cursor_put(struct cursor *c, const void *data, size_t len);

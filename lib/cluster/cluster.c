@@ -143,8 +143,7 @@ void cluster_run(struct cluster *cluster, struct cluster_batch *batch)
 		update_send_rows(cluster, peer);
 		profiles_send(cluster, peer);
 	}
-	for (unsigned i = 0; i < batch->messages_in_count; i++)
-		update_route(cluster, batch->messages_in[i]);
+	update_route_all(cluster, batch->messages_in, batch->messages_in_count);
 	post_flush(cluster);
 	send_all(cluster);
 	show(cluster);

@@ -163,7 +163,7 @@ void peer_refuse(struct peer *peer, const char *format, ...) __attribute__((form
 void peer_beat_soon(struct cluster *cluster, struct peer *peer);
 
 // update_out.c: workers' messages to peers.
-void update_route(struct cluster *cluster, struct message *message);
+void update_route_all(struct cluster *cluster, struct message *const *messages, unsigned count);
 // Appends a message `put` writes; false where the window is full.
 bool update_append(struct cluster *cluster, struct peer *peer,
 	bool (*put)(struct cursor *out, const void *what), const void *what);

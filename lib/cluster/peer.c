@@ -229,14 +229,15 @@ static bool handle(
 		.tick = record->tick,
 		.key = cluster->table_key};
 	uint16_t *at = turn ? &record->at : &record->early_at;
+	struct cursor in;
 
 	if (codec.rows == NULL) {
 		if (turn)
 			spoilt(peer, record, at);
 		return true;
 	}
+	in = cursor_read(record->data + *at, record->len - *at);
 	while (*at < record->len) {
-		struct cursor in = cursor_read(record->data + *at, record->len - *at);
 		struct update_head head = update_peek(&in);
 		const uint8_t *start = in.at, *body = NULL;
 		size_t body_len = 0;

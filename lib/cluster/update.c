@@ -1,5 +1,6 @@
 #include "cluster/update.h"
 
+#include "base/bytes.h"
 #include "cluster/update_create.h"
 
 #include <string.h>
@@ -8,51 +9,72 @@
 #define CHANGE_SHIFT 4	  // of the bits in the first byte
 #define CHANGE_ZERO  0x0f // bits of the first byte that say nothing
 
-static void put_digest(struct cursor *out, uint64_t digest)
+static void digest_put(uint8_t *p, uint64_t digest)
 {
-	cursor_put16(out, (uint16_t)(digest >> 32));
-	cursor_put32(out, (uint32_t)digest);
+	be16_put(p, (uint16_t)(digest >> 32));
+	be32_put(p + 2, (uint32_t)digest);
 }
 
-static uint64_t get_digest(struct cursor *in)
+static void put_digest(struct cursor *out, uint64_t digest)
 {
-	uint64_t high = cursor_get16(in);
+	uint8_t *bytes = cursor_give(out, FLOW_DIGEST_BYTES);
 
-	return high << 32 | cursor_get32(in);
+	if (bytes != NULL)
+		digest_put(bytes, digest);
+}
+
+static uint64_t digest_get(const uint8_t *p)
+{
+	return (uint64_t)be16_get(p) << 32 | be32_get(p + 2);
 }
 
 static uint64_t digest_of(
 	const struct update_codec *codec, const struct message *message, uint32_t incarnation)
 {
-	return flow_digest(flow_key_hash(codec->key, &message->body.flow.key), incarnation);
+	uint64_t hash =
+		codec->hash != 0 ? codec->hash : flow_key_hash(codec->key, &message->body.flow.key);
+
+	return flow_digest(hash, incarnation);
 }
 
 static bool put_change(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
+	uint8_t *bytes;
 
 	if (flow->bits & ~CHANGE_BITS)
 		return false;
-	cursor_put8(out, (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT));
-	put_digest(out, digest_of(codec, message, flow->incarnation));
+	bytes = cursor_give(out, 1 + FLOW_DIGEST_BYTES);
+	if (bytes == NULL)
+		return false;
+	bytes[0] = (uint8_t)(UPDATE_CHANGE | flow->bits << CHANGE_SHIFT);
+	digest_put(bytes + 1, digest_of(codec, message, flow->incarnation));
 	return true;
 }
 
 static void put_head(struct cursor *out, enum update_type type, size_t len)
 {
-	cursor_put8(out, (uint8_t)type);
-	cursor_put16(out, (uint16_t)len);
+	uint8_t *head = cursor_give(out, 3);
+
+	if (head == NULL)
+		return;
+	head[0] = (uint8_t)type;
+	be16_put(head + 1, (uint16_t)len);
 }
 
 static bool put_confirmed(
 	struct cursor *out, const struct update_codec *codec, const struct message *message)
 {
 	const struct message_flow *flow = &message->body.flow;
+	uint8_t *bytes;
 
 	put_head(out, UPDATE_CONFIRMED, FLOW_DIGEST_BYTES + 2);
-	put_digest(out, digest_of(codec, message, flow->incarnation));
-	cursor_put16(out, flow->generation);
+	bytes = cursor_give(out, FLOW_DIGEST_BYTES + 2);
+	if (bytes == NULL)
+		return false;
+	digest_put(bytes, digest_of(codec, message, flow->incarnation));
+	be16_put(bytes + FLOW_DIGEST_BYTES, flow->generation);
 	return true;
 }
 
@@ -122,37 +144,56 @@ struct update_head update_peek(const struct cursor *in)
 		.type = first, .early = first >= UPDATE_CONFIRMED && first <= UPDATE_EMIT};
 }
 
+static void set_flow(struct message_flow *flow, uint64_t digest, uint16_t generation, uint8_t bits)
+{
+	flow->digest = digest;
+	flow->incarnation = 0;
+	flow->generation = generation;
+	flow->bits = bits;
+	flow->spare = 0;
+}
+
 static bool get_change(struct cursor *in, uint8_t first, struct message *message)
 {
+	const uint8_t *bytes = cursor_take(in, FLOW_DIGEST_BYTES);
+
 	message->type = MESSAGE_CHANGED;
-	message->body.flow = (struct message_flow){
-		.digest = get_digest(in), .bits = first >> CHANGE_SHIFT & CHANGE_BITS};
-	return !in->failed && (first & CHANGE_ZERO) == 0;
-}
-
-static bool get_flow(struct cursor *in, enum message_type type, struct message *message)
-{
-	struct message_flow *flow = &message->body.flow;
-
-	message->type = (uint8_t)type;
-	*flow = (struct message_flow){.digest = get_digest(in)};
-	if (type == MESSAGE_CONFIRMED)
-		flow->generation = cursor_get16(in);
-	return !in->failed && cursor_left(in) == 0;
-}
-
-static bool get_frame(struct cursor *in, enum message_type type, struct message *message)
-{
-	size_t len;
-
-	message->type = (uint8_t)type;
-	message->frame_side = cursor_get8(in);
-	message->body.flow = (struct message_flow){.digest = get_digest(in)};
-	len = cursor_left(in);
-	if (in->failed || message->frame_side > SIDE_INSIDE || len == 0 || len > MESSAGE_FRAME_MAX)
+	if (bytes == NULL)
 		return false;
-	memcpy(message->frame, in->at, len);
-	message->frame_len = (uint16_t)len;
+	set_flow(&message->body.flow, digest_get(bytes), 0, first >> CHANGE_SHIFT & CHANGE_BITS);
+	return (first & CHANGE_ZERO) == 0;
+}
+
+static bool get_confirmed(const uint8_t *bytes, size_t len, struct message *message)
+{
+	message->type = MESSAGE_CONFIRMED;
+	if (len != FLOW_DIGEST_BYTES + 2)
+		return false;
+	set_flow(&message->body.flow, digest_get(bytes), be16_get(bytes + FLOW_DIGEST_BYTES), 0);
+	return true;
+}
+
+static bool get_none(const uint8_t *bytes, size_t len, struct message *message)
+{
+	message->type = MESSAGE_NONE;
+	if (len != FLOW_DIGEST_BYTES)
+		return false;
+	set_flow(&message->body.flow, digest_get(bytes), 0, 0);
+	return true;
+}
+
+static bool get_frame(
+	const uint8_t *bytes, size_t len, enum message_type type, struct message *message)
+{
+	const size_t head = 1 + FLOW_DIGEST_BYTES;
+
+	message->type = (uint8_t)type;
+	if (len <= head || len - head > MESSAGE_FRAME_MAX || bytes[0] > SIDE_INSIDE)
+		return false;
+	message->frame_side = bytes[0];
+	set_flow(&message->body.flow, digest_get(bytes + 1), 0, 0);
+	message->frame_len = (uint16_t)(len - head);
+	memcpy(message->frame, bytes + head, message->frame_len);
 	return true;
 }
 
@@ -162,20 +203,18 @@ static bool get_sized(struct cursor *in, uint8_t first, struct message *message,
 {
 	size_t len = cursor_get16(in);
 	const uint8_t *bytes = cursor_take(in, len);
-	struct cursor inner;
 
 	if (bytes == NULL)
 		return false;
-	inner = cursor_read(bytes, len);
 	switch (first) {
 	case UPDATE_CONFIRMED:
-		return get_flow(&inner, MESSAGE_CONFIRMED, message);
+		return get_confirmed(bytes, len, message);
 	case UPDATE_FRAME:
-		return get_frame(&inner, MESSAGE_FRAME, message);
+		return get_frame(bytes, len, MESSAGE_FRAME, message);
 	case UPDATE_EMIT:
-		return get_frame(&inner, MESSAGE_EMIT, message);
+		return get_frame(bytes, len, MESSAGE_EMIT, message);
 	case UPDATE_NONE:
-		return get_flow(&inner, MESSAGE_NONE, message);
+		return get_none(bytes, len, message);
 	default:
 		*body = bytes;
 		*body_len = len;

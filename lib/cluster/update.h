@@ -17,6 +17,7 @@ struct update_codec {
 				 // finds flows for others needs neither; who may become owner does
 	uint32_t tick;		 // of the record
 	struct siphash_key key;	 // table key of the node that looks the digest up: the receiver's
+	uint64_t hash;		 // put: flow_key_hash() with it, where that is known; else 0
 };
 
 // First byte of a message on the wire.

@@ -1,72 +1,91 @@
 #include "cluster/update_create.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
 
 #include <string.h>
 
-static void set_key(struct flow_record *record, const struct create_ends *ends, uint8_t protocol)
-{
-	bool inside = record->bits & FLOW_CLIENT_INSIDE;
+// Where a record's key has who is who: what is read is written in its place, once.
+struct ends {
+	struct addr *client, *server;
+	uint16_t *client_port, *server_port;
+};
 
-	record->key = (struct flow_key){
-		.outer = inside ? ends->server : ends->client,
-		.inner = inside ? ends->client : ends->server,
-		.outer_port = inside ? ends->server_port : ends->client_port,
-		.inner_port = inside ? ends->client_port : ends->server_port,
-		.protocol = protocol,
-	};
+static struct ends ends_in(struct flow_key *key, bool inside)
+{
+	if (inside)
+		return (struct ends){&key->inner, &key->outer, &key->inner_port, &key->outer_port};
+	return (struct ends){&key->outer, &key->inner, &key->outer_port, &key->inner_port};
 }
 
-// False for IPv4 in the dress of IPv6, too: an address has one spelling.
-static bool get_addr(struct cursor *in, bool ip6, struct addr *addr)
+// Moves *bytes. False for IPv4 in the dress of IPv6, too: an address has one spelling.
+static bool get_addr(const uint8_t **bytes, bool ip6, struct addr *addr)
 {
-	const uint8_t *bytes = cursor_take(in, ip6 ? 16 : 4);
+	static const uint8_t ip4_start[12] = {[10] = 0xff, [11] = 0xff};
+	size_t len = ip6 ? 16 : 4;
 
-	if (bytes == NULL)
+	memcpy(addr->b, ip6 ? *bytes : ip4_start, sizeof(ip4_start));
+	memcpy(addr->b + sizeof(ip4_start), *bytes + len - 4, 4);
+	*bytes += len;
+	return !ip6 || !addr_is_ip4(addr);
+}
+
+// Of the first byte that is not the prefix's alone, its bits are the prefix's. An address of
+// the other family does not lie in it, either.
+static bool covers(const struct row *row, const uint8_t *suffix, const struct addr *server)
+{
+	unsigned at = row->prefix.bits / 8, shared = row->prefix.bits % 8;
+
+	if (shared != 0 && (suffix[0] ^ row->prefix.addr.b[at]) >> (8 - shared) != 0)
 		return false;
-	*addr = ip6 ? addr_from_ip6(bytes) : addr_from_ip4(bytes);
-	return addr_is_ip4(addr) != ip6;
+	return row->prefix.family == 4 || !addr_is_ip4(server);
 }
 
 // The rest of the server's address and port; false where the row does not cover them.
-static bool get_server(struct cursor *in, const struct row *row, struct create_ends *ends)
+static bool get_server(const uint8_t *bytes, const struct row *row, struct ends *ends)
 {
 	size_t len = create_suffix_bytes(row);
-	const uint8_t *suffix = cursor_take(in, len);
 	unsigned port = row->port_first;
 
-	if (suffix == NULL)
-		return false;
-	ends->server = row->prefix.addr;
-	memcpy(ends->server.b + sizeof(ends->server.b) - len, suffix, len);
+	*ends->server = row->prefix.addr;
+	memcpy(ends->server->b + sizeof(ends->server->b) - len, bytes, len);
 	if (create_port_bytes(row) == 1)
-		port += cursor_get8(in);
+		port += bytes[len];
 	else if (create_port_bytes(row) == 2)
-		port += cursor_get16(in);
-	ends->server_port = (uint16_t)port;
-	return port <= row->port_last && prefix_contains(&row->prefix, &ends->server);
+		port += be16_get(bytes + len);
+	*ends->server_port = (uint16_t)port;
+	return port <= row->port_last && covers(row, bytes, ends->server);
 }
 
 static bool get_compact(struct cursor *in, const struct rows *rows, struct flow_record *record)
 {
 	uint8_t at = cursor_get8(in);
 	const struct row *row;
-	struct create_ends ends;
+	const uint8_t *bytes;
+	size_t server_bytes;
+	struct ends ends;
+	bool ip6;
 
 	if (at == ROW_NONE || !rows->row[at].valid)
 		return false;
 	row = &rows->row[at];
+	ip6 = row->prefix.family == 6;
+	server_bytes = create_suffix_bytes(row) + create_port_bytes(row);
+	bytes = cursor_take(in, (ip6 ? 16 : 4) + 2 + server_bytes + 4 + 2);
+	if (bytes == NULL)
+		return false;
 	record->mode = row->mode;
 	record->service = row->service;
 	record->bits = FLOW_CONFIRMED | (row->client_inside ? FLOW_CLIENT_INSIDE : 0);
-	if (!get_addr(in, row->prefix.family == 6, &ends.client))
+	ends = ends_in(&record->key, row->client_inside);
+	if (!get_addr(&bytes, ip6, ends.client))
 		return false;
-	ends.client_port = cursor_get16(in);
-	if (!get_server(in, row, &ends))
+	*ends.client_port = be16_get(bytes);
+	if (!get_server(bytes + 2, row, &ends))
 		return false;
-	set_key(record, &ends, PROTOCOL_TCP);
-	record->translation.d = cursor_get32(in);
-	record->translation.e = (uint32_t)(int16_t)cursor_get16(in);
+	bytes += 2 + server_bytes;
+	record->translation.d = be32_get(bytes);
+	record->translation.e = (uint32_t)(int16_t)be16_get(bytes + 4);
 	return true;
 }
 
@@ -83,52 +102,54 @@ static bool get_protocol(struct cursor *in, uint8_t first, uint8_t *protocol)
 static bool get_full(
 	struct cursor *in, const struct rows *rows, bool inside, struct flow_record *record)
 {
+	struct ends ends = ends_in(&record->key, inside);
 	uint8_t first = cursor_get8(in);
 	bool ip6 = first & CREATE_FULL_IP6;
-	uint8_t protocol;
+	bool known = get_protocol(in, first, &record->key.protocol);
+	const uint8_t *bytes = cursor_take(in, (ip6 ? 32 : 8) + 4 + 1 + 2 + 8);
 	uint16_t service;
-	struct create_ends ends;
 
-	if (!get_protocol(in, first, &protocol) || !get_addr(in, ip6, &ends.client) ||
-		!get_addr(in, ip6, &ends.server))
+	if (!known || bytes == NULL || !get_addr(&bytes, ip6, ends.client) ||
+		!get_addr(&bytes, ip6, ends.server))
 		return false;
-	ends.client_port = cursor_get16(in);
-	ends.server_port = cursor_get16(in);
-	record->mode = cursor_get8(in);
+	*ends.client_port = be16_get(bytes);
+	*ends.server_port = be16_get(bytes + 2);
+	record->mode = bytes[4];
 	record->bits = FLOW_CONFIRMED | (inside ? FLOW_CLIENT_INSIDE : 0);
-	set_key(record, &ends, protocol);
-	service = cursor_get16(in);
+	service = be16_get(bytes + 5);
 	record->service = rows_service(rows, service);
-	record->translation.d = cursor_get32(in);
-	record->translation.e = cursor_get32(in);
+	record->translation.d = be32_get(bytes + 7);
+	record->translation.e = be32_get(bytes + 11);
 	return service < SERVICE_COUNT_MAX || service == SERVICE_NONE;
 }
 
-static struct rescale get_rescale(struct cursor *in)
+static struct rescale rescale_of(uint8_t both)
 {
-	uint8_t both = cursor_get8(in);
-
 	return (struct rescale){.left = both >> 4 & 15u, .right = both & 15u};
 }
 
-static void get_common(struct cursor *in, const struct update_codec *codec, uint8_t flags,
+static bool get_common(struct cursor *in, const struct update_codec *codec, uint8_t flags,
 	struct flow_record *record)
 {
+	size_t len = 3 + (flags & CREATE_TIMESTAMPS ? 4 : 0) + (flags & CREATE_WINDOW ? 2 : 0);
+	const uint8_t *bytes = cursor_take(in, len);
 	struct translation *t = &record->translation;
-	uint8_t shifts = cursor_get8(in);
 
-	record->wscale[TO_SERVER] = shifts >> 4;
-	record->wscale[TO_CLIENT] = shifts & 15;
-	record->incarnation = create_incarnation(codec->tick, cursor_get16(in));
+	if (bytes == NULL)
+		return false;
+	record->wscale[TO_SERVER] = bytes[0] >> 4;
+	record->wscale[TO_CLIENT] = bytes[0] & 15;
+	record->incarnation = create_incarnation(codec->tick, be16_get(bytes + 1));
 	if (flags & CREATE_TIMESTAMPS) {
 		t->bits |= TRANSLATE_TIMESTAMPS;
-		t->ts_offset = cursor_get32(in);
+		t->ts_offset = be32_get(bytes + 3);
 	}
 	if (flags & CREATE_WINDOW) {
 		t->bits |= TRANSLATE_WINDOW;
-		t->to_client = get_rescale(in);
-		t->to_server = get_rescale(in);
+		t->to_client = rescale_of(bytes[len - 2]);
+		t->to_server = rescale_of(bytes[len - 1]);
 	}
+	return true;
 }
 
 // Bytes of a field's value; 0: unknown.
@@ -228,15 +249,18 @@ bool create_get(
 {
 	struct flow_record *record = &message->body.record;
 
-	*record = (struct flow_record){
-		.state = TCP_ESTABLISHED, .owner = codec->sender, .generation = 1};
+	*record = (struct flow_record){.key.protocol = PROTOCOL_TCP,
+		.state = TCP_ESTABLISHED,
+		.owner = codec->sender,
+		.generation = 1};
 	if (first & CREATE_FULL) {
 		if (!get_full(in, codec->rows, first & CREATE_INSIDE, record))
 			return false;
 	} else if (first & CREATE_INSIDE || !get_compact(in, codec->rows, record)) {
 		return false;
 	}
-	get_common(in, codec, first, record);
+	if (!get_common(in, codec, first, record))
+		return false;
 	if (first & CREATE_MORE && !get_fields(in, record))
 		return false;
 	if (first & CREATE_FRAME && !get_frame(in, message))

@@ -1,5 +1,9 @@
 #include "cluster/update_create.h"
 
+#include "base/bytes.h"
+
+#include <string.h>
+
 #define FIELDS_BYTES_MAX 41 // all fields of enum create_field
 
 static struct create_ends ends_of(const struct flow_record *record)
@@ -81,23 +85,39 @@ static void put_addr(struct cursor *out, const struct addr *addr, bool ip6)
 	cursor_put(out, addr->b + sizeof(addr->b) - len, len);
 }
 
+// The same where there is room. Returns the end.
+static uint8_t *addr_put(uint8_t *p, const struct addr *addr, bool ip6)
+{
+	memcpy(p, ip6 ? addr->b : addr->b + 12, 4);
+	if (ip6)
+		memcpy(p + 4, addr->b + 4, 12);
+	return p + (ip6 ? 16 : 4);
+}
+
 static void put_compact(struct cursor *out, const struct rows *rows, uint8_t at,
 	const struct flow_record *record, const struct create_ends *ends)
 {
 	const struct row *row = &rows->row[at];
-	size_t suffix = create_suffix_bytes(row);
+	bool ip6 = row->prefix.family == 6;
+	size_t suffix = create_suffix_bytes(row), port_bytes = create_port_bytes(row);
 	uint16_t port = (uint16_t)(ends->server_port - row->port_first);
+	uint8_t *p = cursor_give(out, 1 + (ip6 ? 16 : 4) + 2 + suffix + port_bytes + 6);
 
-	cursor_put8(out, at);
-	put_addr(out, &ends->client, row->prefix.family == 6);
-	cursor_put16(out, ends->client_port);
-	cursor_put(out, ends->server.b + sizeof(ends->server.b) - suffix, suffix);
-	if (create_port_bytes(row) == 1)
-		cursor_put8(out, (uint8_t)port);
-	else if (create_port_bytes(row) == 2)
-		cursor_put16(out, port);
-	cursor_put32(out, record->translation.d);
-	cursor_put16(out, (uint16_t)record->translation.e);
+	if (p == NULL)
+		return;
+	*p++ = at;
+	p = addr_put(p, &ends->client, ip6);
+	be16_put(p, ends->client_port);
+	p += 2;
+	for (size_t i = 0; i < suffix; i++)
+		*p++ = ends->server.b[sizeof(ends->server.b) - suffix + i];
+	if (port_bytes == 1)
+		*p = (uint8_t)port;
+	else if (port_bytes == 2)
+		be16_put(p, port);
+	p += port_bytes;
+	be32_put(p, record->translation.d);
+	be16_put(p + 4, (uint16_t)record->translation.e);
 }
 
 static void put_protocol(struct cursor *out, uint8_t protocol, bool ip6)
@@ -167,9 +187,12 @@ static uint8_t flags_of(const struct message *message, bool full, bool more)
 static void put_common(struct cursor *out, const struct flow_record *record)
 {
 	const struct translation *t = &record->translation;
+	uint8_t *p = cursor_give(out, 3);
 
-	cursor_put8(out, nibbles(record->wscale[TO_SERVER], record->wscale[TO_CLIENT]));
-	cursor_put16(out, (uint16_t)record->incarnation);
+	if (p == NULL)
+		return;
+	p[0] = nibbles(record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
+	be16_put(p + 1, (uint16_t)record->incarnation);
 	if (t->bits & TRANSLATE_TIMESTAMPS)
 		cursor_put32(out, t->ts_offset);
 	if (t->bits & TRANSLATE_WINDOW) {

@@ -62,13 +62,15 @@ static const struct rows *rows_named(const struct cluster *cluster, const struct
 }
 
 // False where the window is full.
-static bool append(struct cluster *cluster, struct peer *peer, struct message *message)
+static bool append(
+	struct cluster *cluster, struct peer *peer, struct message *message, uint64_t hash)
 {
 	struct update_codec codec = {.rows = rows_named(cluster, peer),
 		.sender = cluster->config.id,
 		.whole = message->node == NODE_ALL || message->why,
 		.tick = cluster->tick,
-		.key = peer->table_key};
+		.key = peer->table_key,
+		.hash = hash};
 	struct cursor whole = cursor_write(cluster->long_message, sizeof(cluster->long_message));
 	struct cursor *out = room(cluster, peer);
 	bool done = out != NULL && update_put(out, &codec, message);
@@ -114,15 +116,6 @@ static bool is_sayable(
 	       rows_service(&cluster->former, service) == service;
 }
 
-static void send_to(struct cluster *cluster, struct peer *peer, struct message *message)
-{
-	if (!is_sayable(cluster, peer, message))
-		name_newest(cluster, peer);
-	if (!is_reached(peer) || rows_named(cluster, peer) == NULL ||
-		!is_sayable(cluster, peer, message) || !append(cluster, peer, message))
-		post_unsent(cluster, peer, message);
-}
-
 static struct peer *peer_of(struct cluster *cluster, uint16_t node)
 {
 	uint8_t index = node < NODES_MAX ? cluster->by_id[node] : PEER_NONE;
@@ -130,7 +123,18 @@ static struct peer *peer_of(struct cluster *cluster, uint16_t node)
 	return index == PEER_NONE ? NULL : &cluster->peers[index];
 }
 
-void update_route(struct cluster *cluster, struct message *message)
+static void send_to(
+	struct cluster *cluster, struct peer *peer, struct message *message, uint64_t hash)
+{
+	if (!is_sayable(cluster, peer, message))
+		name_newest(cluster, peer);
+	if (!is_reached(peer) || rows_named(cluster, peer) == NULL ||
+		!is_sayable(cluster, peer, message) || !append(cluster, peer, message, hash))
+		post_unsent(cluster, peer, message);
+}
+
+// `hash`: of the message's flow, with its peer's table key; 0 where that is not known.
+static void route(struct cluster *cluster, struct message *message, uint64_t hash)
 {
 	struct peer *peer;
 
@@ -151,14 +155,58 @@ void update_route(struct cluster *cluster, struct message *message)
 	if (message->node != NODE_ALL) {
 		peer = peer_of(cluster, message->node);
 		if (peer != NULL)
-			send_to(cluster, peer, message);
+			send_to(cluster, peer, message, hash);
 		else
 			counter_add(&cluster->stats.misdirected, 1);
 		return;
 	}
 	for (unsigned i = 0; i < cluster->config.peer_count; i++)
 		if (cluster->peers[i].state == PEER_ACTIVE)
-			send_to(cluster, &cluster->peers[i], message);
+			send_to(cluster, &cluster->peers[i], message, 0);
+}
+
+// Whose table key a message's digest is made with; NULL: it has none, or one for each peer.
+static struct peer *digest_peer(struct cluster *cluster, const struct message *message)
+{
+	if (message->type != MESSAGE_CHANGED && message->type != MESSAGE_CONFIRMED)
+		return NULL;
+	return peer_of(cluster, message->node);
+}
+
+// Hashes what goes to the peer of the first one: updates come by the dozen, most of them to one.
+static void hash_some(struct cluster *cluster, struct message *const *messages, unsigned count,
+	uint64_t hashes[FLOW_KEYS_MAX])
+{
+	struct peer *peer = digest_peer(cluster, messages[0]);
+	const struct flow_key *keys[FLOW_KEYS_MAX];
+	uint64_t found[FLOW_KEYS_MAX];
+	unsigned of[FLOW_KEYS_MAX], many = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		hashes[i] = 0;
+		if (peer == NULL || digest_peer(cluster, messages[i]) != peer)
+			continue;
+		keys[many] = &messages[i]->body.flow.key;
+		of[many++] = i;
+	}
+	if (many < 2)
+		return;
+	flow_key_hashes(peer->table_key, keys, many, found);
+	for (unsigned i = 0; i < many; i++)
+		hashes[of[i]] = found[i];
+}
+
+void update_route_all(struct cluster *cluster, struct message *const *messages, unsigned count)
+{
+	uint64_t hashes[FLOW_KEYS_MAX];
+
+	for (unsigned at = 0; at < count; at += FLOW_KEYS_MAX) {
+		unsigned some = count - at < FLOW_KEYS_MAX ? count - at : FLOW_KEYS_MAX;
+
+		hash_some(cluster, messages + at, some, hashes);
+		for (unsigned i = 0; i < some; i++)
+			route(cluster, messages[at + i], hashes[i]);
+	}
 }
 
 // What is missing of the newest table, the end included; false where there is no room for it.

@@ -2,6 +2,8 @@
 // services decide how (DESIGN section 1; C7, M1).
 #include "engine/internal.h"
 
+#include "base/check.h"
+
 void admit_query(const struct arrival *arrival, struct rule_query *query)
 {
 	const struct view *view = &arrival->view;
@@ -128,6 +130,39 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival)
 	back.dport = query.sport;
 	back.side = side_other(arrival->side);
 	return bypass_matches(engine, &back, &arrival->rule);
+}
+
+static bool is_cookied(const struct rule_decision *decision, const struct service *service)
+{
+	return decision->allow && !decision->is_signed && service != NULL &&
+	       (service->mode == MODE_PROXY || service->mode == MODE_MSYN);
+}
+
+static bool same_server(const struct rule_query *a, const struct rule_query *b)
+{
+	return a->dport == b->dport && a->protocol == b->protocol && a->side == b->side &&
+	       addr_equal(&a->dst, &b->dst);
+}
+
+void admit_cookied_batch(const struct engine *engine, const struct rule_query *queries,
+	unsigned count, bool *allowed)
+{
+	const struct policy *policy = engine->policy;
+	struct rule_decision decisions[ENGINE_BATCH_MAX];
+	uint16_t found = SERVICE_NONE;
+
+	CHECK(count <= ENGINE_BATCH_MAX);
+	classifier_decide(&policy->classifier, queries, decisions, count);
+	for (unsigned i = 0; i < count; i++) {
+		const struct rule_query *query = &queries[i];
+
+		// What arrives together is often about one server.
+		if (i == 0 || !same_server(query, &queries[i - 1]))
+			found = service_find(policy->services, policy->service_count, &query->dst,
+				query->dport, query->protocol, query->side);
+		allowed[i] = is_cookied(
+			&decisions[i], found == SERVICE_NONE ? NULL : &policy->services[found]);
+	}
 }
 
 static bool is_icmp(uint8_t protocol)

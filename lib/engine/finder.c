@@ -30,6 +30,11 @@ static struct handed *slot_of(struct engine *engine, uint64_t hash)
 	return &engine->handed[hash % HANDED_MAX];
 }
 
+void finder_prefetch(struct engine *engine, uint64_t hash)
+{
+	cpu_prefetch(slot_of(engine, hash));
+}
+
 const struct handed *finder_handed(struct engine *engine, uint64_t hash)
 {
 	const struct handed *handed = slot_of(engine, hash);

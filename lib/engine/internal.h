@@ -218,6 +218,9 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival);
 struct admission admit_key(struct engine *engine, const struct flow_key *key, uint8_t client_side);
 // True where the ISN that the server sees of such a connection carries a cookie.
 bool admit_is_cookied(const struct admission *admission);
+// The two of several connections, up to ENGINE_BATCH_MAX.
+void admit_cookied_batch(const struct engine *engine, const struct rule_query *queries,
+	unsigned count, bool *allowed);
 // True where the flow is one that only its state lets through: no cookie names its owner.
 bool admit_is_tracked(const struct admission *admission, const struct flow_key *key);
 
@@ -385,7 +388,9 @@ bool finder_error(struct engine *engine, struct arrival *arrival, const struct q
 bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival);
 // Takes the telling of one new flow to all from this second's budget.
 bool finder_may_tell(struct engine *engine);
+// What is remembered of a key's packets, NULL: nothing; and fetches that.
 const struct handed *finder_handed(struct engine *engine, uint64_t hash);
+void finder_prefetch(struct engine *engine, uint64_t hash);
 void finder_forget(struct engine *engine, uint64_t digest, uint16_t node);
 // What was offered to all was `node`'s.
 void finder_found(struct engine *engine, uint64_t hash, uint16_t node);
@@ -417,8 +422,9 @@ void share_answered(struct engine *engine, struct flow *flow, const struct tcp_t
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);
 void share_visit(struct engine *engine, struct flow *flow); // by ageing
-// `hash`: of the record's key.
-void share_take_install(struct engine *engine, const struct message *message, uint64_t hash);
+// `hash`: of the record's key; `cookied`: what admit_cookied_batch() says of it.
+void share_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool cookied);
 void share_take_confirmed(struct engine *engine, const struct message *message);
 void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);

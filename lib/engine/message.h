@@ -67,14 +67,15 @@ enum flow_change {
 };
 
 // A flow that is spoken of. The engine names flows by key and incarnation; what comes from a peer
-// has a digest instead (flow_digest), made with this node's table key.
+// has a digest instead (flow_digest), made with this node's table key, and no key: the first fields
+// are all a cluster writes, and lie in the message's first line.
 struct message_flow {
-	struct flow_key key;
 	uint64_t digest;
 	uint32_t incarnation;
 	uint16_t generation;
 	uint8_t bits; // CHANGED: enum flow_change
 	uint8_t spare;
+	struct flow_key key;
 };
 
 struct message_view {

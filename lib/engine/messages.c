@@ -5,6 +5,16 @@
 
 #include <string.h>
 
+// How many messages before its turn a flow's lines are fetched.
+#define FETCH_BUCKETS_AHEAD 16
+#define FETCH_ENTRY_AHEAD   8
+
+// What was found out about a message before its turn.
+struct ahead {
+	uint64_t hash; // INSTALL: of its flow; CHANGED, CONFIRMED: the digest; else 0
+	bool cookied;  // INSTALL: our own rules and services allow its flow with a cookie
+};
+
 static void take_policy(struct engine *engine, const struct message *message)
 {
 	CHECK(engine->retired_count < POLICIES_RETIRED_MAX);
@@ -170,8 +180,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	entry_row(engine, flow, &why->flow);
 }
 
-// `hash`: of the flow an INSTALL brings.
-static void take(struct engine *engine, const struct message *message, uint64_t hash)
+static void take(struct engine *engine, const struct message *message, const struct ahead *ahead)
 {
 	// Without a policy there is nothing to judge by: only what brings one is taken.
 	if (engine->policy == NULL && message->type != MESSAGE_POLICY &&
@@ -188,7 +197,7 @@ static void take(struct engine *engine, const struct message *message, uint64_t 
 		engine->view = message->body.view;
 		return;
 	case MESSAGE_INSTALL:
-		share_take_install(engine, message, hash);
+		share_take_install(engine, message, ahead->hash, ahead->cookied);
 		return;
 	case MESSAGE_CONFIRMED:
 		share_take_confirmed(engine, message);
@@ -225,38 +234,113 @@ static void take(struct engine *engine, const struct message *message, uint64_t 
 	}
 }
 
-// The table's lines of the flows a batch is about: many updates come at once, each of a flow that
-// nothing has touched for long, and so their misses overlap. `hashes` are those of INSTALLs.
-static void look_ahead(struct engine *engine, uint64_t hashes[ENGINE_BATCH_MAX])
+static void query_of(const struct flow_record *record, struct rule_query *query)
 {
-	const struct batch *batch = engine->batch;
+	enum side client = record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+	struct tuple tuple;
 
-	for (unsigned i = 0; i < batch->messages_in_count; i++) {
-		const struct message *message = batch->messages_in[i];
+	flow_key_tuple(&tuple, &record->key, client);
+	*query = (struct rule_query){.src = tuple.src,
+		.dst = tuple.dst,
+		.sport = tuple.sport,
+		.dport = tuple.dport,
+		.protocol = record->key.protocol,
+		.side = (uint8_t)client};
+}
 
-		hashes[i] = 0;
-		if (message->type == MESSAGE_INSTALL)
-			hashes[i] = flow_key_hash(engine->table_key, &message->body.record.key);
-		else if (message->type == MESSAGE_CHANGED || message->type == MESSAGE_CONFIRMED)
-			hashes[i] = message->body.flow.digest;
-		else
+// The INSTALLs of a run: their hashes, and whether our own rules allow them with a cookie, for less
+// than one by one. Flows without one are judged by themselves (share.c).
+static void ahead_installs(
+	struct engine *engine, struct message *const *messages, unsigned count, struct ahead *ahead)
+{
+	const struct flow_key *keys[ENGINE_BATCH_MAX];
+	struct rule_query queries[ENGINE_BATCH_MAX];
+	uint64_t hashes[ENGINE_BATCH_MAX];
+	bool cookied[ENGINE_BATCH_MAX];
+	uint8_t of[ENGINE_BATCH_MAX];
+	unsigned installs = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		if (messages[i]->type != MESSAGE_INSTALL)
 			continue;
-		flow_table_prefetch(engine->table, hashes[i]);
+		keys[installs] = &messages[i]->body.record.key;
+		of[installs++] = (uint8_t)i;
 	}
-	for (unsigned i = 0; i < batch->messages_in_count; i++)
-		if (hashes[i] != 0)
-			flow_table_prefetch_entry(engine->table, hashes[i]);
+	for (unsigned i = 0; i < installs; i += FLOW_KEYS_MAX)
+		flow_key_hashes(engine->table_key, keys + i,
+			installs - i < FLOW_KEYS_MAX ? installs - i : FLOW_KEYS_MAX, hashes + i);
+	for (unsigned i = 0; i < installs; i++)
+		query_of(&messages[of[i]]->body.record, &queries[i]);
+	if (installs > 0 && engine->policy != NULL)
+		admit_cookied_batch(engine, queries, installs, cookied);
+	for (unsigned i = 0; i < installs; i++)
+		ahead[of[i]] = (struct ahead){
+			.hash = hashes[i], .cookied = engine->policy != NULL && cookied[i]};
+}
+
+static void look_ahead(
+	struct engine *engine, struct message *const *messages, unsigned count, struct ahead *ahead)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct message *message = messages[i];
+		bool named = message->type == MESSAGE_CHANGED || message->type == MESSAGE_CONFIRMED;
+
+		ahead[i] = (struct ahead){.hash = named ? message->body.flow.digest : 0};
+	}
+	ahead_installs(engine, messages, count, ahead);
+}
+
+static void fetch_buckets(struct engine *engine, const struct ahead *ahead)
+{
+	if (ahead->hash == 0)
+		return;
+	flow_table_prefetch(engine->table, ahead->hash);
+	if (ahead->cookied)
+		finder_prefetch(engine, ahead->hash);
+}
+
+// Many updates come at once, each of a flow that nothing has touched for long: the table's lines
+// come while messages before it are taken.
+static void take_run(struct engine *engine, struct message *const *messages, unsigned count)
+{
+	struct ahead ahead[ENGINE_BATCH_MAX];
+
+	look_ahead(engine, messages, count, ahead);
+	for (unsigned i = 0; i < count + FETCH_BUCKETS_AHEAD; i++) {
+		unsigned entry = i - (FETCH_BUCKETS_AHEAD - FETCH_ENTRY_AHEAD);
+		unsigned turn = i - FETCH_BUCKETS_AHEAD;
+
+		// What is not there yet, or no more, has wrapped or is too large.
+		if (i < count)
+			fetch_buckets(engine, &ahead[i]);
+		if (entry < count && ahead[entry].hash != 0)
+			flow_table_prefetch_entry(engine->table, ahead[entry].hash);
+		if (turn < count)
+			take(engine, messages[turn], &ahead[turn]);
+	}
+}
+
+// Messages that are judged by one policy.
+static unsigned run_length(struct message *const *messages, unsigned count)
+{
+	unsigned length = 1;
+
+	if (messages[0]->type == MESSAGE_POLICY)
+		return 1;
+	while (length < count && messages[length]->type != MESSAGE_POLICY)
+		length++;
+	return length;
 }
 
 void messages_take(struct engine *engine)
 {
 	const struct batch *batch = engine->batch;
-	uint64_t hashes[ENGINE_BATCH_MAX];
 
 	CHECK(batch->messages_in_count <= ENGINE_BATCH_MAX);
 	return_policies(engine);
-	look_ahead(engine, hashes);
-	for (unsigned i = 0; i < batch->messages_in_count; i++)
-		take(engine, batch->messages_in[i], hashes[i]);
+	for (unsigned at = 0, run; at < batch->messages_in_count; at += run) {
+		run = run_length(batch->messages_in + at, batch->messages_in_count - at);
+		take_run(engine, batch->messages_in + at, run);
+	}
 	return_policies(engine);
 }

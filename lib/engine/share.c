@@ -351,7 +351,8 @@ static uint8_t client_of(const struct flow_record *record)
 
 // A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
 // our own rules do not allow: a peer cannot widen them.
-static bool record_is_sane(struct engine *engine, const struct flow_record *record, uint64_t hash)
+static bool record_is_sane(
+	struct engine *engine, const struct flow_record *record, uint64_t hash, bool cookied)
 {
 	const uint8_t *zero = record->key.zero;
 	struct admission admission;
@@ -360,9 +361,9 @@ static bool record_is_sane(struct engine *engine, const struct flow_record *reco
 		addr_is_ip4(&record->key.inner) != addr_is_ip4(&record->key.outer) ||
 		flow_worker(hash, engine->config.workers) != engine->config.worker)
 		return false;
-	admission = admit_key(engine, &record->key, client_of(record));
 	if (record->mode != MODE_TRACK)
-		return record->key.protocol == PROTOCOL_TCP && admit_is_cookied(&admission);
+		return record->key.protocol == PROTOCOL_TCP && cookied;
+	admission = admit_key(engine, &record->key, client_of(record));
 	return admission.allow && admission.mode != MODE_BYPASS &&
 	       translation_is_identity(&record->translation);
 }
@@ -460,13 +461,14 @@ static void drop_frame(struct engine *engine, const struct message *message, enu
 	counter_add(&engine->stats.dropped[reason], 1);
 }
 
-void share_take_install(struct engine *engine, const struct message *message, uint64_t hash)
+void share_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool cookied)
 {
 	const struct flow_record *record = &message->body.record;
 	struct flow *flow;
 	struct message *reply;
 
-	if (!record_is_sane(engine, record, hash)) {
+	if (!record_is_sane(engine, record, hash, cookied)) {
 		drop_frame(engine, message, REASON_no_owner);
 		return;
 	}

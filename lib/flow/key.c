@@ -70,9 +70,25 @@ bool flow_key_equal(const struct flow_key *a, const struct flow_key *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+static uint64_t without_top(uint64_t hash)
+{
+	return (hash & 0xffffffffffffu) | (hash >> 16 & 0xffff) << 48;
+}
+
 uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key)
 {
-	uint64_t hash = siphash13(hash_key, key, sizeof(*key));
+	return without_top(siphash13(hash_key, key, sizeof(*key)));
+}
 
-	return (hash & 0xffffffffffffu) | (hash >> 16 & 0xffff) << 48;
+void flow_key_hashes(struct siphash_key hash_key, const struct flow_key *const keys[FLOW_KEYS_MAX],
+	unsigned count, uint64_t hashes[FLOW_KEYS_MAX])
+{
+	const void *lanes[FLOW_KEYS_MAX];
+	uint64_t all[FLOW_KEYS_MAX];
+
+	for (unsigned i = 0; i < FLOW_KEYS_MAX; i++)
+		lanes[i] = keys[i < count ? i : 0]; // what is asked for twice costs nothing
+	siphash13_lanes(hash_key, lanes, sizeof(*keys[0]), all);
+	for (unsigned i = 0; i < count; i++)
+		hashes[i] = without_top(all[i]);
 }

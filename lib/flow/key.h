@@ -44,6 +44,11 @@ bool flow_key_equal(const struct flow_key *a, const struct flow_key *b);
 // tag, the top bits (31 downwards) choose the worker.
 uint64_t flow_key_hash(struct siphash_key hash_key, const struct flow_key *key);
 
+// The same of several keys, 1..FLOW_KEYS_MAX at once, for less than one by one.
+#define FLOW_KEYS_MAX SIPHASH_LANES
+void flow_key_hashes(struct siphash_key hash_key, const struct flow_key *const keys[FLOW_KEYS_MAX],
+	unsigned count, uint64_t hashes[FLOW_KEYS_MAX]);
+
 // The worker that owns a flow: 0..workers-1. The only place where this is decided (DESIGN "Types of
 // the seam"). Of bits 48-63 alone, because a digest keeps no others of the upper half.
 static inline unsigned flow_worker(uint64_t hash, unsigned workers)

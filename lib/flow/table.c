@@ -2,8 +2,8 @@
 //
 // Memory, in this order, every part on a cache-line boundary:
 //
-//	struct flow_table   one line
-//	buckets             a power of two; one line each: 8 tags of 16 bits, 8 indices of 32 bits
+//	struct flow_table   two lines, so that a flow's two are a pair: processors fetch pairs
+//	buckets             a power of two; one line each: 8 tags and 8 marks of 16 bits, 8 indices
 //	entries             `capacity` flows, two lines each
 //
 // A flow hangs in one of two buckets, both computed from its hash, and goes into the emptier one
@@ -11,15 +11,15 @@
 // average at most, and with two choices the fullest of 2^25 buckets holds 7 or 8: that both
 // buckets of a hash are full practically never happens. Nothing is ever displaced: an insert writes
 // one slot, a remove clears one, a find reads at most two bucket lines and then only entries whose
-// tag matches (a wrong one in 2^16 / 8 looks). Whoever does not know the hash key cannot aim at a
-// bucket, and even full buckets only make inserts fail, never walks longer.
+// tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash key cannot aim
+// at a bucket, and even full buckets only make inserts fail, never walks longer.
 //
-// A tag is never 0, so 0 marks a free slot. Its low byte are the bits of the hash's low half above
-// those of the first bucket, its high byte is bits 32-39. A digest (key.h) has the first as they
-// are and the second mixed with the incarnation, so the low byte says which slots a digest may
-// mean, and of the other flows in a bucket, some 4, hardly any is read in vain. Where there are as
-// many flows as 32 bits index well (2^26 in all workers together) the byte has less to tell; then
-// more of them are.
+// A slot's tag are the 16 bits of the hash's low half above those of the first bucket; it is never
+// 0, so 0 marks a free slot. Its mark are bits 32-47. A digest (key.h) has the first as they are
+// and the second mixed with the incarnation: its tag says which entry it may mean, and with that
+// entry's incarnation its mark is checked. From 2^16 buckets on, place, tag and mark together are
+// all of the 48 bits a digest has, so no key is hashed to find it; in smaller tables the entry's
+// key is.
 //
 // Life of an entry: never used (index >= high_water, its pages untouched) -> in use -> free, on a
 // list through `opening`, with FREE_MARK in a key byte that is 0 in every real key -> in use ...
@@ -32,6 +32,7 @@
 
 #define BUCKET_SLOTS 8
 #define FREE_MARK    0xff
+#define TAG_BITS     16
 #define LANES	     0x0101010101010101u // one bit per byte
 
 typedef uint16_t tag_vector __attribute__((vector_size(2 * BUCKET_SLOTS)));
@@ -39,6 +40,7 @@ typedef uint8_t lane_vector __attribute__((vector_size(BUCKET_SLOTS)));
 
 struct bucket {
 	tag_vector tags; // 0: slot is free
+	tag_vector marks;
 	uint32_t index[BUCKET_SLOTS];
 } CPU_ALIGNED;
 _Static_assert(sizeof(struct bucket) == CPU_CACHE_LINE_BYTES, "one line per probe");
@@ -53,14 +55,16 @@ struct flow_table {
 	uint32_t count;	     // entries in use
 	uint32_t high_water; // entries ever used
 	uint32_t free;	     // first free entry below high_water, or FLOW_NONE
+	uint8_t spare[CPU_CACHE_LINE_BYTES];
 } CPU_ALIGNED;
-_Static_assert(sizeof(struct flow_table) == CPU_CACHE_LINE_BYTES, "one line");
+_Static_assert(sizeof(struct flow_table) == sizeof(struct flow), "flows are aligned to pairs");
 
 // Where a hash may hang.
 struct place {
 	uint32_t first;
 	uint32_t second;
 	uint16_t tag;
+	uint16_t mark;
 };
 
 static uint32_t bucket_count(uint32_t capacity)
@@ -99,17 +103,17 @@ struct flow_table *flow_table_init(void *memory, uint32_t capacity)
 static struct place place_of(const struct flow_table *table, uint64_t hash)
 {
 	// A multiplication spreads the low half of the hash once more, so that the second bucket is
-	// not a fixed way from the first. The tag stays out of it: a digest has another one.
+	// not a fixed way from the first. The mark stays out of it: a digest has another one.
 	uint32_t offset =
 		(uint32_t)(((uint32_t)hash * 0x9e3779b97f4a7c15u) >> 32) & table->bucket_mask;
 	uint32_t first = (uint32_t)hash & table->bucket_mask;
-	uint8_t low = (uint8_t)((uint32_t)hash >> table->bucket_bits);
-	uint8_t high = (uint8_t)(hash >> 32);
+	uint16_t tag = (uint16_t)((uint32_t)hash >> table->bucket_bits);
 
 	return (struct place){
 		.first = first,
 		.second = first ^ (offset == 0 ? 1 : offset),
-		.tag = (uint16_t)((high == 0 ? 1 : high) << 8 | low),
+		.tag = tag == 0 ? 1 : tag,
+		.mark = (uint16_t)(hash >> 32),
 	};
 }
 
@@ -123,11 +127,11 @@ static uint64_t bucket_match(const struct bucket *bucket, uint16_t tag)
 	return lanes & LANES;
 }
 
-// The same for each slot in use whose tag has this low byte.
-static uint64_t bucket_match_low(const struct bucket *bucket, uint8_t low)
+// The same for each slot whose mark fits, too.
+static uint64_t bucket_match_both(const struct bucket *bucket, uint16_t tag, uint16_t mark)
 {
 	lane_vector equal = __builtin_convertvector(
-		((bucket->tags & 0xff) == low) & (bucket->tags != 0), lane_vector);
+		(bucket->tags == tag) & (bucket->marks == mark), lane_vector);
 	uint64_t lanes;
 
 	memcpy(&lanes, &equal, sizeof(lanes));
@@ -141,13 +145,13 @@ static unsigned lane_first(uint64_t lanes)
 
 static unsigned bucket_room(const struct bucket *bucket)
 {
-	return (unsigned)__builtin_popcountll(bucket_match(bucket, 0));
+	return (unsigned)(bucket_match(bucket, 0) * LANES >> 56); // a sum of the lanes
 }
 
 static struct flow *bucket_find(const struct flow_table *table, const struct bucket *bucket,
-	const struct flow_key *key, uint16_t tag)
+	const struct flow_key *key, const struct place *place)
 {
-	uint64_t lanes = bucket_match(bucket, tag);
+	uint64_t lanes = bucket_match_both(bucket, place->tag, place->mark);
 
 	for (; lanes != 0; lanes &= lanes - 1) {
 		struct flow *flow = &table->entries[bucket->index[lane_first(lanes)]];
@@ -161,11 +165,11 @@ static struct flow *bucket_find(const struct flow_table *table, const struct buc
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
-	struct flow *flow = bucket_find(table, &table->buckets[place.first], key, place.tag);
+	struct flow *flow = bucket_find(table, &table->buckets[place.first], key, &place);
 
 	if (flow != NULL)
 		return flow;
-	return bucket_find(table, &table->buckets[place.second], key, place.tag);
+	return bucket_find(table, &table->buckets[place.second], key, &place);
 }
 
 void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
@@ -177,9 +181,9 @@ void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
 }
 
 static void prefetch_entries(
-	const struct flow_table *table, const struct bucket *bucket, uint8_t low)
+	const struct flow_table *table, const struct bucket *bucket, uint16_t tag)
 {
-	uint64_t lanes = bucket_match_low(bucket, low);
+	uint64_t lanes = bucket_match(bucket, tag);
 
 	for (; lanes != 0; lanes &= lanes - 1) {
 		const struct flow *flow = &table->entries[bucket->index[lane_first(lanes)]];
@@ -193,8 +197,8 @@ void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
 
-	prefetch_entries(table, &table->buckets[place.first], (uint8_t)place.tag);
-	prefetch_entries(table, &table->buckets[place.second], (uint8_t)place.tag);
+	prefetch_entries(table, &table->buckets[place.first], place.tag);
+	prefetch_entries(table, &table->buckets[place.second], place.tag);
 }
 
 static struct flow *entry_take(struct flow_table *table)
@@ -225,10 +229,13 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 	if (table->count == table->capacity || bucket_room(bucket) == 0)
 		return NULL;
 	flow = entry_take(table);
-	memset(flow, 0, sizeof(*flow));
 	flow->key = *key;
+	// Of constant lengths short enough for plain stores: with one of 128 gcc takes `rep stos`.
+	memset(&flow->last_ms, 0, CPU_CACHE_LINE_BYTES - sizeof(flow->key));
+	memset((uint8_t *)flow + CPU_CACHE_LINE_BYTES, 0, CPU_CACHE_LINE_BYTES);
 	slot = lane_first(bucket_match(bucket, 0));
 	bucket->tags[slot] = place.tag;
+	bucket->marks[slot] = place.mark;
 	bucket->index[slot] = flow_table_index(table, flow);
 	return flow;
 }
@@ -302,20 +309,28 @@ static unsigned bucket_entries(
 	return count;
 }
 
-// With a flow's own incarnation the mixed half comes out again; only where that fits the whole tag
-// is the key hashed.
+// Is this the entry's flow? Its tag is the digest's, and its mark is, with its incarnation.
+static bool digest_fits(const struct flow_table *table, const struct flow *flow, uint16_t mark,
+	struct siphash_key hash_key, uint64_t digest)
+{
+	uint64_t hash = flow_digest(digest, flow->incarnation);
+
+	if ((uint16_t)(hash >> 32) != mark)
+		return false;
+	return table->bucket_bits + TAG_BITS >= 32 ||
+	       flow_digest(flow_key_hash(hash_key, &flow->key), 0) == hash;
+}
+
 static struct flow *bucket_find_digest(const struct flow_table *table, const struct bucket *bucket,
 	struct siphash_key hash_key, uint64_t digest)
 {
-	uint64_t lanes = bucket_match_low(bucket, (uint8_t)place_of(table, digest).tag);
+	uint64_t lanes = bucket_match(bucket, place_of(table, digest).tag);
 
 	for (; lanes != 0; lanes &= lanes - 1) {
 		unsigned slot = lane_first(lanes);
 		struct flow *flow = &table->entries[bucket->index[slot]];
-		uint64_t hash = flow_digest(digest, flow->incarnation);
 
-		if (place_of(table, hash).tag == bucket->tags[slot] &&
-			flow_digest(flow_key_hash(hash_key, &flow->key), 0) == hash)
+		if (digest_fits(table, flow, bucket->marks[slot], hash_key, digest))
 			return flow;
 	}
 	return NULL;

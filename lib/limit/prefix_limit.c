@@ -5,6 +5,9 @@
 // later members of the run back into the gap (no tombstones), so a look-up ends at the first empty
 // slot, after PROBES_MAX slots at the latest: a prefix that would lie further away is refused.
 // Moving back only ever brings a prefix nearer to its home, so what was found stays found.
+//
+// What is given back is collected, because connections end by the dozen and hashing four prefixes
+// costs little more than one; whatever looks at a count takes off first what was collected.
 #include "limit/prefix_limit.h"
 
 #include "base/check.h"
@@ -29,7 +32,8 @@ struct prefix_limit {
 	uint32_t entries;
 	uint32_t used; // slots with count > 0
 	uint32_t mask;
-	uint32_t spare;
+	uint32_t given_count;
+	struct slot given[SIPHASH_LANES]; // not taken off yet
 	struct slot slots[];
 };
 
@@ -59,15 +63,19 @@ struct prefix_limit *prefix_limit_init(void *memory, uint32_t entries, struct si
 	return limit;
 }
 
-// The slot, with count 0, that stands for addr's prefix.
-static struct slot slot_make(
-	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+// Makes the slot, with count 0 and without its home, that stands for addr's prefix. In its place,
+// word by word: a copy would wait for the words to leave the processor's store buffer.
+static void slot_start(struct slot *slot, const struct addr *addr, unsigned bits4, unsigned bits6)
 {
-	unsigned bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
-	struct slot slot = {.prefix = addr_mask(addr, bits), .bits = bits};
+	slot->bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
+	slot->prefix = addr_mask(addr, slot->bits);
+	slot->count = 0;
+	slot->spare = 0;
+}
 
-	slot.home = (uint32_t)siphash13(limit->key, &slot.prefix, sizeof(slot.prefix));
-	return slot;
+static void slot_hash(struct slot *slot, const struct prefix_limit *limit)
+{
+	slot->home = (uint32_t)siphash13(limit->key, &slot->prefix, sizeof(slot->prefix));
 }
 
 static bool slot_is(const struct slot *slot, const struct slot *wanted)
@@ -90,24 +98,6 @@ static uint32_t slot_find(const struct prefix_limit *limit, const struct slot *w
 	return UINT32_MAX;
 }
 
-bool prefix_limit_take(struct prefix_limit *limit, const struct addr *addr, unsigned bits4,
-	unsigned bits6, uint32_t max)
-{
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
-
-	if (index == UINT32_MAX || limit->slots[index].count >= max)
-		return false;
-	if (limit->slots[index].count == 0) {
-		if (limit->used == limit->entries)
-			return false;
-		limit->slots[index] = wanted;
-		limit->used++;
-	}
-	limit->slots[index].count++;
-	return true;
-}
-
 // Empties a slot and closes the gap: a later slot of the run may move into it unless its home lies
 // between the gap (exclusive) and itself.
 static void slot_remove(struct prefix_limit *limit, uint32_t gap)
@@ -126,11 +116,9 @@ static void slot_remove(struct prefix_limit *limit, uint32_t gap)
 	limit->used--;
 }
 
-void prefix_limit_give(
-	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+static void take_off(struct prefix_limit *limit, const struct slot *wanted)
 {
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
+	uint32_t index = slot_find(limit, wanted);
 
 	CHECK(index != UINT32_MAX && limit->slots[index].count > 0);
 	if (limit->slots[index].count == 1)
@@ -139,11 +127,70 @@ void prefix_limit_give(
 		limit->slots[index].count--;
 }
 
-uint32_t prefix_limit_count(
-	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+static void take_off_given(struct prefix_limit *limit)
 {
-	struct slot wanted = slot_make(limit, addr, bits4, bits6);
-	uint32_t index = slot_find(limit, &wanted);
+	for (; limit->given_count > 0; limit->given_count--) {
+		struct slot *slot = &limit->given[limit->given_count - 1];
 
+		slot_hash(slot, limit);
+		take_off(limit, slot);
+	}
+}
+
+static void take_off_lanes(struct prefix_limit *limit)
+{
+	const void *prefixes[SIPHASH_LANES];
+	uint64_t hashes[SIPHASH_LANES];
+
+	for (unsigned i = 0; i < SIPHASH_LANES; i++)
+		prefixes[i] = &limit->given[i].prefix;
+	siphash13_lanes(limit->key, prefixes, sizeof(struct addr), hashes);
+	for (unsigned i = 0; i < SIPHASH_LANES; i++) {
+		limit->given[i].home = (uint32_t)hashes[i];
+		take_off(limit, &limit->given[i]);
+	}
+	limit->given_count = 0;
+}
+
+void prefix_limit_give(
+	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+{
+	slot_start(&limit->given[limit->given_count++], addr, bits4, bits6);
+	if (limit->given_count == SIPHASH_LANES)
+		take_off_lanes(limit);
+}
+
+bool prefix_limit_take(struct prefix_limit *limit, const struct addr *addr, unsigned bits4,
+	unsigned bits6, uint32_t max)
+{
+	struct slot wanted;
+	uint32_t index;
+
+	take_off_given(limit);
+	slot_start(&wanted, addr, bits4, bits6);
+	slot_hash(&wanted, limit);
+	index = slot_find(limit, &wanted);
+	if (index == UINT32_MAX || limit->slots[index].count >= max)
+		return false;
+	if (limit->slots[index].count == 0) {
+		if (limit->used == limit->entries)
+			return false;
+		limit->slots[index] = wanted;
+		limit->used++;
+	}
+	limit->slots[index].count++;
+	return true;
+}
+
+uint32_t prefix_limit_count(
+	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
+{
+	struct slot wanted;
+	uint32_t index;
+
+	take_off_given(limit);
+	slot_start(&wanted, addr, bits4, bits6);
+	slot_hash(&wanted, limit);
+	index = slot_find(limit, &wanted);
 	return index == UINT32_MAX ? 0 : limit->slots[index].count;
 }

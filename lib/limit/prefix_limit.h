@@ -28,4 +28,4 @@ void prefix_limit_give(
 
 // Flows counted now for addr's prefix.
 uint32_t prefix_limit_count(
-	const struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6);
+	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6);
