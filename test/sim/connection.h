@@ -37,7 +37,9 @@ struct connection {
 	unsigned number;
 	uint16_t service; // port of the server
 	uint8_t bucket;
-	bool allowed; // by the rules
+	bool allowed;	// by the rules
+	bool is_moved;	// the network took another way
+	bool is_forged; // somebody pretended to be its client
 	bool opened;
 	uint8_t path;	 // bits of nodes on its way since it was opened
 	uint8_t harm;	 // enum harm

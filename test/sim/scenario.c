@@ -260,7 +260,7 @@ static void pretender(struct sim *sim)
 {
 	static const uint8_t flags[] = {
 		FLAG_RST, FLAG_RST | FLAG_ACK, FLAG_ACK, FLAG_FIN | FLAG_ACK};
-	const struct connection *c = &sim->connections[choose(sim, sim->scenario.connections)];
+	struct connection *c = &sim->connections[choose(sim, sim->scenario.connections)];
 	const struct endpoint_config *client = &c->ends[CLIENT].config;
 	struct segment segment = {.src = client->local,
 		.dst = client->remote,
@@ -272,8 +272,10 @@ static void pretender(struct sim *sim)
 		.wscale = SEGMENT_NO_SCALE,
 		.window = 1000};
 
-	if (sim_is_alive(c))
-		forge(sim, &segment);
+	if (!sim_is_alive(c))
+		return;
+	c->is_forged = true;
+	forge(sim, &segment);
 }
 
 void scenario_noise(struct sim *sim)
@@ -307,6 +309,7 @@ static void reroute(struct sim *sim)
 		if (c->bucket != bucket || !sim_is_alive(c))
 			continue;
 		c->path |= (uint8_t)both;
+		c->is_moved = true;
 		if ((c->holders & both) != both || !c->ends[SERVER].was_open ||
 			!c->ends[CLIENT].was_open || c->share_ns != 0)
 			c->harm |= HARM_REROUTE;
