@@ -279,9 +279,10 @@ static void refuse_counter(struct cluster *cluster, struct peer *peer)
 
 	counter_add(&cluster->stats.counter_refused, 1);
 	snprintf(peer->error, sizeof(peer->error),
-		"its cluster counter is %llu s ahead and is not followed: restart the node whose "
-		"clock is wrong",
-		(unsigned long long)((other - own) / NS_PER_S));
+		"its cluster counter is %llu s ahead and is not followed%s",
+		(unsigned long long)((other - own) / NS_PER_S),
+		other - own <= PAIR_LEAD_MAX_NS ? " yet"
+						: ": restart the node whose clock is wrong");
 }
 
 static void compare(struct cluster *cluster, struct peer *peer)
