@@ -84,6 +84,9 @@ static void watch_resyn(struct flow *flow, const struct view *view, enum directi
 	if (flow->mode != MODE_TRACK)
 		return;
 	if (dir == TO_SERVER && view_is_first_syn(view)) {
+		// A repetition of what began the connection opens it no sooner than the first.
+		if (flow->track.state == TCP_SYN_SENT || view->seq == flow->isn_client)
+			return;
 		flow->cookie = view->seq + 1;
 		flow->bits |= FLOW_RESYN;
 		return;
