@@ -188,7 +188,7 @@ static void take(struct engine *engine, const struct message *message, uint64_t 
 		engine->view = message->body.view;
 		return;
 	case MESSAGE_INSTALL:
-		share_take_install(engine, message, hash);
+		copy_take_install(engine, message, hash);
 		return;
 	case MESSAGE_CONFIRMED:
 		share_take_confirmed(engine, message);
