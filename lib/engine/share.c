@@ -208,7 +208,7 @@ static bool needs_state(struct engine *engine, const struct flow *flow)
 	struct admission back;
 
 	if (!engine->policy->clustered || engine->policy->share == SHARE_NONE ||
-		flow_client_side(flow) != SIDE_INSIDE || others(engine) == 0)
+		flow_client_side(flow) != SIDE_INSIDE)
 		return false;
 	if (entry_is_connection(flow) || flow->key.protocol == PROTOCOL_ICMP ||
 		flow->key.protocol == PROTOCOL_ICMP6)
@@ -226,6 +226,8 @@ void share_begin(struct engine *engine, struct arrival *arrival, struct flow *fl
 		return;
 	flow->partner = NODE_ALL;
 	flow->challenge_s = second_of(engine->now_ms);
+	if (others(engine) == 0)
+		return; // who comes is told by RESYNC
 	// Beyond the budget ageing tells what is still there.
 	if (!finder_may_tell(engine)) {
 		flow->bits |= FLOW_DIRTY;
