@@ -149,9 +149,14 @@ void entry_remove(struct engine *engine, struct flow *flow)
 	flow_table_remove(engine->table, flow, flow_key_hash(engine->table_key, &flow->key));
 }
 
+bool entry_is_connection(const struct flow *flow)
+{
+	return flow->key.protocol == PROTOCOL_TCP;
+}
+
 bool entry_has_ended(const struct flow *flow)
 {
-	return flow->key.protocol == PROTOCOL_TCP &&
+	return entry_is_connection(flow) &&
 	       (flow->track.state == TCP_TIME_WAIT || flow->track.state == TCP_CLOSED);
 }
 
@@ -283,7 +288,7 @@ void entry_record(const struct flow *flow, struct flow_record *record)
 	record->key = flow->key;
 	record->mode = flow->mode;
 	// What is no connection has no states: the usual one travels for nothing.
-	record->state = flow->key.protocol == PROTOCOL_TCP ? flow->track.state : TCP_ESTABLISHED;
+	record->state = entry_is_connection(flow) ? flow->track.state : TCP_ESTABLISHED;
 	record->bits = flow->bits & (FLOW_CLIENT_INSIDE | FLOW_CONFIRMED);
 	record->wscale[TO_SERVER] = flow->track.wscale[TO_SERVER];
 	record->wscale[TO_CLIENT] = flow->track.wscale[TO_CLIENT];

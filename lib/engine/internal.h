@@ -234,6 +234,8 @@ void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
 // Moves the gauge after something else changed flow->track.state from `before`.
 void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
+// True for TCP: what is none ends by its timer alone.
+bool entry_is_connection(const struct flow *flow);
 // True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.
 bool entry_has_ended(const struct flow *flow);
 // True for an entry that is only there to remember a cookie: its connection ended before the server
@@ -422,13 +424,15 @@ void share_answered(struct engine *engine, struct flow *flow, const struct tcp_t
 void share_ended(struct engine *engine, const struct flow *flow);
 void share_again(struct engine *engine, struct flow *flow);
 void share_visit(struct engine *engine, struct flow *flow); // by ageing
-// `hash`: of the record's key; `cookied`: what admit_cookied_batch() says of it.
-void share_take_install(
-	struct engine *engine, const struct message *message, uint64_t hash, bool cookied);
 void share_take_confirmed(struct engine *engine, const struct message *message);
 void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);
 void share_take_resync(struct engine *engine, const struct message *message);
+
+// copy.c: flows other nodes spoke of. `hash`: of the record's key.
+// `hash`: of the record's key; `cookied`: what admit_cookied_batch() says of it.
+void copy_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool cookied);
 
 // messages.c
 void messages_take(struct engine *engine);

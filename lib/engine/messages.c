@@ -197,7 +197,7 @@ static void take(struct engine *engine, const struct message *message, const str
 		engine->view = message->body.view;
 		return;
 	case MESSAGE_INSTALL:
-		share_take_install(engine, message, ahead->hash, ahead->cookied);
+		copy_take_install(engine, message, ahead->hash, ahead->cookied);
 		return;
 	case MESSAGE_CONFIRMED:
 		share_take_confirmed(engine, message);
@@ -249,7 +249,7 @@ static void query_of(const struct flow_record *record, struct rule_query *query)
 }
 
 // The INSTALLs of a run: their hashes, and whether our own rules allow them with a cookie, for less
-// than one by one. Flows without one are judged by themselves (share.c).
+// than one by one. Flows without one are judged by themselves (copy.c).
 static void ahead_installs(
 	struct engine *engine, struct message *const *messages, unsigned count, struct ahead *ahead)
 {

@@ -112,7 +112,7 @@ static struct flow *decide(
 		verdict_drop(arrival, REASON_no_owner);
 	else if (view_is_icmp_error(&arrival->view))
 		icmp_decide_error(engine, arrival);
-	else if (flow->key.protocol != PROTOCOL_TCP)
+	else if (!entry_is_connection(flow))
 		decide_pseudo(engine, arrival, flow);
 	else if (arrival->view.bits & VIEW_TCP)
 		decide_tcp(engine, message, arrival, flow);
@@ -129,7 +129,7 @@ static bool brings_state(
 	if (flow == NULL || flow->copy != COPY_OWN || engine->policy->share == SHARE_NONE ||
 		view_is_icmp_error(&arrival->view))
 		return false;
-	if (flow->key.protocol != PROTOCOL_TCP)
+	if (!entry_is_connection(flow))
 		return true;
 	return flow->mode != MODE_PROXY && (arrival->view.tcp_flags & TCP_SYN);
 }
@@ -137,7 +137,7 @@ static bool brings_state(
 static void fill_state(
 	struct engine *engine, struct message *reply, uint16_t finder, struct flow *flow)
 {
-	bool tcp = flow->key.protocol == PROTOCOL_TCP;
+	bool tcp = entry_is_connection(flow);
 
 	flow->partner = tcp ? share_target(engine, finder) : finder;
 	entry_record(flow, &reply->body.record);
@@ -151,7 +151,7 @@ static void tell_again(
 {
 	struct message *message;
 
-	if (flow == NULL || flow->copy != COPY_OWN || flow->key.protocol != PROTOCOL_TCP ||
+	if (flow == NULL || flow->copy != COPY_OWN || !entry_is_connection(flow) ||
 		flow->track.state != TCP_ESTABLISHED || (flow->bits & FLOW_OPENING) ||
 		(arrival->view.tcp_flags & (TCP_SYN | TCP_RST)) ||
 		engine->policy->share == SHARE_NONE)

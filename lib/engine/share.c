@@ -13,7 +13,8 @@
 //
 //   outside   on demand. The answer comes from the inside; where it starts nothing it is offered to
 //             all (finder.c), and the owner returns it with the state. A question of the outside
-//             alone, forged or not, makes no message.
+//             alone, forged or not, makes no message. Of UDP and ICMP that is so with share =
+//             "all", too: an answer proves nobody's address.
 //   inside    at once, with every active node: the answer comes from the outside, anywhere, and may
 //             ask nobody. The opening packet waits until they know (C5, delay.c). What the rules
 //             let in from the outside anyway is not told: it starts a flow wherever it arrives. So
@@ -33,10 +34,7 @@
 // what it had (RESYNC) makes the flows it shared dirty.
 #include "engine/internal.h"
 
-#include <string.h>
-
-#define FIN_BITS       (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
-#define SYN_DATA_BYTES 1460 // at most, in a SYN
+#define FIN_BITS (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
 
 static uint64_t node_bit(uint16_t node)
 {
@@ -53,16 +51,11 @@ bool share_is_active(const struct engine *engine, uint16_t node)
 	return (engine->view.active & node_bit(node)) != 0;
 }
 
-static bool is_connection(const struct flow *flow)
-{
-	return flow->key.protocol == PROTOCOL_TCP;
-}
-
 static uint16_t partner_of(const struct engine *engine, const struct flow *flow)
 {
 	if (!engine->policy->clustered)
 		return NODE_NONE;
-	if (engine->policy->share == SHARE_ALL && is_connection(flow))
+	if (engine->policy->share == SHARE_ALL && entry_is_connection(flow))
 		return NODE_ALL;
 	return flow->copy == COPY_OWN ? flow->partner : flow->owner;
 }
@@ -116,7 +109,7 @@ static uint8_t changes_of(const struct flow *flow)
 // owner. But where a copy is all that lets the answer in, it must be there before.
 static bool is_private(const struct flow *flow)
 {
-	return is_connection(flow) && flow->track.state == TCP_SYN_SENT &&
+	return entry_is_connection(flow) && flow->track.state == TCP_SYN_SENT &&
 	       !(flow->mode == MODE_TRACK && flow_client_side(flow) == SIDE_INSIDE);
 }
 
@@ -132,7 +125,7 @@ void share_again(struct engine *engine, struct flow *flow)
 	}
 	if (flow->copy == COPY_OWN && !(bits & CHANGE_CLOSED) && !send_opened(engine, flow, node))
 		return;
-	if (!is_connection(flow))
+	if (!entry_is_connection(flow))
 		flow->challenge_s = second_of(engine->now_ms);
 	if (bits == 0 || send_changed(engine, flow, node, bits))
 		flow->bits &= (uint8_t)~FLOW_DIRTY;
@@ -184,7 +177,7 @@ void share_ended(struct engine *engine, const struct flow *flow)
 	uint16_t node = partner_of(engine, flow);
 
 	// One that ended has been told of; what finds no cell ages out there by itself.
-	if (is_connection(flow) && !entry_has_ended(flow) && may_end(flow) &&
+	if (entry_is_connection(flow) && !entry_has_ended(flow) && may_end(flow) &&
 		!(flow->bits & FLOW_OPENING) && is_reachable(engine, node))
 		send_changed(engine, flow, node, changes_of(flow) | CHANGE_CLOSED);
 }
@@ -215,9 +208,9 @@ static bool needs_state(struct engine *engine, const struct flow *flow)
 	struct admission back;
 
 	if (!engine->policy->clustered || engine->policy->share == SHARE_NONE ||
-		flow_client_side(flow) != SIDE_INSIDE || others(engine) == 0)
+		flow_client_side(flow) != SIDE_INSIDE)
 		return false;
-	if (is_connection(flow) || flow->key.protocol == PROTOCOL_ICMP ||
+	if (entry_is_connection(flow) || flow->key.protocol == PROTOCOL_ICMP ||
 		flow->key.protocol == PROTOCOL_ICMP6)
 		return true;
 	back = admit_key(engine, &flow->key, SIDE_OUTSIDE);
@@ -233,6 +226,8 @@ void share_begin(struct engine *engine, struct arrival *arrival, struct flow *fl
 		return;
 	flow->partner = NODE_ALL;
 	flow->challenge_s = second_of(engine->now_ms);
+	if (others(engine) == 0)
+		return; // who comes is told by RESYNC
 	// Beyond the budget ageing tells what is still there.
 	if (!finder_may_tell(engine)) {
 		flow->bits |= FLOW_DIRTY;
@@ -267,235 +262,6 @@ void share_take_confirmed(struct engine *engine, const struct message *message)
 		opening_confirmed(engine, flow, node_bit(message->node));
 }
 
-// The cookie of a record, or what it must be by the SYN/ACK that was seen here.
-static uint32_t cookie_of(struct engine *engine, const struct flow_record *record, uint64_t hash)
-{
-	const struct handed *handed = finder_handed(engine, hash);
-
-	if (record->cookie != 0 || handed == NULL || !handed->synack)
-		return record->cookie;
-	return handed->seq + record->translation.d;
-}
-
-// A SYN that went out elsewhere: only what acknowledges it comes in here. It may have had data
-// (Fast Open).
-static void expect_synack(struct flow *flow, const struct flow_record *record)
-{
-	struct tcp_segment syn = {.flags = TCP_SYN,
-		.seq = record->isn_client,
-		.len = 1 + SYN_DATA_BYTES,
-		.window = UINT16_MAX,
-		.wscale = record->wscale[TO_SERVER],
-		.elsewhere = true};
-
-	tcp_track_syn(&flow->track, TO_SERVER, &syn);
-	flow->track.bits = 0; // not seen here
-}
-
-static void install_track(
-	struct engine *engine, struct flow *flow, const struct flow_record *record)
-{
-	uint8_t before = flow->track.state;
-
-	if (!is_connection(flow))
-		return;
-	if (record->mode == MODE_TRACK && record->state == TCP_SYN_SENT) {
-		expect_synack(flow, record);
-	} else {
-		tcp_track_import(
-			&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
-		if (record->state == TCP_SYN_RECV)
-			flow->track.state = TCP_SYN_RECV;
-	}
-	entry_count_state(engine, flow, before);
-}
-
-static void install(
-	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
-{
-	const struct handed *handed = finder_handed(engine, hash);
-
-	flow->mode = record->mode;
-	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
-	flow->copy = COPY_FINDER;
-	flow->owner = record->owner;
-	flow->generation = record->generation;
-	flow->incarnation = record->incarnation;
-	flow->translation = record->translation;
-	// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
-	flow->cookie = cookie_of(engine, record, hash);
-	flow->isn_client = record->isn_client;
-	if (record->cookie == 0 && handed != NULL && handed->synack)
-		flow->isn_client = handed->ack - 1 - record->translation.e;
-	flow->last_ms = engine->now_ms;
-	install_track(engine, flow, record);
-}
-
-// The same is said again of a copy: its owner saw more of it.
-static void renew(struct engine *engine, struct flow *flow, const struct flow_record *record)
-{
-	if (!is_connection(flow)) {
-		flow->last_ms = engine->now_ms;
-		return;
-	}
-	if (flow->track.state != TCP_SYN_SENT || record->state == TCP_SYN_SENT)
-		return;
-	install_track(engine, flow, record);
-	flow->last_ms = engine->now_ms;
-}
-
-static uint8_t client_of(const struct flow_record *record)
-{
-	return record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
-}
-
-// A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
-// our own rules do not allow: a peer cannot widen them.
-static bool record_is_sane(
-	struct engine *engine, const struct flow_record *record, uint64_t hash, bool cookied)
-{
-	const uint8_t *zero = record->key.zero;
-	struct admission admission;
-
-	if ((zero[0] | zero[1] | zero[2]) != 0 || record->mode > MODE_TRACK ||
-		addr_is_ip4(&record->key.inner) != addr_is_ip4(&record->key.outer) ||
-		flow_worker(hash, engine->config.workers) != engine->config.worker)
-		return false;
-	if (record->mode != MODE_TRACK)
-		return record->key.protocol == PROTOCOL_TCP && cookied;
-	admission = admit_key(engine, &record->key, client_of(record));
-	return admission.allow && admission.mode != MODE_BYPASS &&
-	       translation_is_identity(&record->translation);
-}
-
-// Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
-// on as long as it has the entry; between two owners the rest of the incarnation decides. What an
-// owner says again with other contents comes from its next life: it forgot what it said before.
-static bool is_newer(const struct flow *flow, const struct flow_record *record)
-{
-	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
-
-	if (ticks != 0)
-		return ticks > 0;
-	if (record->owner != flow->owner)
-		return record->incarnation > flow->incarnation;
-	return (int16_t)(record->generation - flow->generation) >= 0;
-}
-
-// The very record, installed before: its confirmation may have been lost.
-static bool is_installed(const struct flow *flow, const struct flow_record *record)
-{
-	return flow != NULL && flow->copy != COPY_OWN && flow->owner == record->owner &&
-	       flow->incarnation == record->incarnation && flow->generation == record->generation &&
-	       memcmp(&flow->translation, &record->translation, sizeof(flow->translation)) == 0;
-}
-
-// Of two histories of one connection the one the server confirmed wins, between two unconfirmed
-// ones the lower id (TCP.md 7.3). They are of one connection where the cookie is the same: what the
-// client was told holds for both.
-static bool gives_way(const struct engine *engine, const struct flow *flow,
-	const struct flow_record *record, uint32_t cookie)
-{
-	if (entry_has_ended(flow))
-		return true;
-	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
-		return false;
-	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
-		return false;
-	// The client has given up the SYN this node knows.
-	if (flow->mode == MODE_TRACK && is_connection(flow))
-		return true;
-	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
-}
-
-// Here is a flow of the same key that passes what the other one does: it stays as it is.
-static bool passes_same(const struct flow *flow, const struct flow_record *record)
-{
-	bool icmp = flow->key.protocol == PROTOCOL_ICMP || flow->key.protocol == PROTOCOL_ICMP6;
-	bool same_way = flow_client_side(flow) == client_of(record);
-
-	if (flow->mode != MODE_TRACK || record->mode != MODE_TRACK || entry_has_ended(flow) ||
-		(flow->copy != COPY_OWN && is_newer(flow, record)))
-		return false;
-	if (!is_connection(flow))
-		return same_way || !icmp;
-	return same_way &&
-	       (flow->isn_client == record->isn_client || flow->track.state != TCP_SYN_SENT);
-}
-
-// Its client may have begun anew without the server's knowledge, or ours: as where the SYN itself
-// arrives, the server's answer decides (tcp.c).
-static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *record)
-{
-	if (!is_connection(flow) || flow->isn_client == record->isn_client ||
-		record->state != TCP_SYN_SENT)
-		return;
-	flow->cookie = record->isn_client + 1;
-	flow->bits |= FLOW_RESYN;
-}
-
-static struct flow *place_for(
-	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
-{
-	const struct service *service = policy_service(engine->policy, record->service);
-	enum reason reason;
-
-	if (flow != NULL) {
-		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
-							       cookie_of(engine, record, hash))
-						     : is_newer(flow, record);
-
-		if (!yields)
-			return NULL;
-		entry_remove(engine, flow);
-		counter_add(&engine->stats.flows_closed, 1);
-	}
-	return entry_create(engine, &record->key, hash, client_of(record), service, &reason);
-}
-
-static void drop_frame(struct engine *engine, const struct message *message, enum reason reason)
-{
-	if (message->frame_len == 0)
-		return;
-	counter_add(&engine->stats.from_peers, 1);
-	counter_add(&engine->stats.dropped[reason], 1);
-}
-
-void share_take_install(
-	struct engine *engine, const struct message *message, uint64_t hash, bool cookied)
-{
-	const struct flow_record *record = &message->body.record;
-	struct flow *flow;
-	struct message *reply;
-
-	if (!record_is_sane(engine, record, hash, cookied)) {
-		drop_frame(engine, message, REASON_no_owner);
-		return;
-	}
-	flow = flow_table_find(engine->table, &record->key, hash);
-	if (is_installed(flow, record)) {
-		renew(engine, flow, record);
-	} else if (flow != NULL && passes_same(flow, record)) {
-		watch_syn_elsewhere(flow, record);
-	} else {
-		flow = place_for(engine, record, flow, hash);
-		if (flow == NULL) {
-			drop_frame(engine, message, REASON_table_full);
-			return;
-		}
-		install(engine, flow, record, hash);
-	}
-	if (message->frame_len > 0) {
-		owner_emit(engine, message); // the server has answered; nobody waits
-		return;
-	}
-	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
-	if (reply != NULL)
-		reply->body.flow = (struct message_flow){.key = record->key,
-			.incarnation = record->incarnation,
-			.generation = record->generation};
-}
-
 // The end of a connection, seen by another node. Who did not have the flow yet when that node said
 // so to all hears it from the owner, behind OPENED.
 static void pass_on(struct engine *engine, struct flow *flow)
@@ -516,7 +282,7 @@ void share_take_changed(struct engine *engine, const struct message *message)
 		flow_table_find_digest(engine->table, engine->table_key, change->digest);
 	uint8_t before;
 
-	if (flow == NULL || !is_connection(flow))
+	if (flow == NULL || !entry_is_connection(flow))
 		return;
 	if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow)) {
 		if (change->bits & CHANGE_CLOSED)
@@ -564,7 +330,7 @@ static bool is_stale(const struct engine *engine, const struct flow *flow)
 	uint32_t told_s = (uint16_t)(second_of(engine->now_ms) - flow->challenge_s);
 	uint32_t idle_s = (engine->now_ms - flow->last_ms) / MS_PER_S;
 
-	return !is_connection(flow) && flow->copy == COPY_OWN && flow->partner == NODE_ALL &&
+	return !entry_is_connection(flow) && flow->copy == COPY_OWN && flow->partner == NODE_ALL &&
 	       told_s >= entry_timeout_ms(engine, flow) / MS_PER_S / 4 && idle_s + 1 < told_s;
 }
 

@@ -84,6 +84,9 @@ static void watch_resyn(struct flow *flow, const struct view *view, enum directi
 	if (flow->mode != MODE_TRACK)
 		return;
 	if (dir == TO_SERVER && view_is_first_syn(view)) {
+		// A repetition of what began the connection opens it no sooner than the first.
+		if (flow->track.state == TCP_SYN_SENT || view->seq == flow->isn_client)
+			return;
 		flow->cookie = view->seq + 1;
 		flow->bits |= FLOW_RESYN;
 		return;
@@ -103,6 +106,7 @@ static void watch_ack_elsewhere(struct engine *engine, struct flow *flow,
 	const struct tcp_segment *segment, enum direction dir)
 {
 	struct tcp_track *track = &flow->track;
+	uint8_t fins = track->bits & (TRACK_FIN_CLIENT | TRACK_FIN_SERVER); // told by others
 
 	if (flow->mode != MODE_TRACK || track->state != TCP_SYN_SENT || dir != TO_SERVER ||
 		!segment->elsewhere || (segment->flags & (TCP_SYN | TCP_RST)) ||
@@ -110,6 +114,7 @@ static void watch_ack_elsewhere(struct engine *engine, struct flow *flow,
 		serial_after(segment->seq, track->sender[TO_SERVER].end))
 		return;
 	tcp_track_import(track, track->wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
+	track->bits |= fins;
 	share_established(engine, flow);
 }
 

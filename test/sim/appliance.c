@@ -39,7 +39,7 @@ static void add_row(struct appliance *a, uint8_t from, const char *dst, uint16_t
 		.dst = prefix(dst),
 		.sport_high = UINT16_MAX,
 		.dport_low = port,
-		.dport_high = (uint16_t)(port + 1)};
+		.dport_high = SERVICE_TRACK};
 	snprintf(a->rules[index].name, RULE_NAME_BYTES, "servers%u", index);
 	a->policy.rule_count = a->policy.row_count;
 }
@@ -70,6 +70,7 @@ static void set_policy(struct appliance *a)
 	add_row(a, RULE_FROM_OUTSIDE, "2001:db8:2::/64", SERVICE_PROXY);
 	add_service(a, "web", MODE_PROXY, SERVICE_PROXY);
 	add_service(a, "api", MODE_MSYN, SERVICE_MSYN);
+	add_service(a, "raw", MODE_TRACK, SERVICE_TRACK);
 	policy->rules = a->rules;
 	policy->rows = a->rows;
 	policy->services = a->services;

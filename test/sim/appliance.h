@@ -20,6 +20,7 @@
 #define PORT_INSIDE	 1
 #define SERVICE_PROXY	 80 // ports of the modelled servers
 #define SERVICE_MSYN	 81
+#define SERVICE_TRACK	 82
 #define SERVICE_DENIED	 99
 #define FLOWS_MAX	 1024
 #define OPENINGS_MAX	 256
@@ -73,7 +74,7 @@ struct appliance {
 	struct engine_config engine_config;
 	struct cluster_config cluster_config;
 	struct policy policy;
-	struct service services[2];
+	struct service services[3];
 	struct rule_row rows[4];
 	struct policy_rule rules[4];
 	struct keyed_context keys;

@@ -205,6 +205,8 @@ static void choose_ends(struct sim *sim, struct connection *c)
 
 void scenario_open_all(struct sim *sim)
 {
+	static const uint8_t services[] = {
+		SERVICE_PROXY, SERVICE_PROXY, SERVICE_MSYN, SERVICE_TRACK};
 	const struct scenario *s = &sim->scenario;
 
 	for (unsigned i = 0; i < s->connections; i++) {
@@ -217,7 +219,7 @@ void scenario_open_all(struct sim *sim)
 			at = between(sim, s->heal_ns, s->heal_ns + 300 * SIM_MS);
 		c->number = i;
 		c->bucket = (uint8_t)choose(sim, BUCKETS);
-		c->service = choose(sim, 3) == 0 ? SERVICE_MSYN : SERVICE_PROXY;
+		c->service = services[choose(sim, sizeof(services))];
 		if (choose(sim, 20) == 0)
 			c->service = SERVICE_DENIED;
 		c->allowed = c->service != SERVICE_DENIED;

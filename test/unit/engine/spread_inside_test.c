@@ -135,6 +135,30 @@ static void t7_4_a_dead_node_is_not_waited_for(void **state)
 	scene_end(&scene);
 }
 
+// What began while the node was alone is told to who comes.
+static void t7_3_a_node_that_comes(void **state)
+{
+	struct scene scene = scene_begin(false);
+	struct message *resync = calloc(1, sizeof(*resync));
+
+	(void)state;
+	view(scene.b, 1u << NODE_B);
+	assert_passes(&scene, false, udp);
+	node_pass_ms(scene.b, 2000);
+	assert_int_equal(scene.b->message_count, 0);
+	view(scene.b, 1u << NODE_A | 1u << NODE_B);
+	resync->type = MESSAGE_RESYNC;
+	resync->why = 1;
+	resync->node = NODE_A;
+	node_post(scene.b, resync);
+	for (unsigned i = 0; i < 20 && scene.b->message_count == 0; i++)
+		node_pass_ms(scene.b, 100);
+	carry(scene.b, scene.a, MESSAGE_OPENED, true);
+	assert_passes(&scene, true, udp);
+	free(resync);
+	scene_end(&scene);
+}
+
 // Who waits for nobody tells and forwards; who is alone, shares nothing or is no cluster's says
 // nothing.
 static void who_does_not_wait(void **state)
@@ -355,6 +379,7 @@ int main(void)
 		cmocka_unit_test(c5_draining_keeps_the_order),
 		cmocka_unit_test(c5_timeout_forwards_or_drops),
 		cmocka_unit_test(t7_4_a_dead_node_is_not_waited_for),
+		cmocka_unit_test(t7_3_a_node_that_comes),
 		cmocka_unit_test(who_does_not_wait),
 		cmocka_unit_test(c5_no_room_is_no_delay),
 		cmocka_unit_test(c5_a_full_queue_forwards),

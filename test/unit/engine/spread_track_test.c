@@ -38,6 +38,28 @@ static void t4_0_a_connection_of_the_inside(void **state)
 	}
 }
 
+// The server's FIN is told before the client's ACK passes.
+static void t4_0_the_server_closes_first(void **state)
+{
+	struct scene scene = scene_begin(false);
+
+	(void)state;
+	begin_inside(&scene, tcp(TCP_SYN, ISN_C, 0));
+	confirm(&scene);
+	assert_passes(&scene, true, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 1));
+	assert_int_equal(
+		outer(&scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 1, ISN_C + 1)), VERDICT_FORWARD);
+	carry(scene.a, scene.b, MESSAGE_CHANGED, false);
+	assert_passes(&scene, false, tcp(TCP_ACK, ISN_C + 1, ISN_S + 2));
+	assert_int_equal(node_state(scene.b, TCP_CLOSING), 1);
+	assert_int_equal(
+		inner(&scene, tcp(TCP_FIN | TCP_ACK, ISN_C + 1, ISN_S + 2)), VERDICT_FORWARD);
+	carry(scene.b, scene.a, MESSAGE_CHANGED, true);
+	assert_int_equal(node_state(scene.a, TCP_TIME_WAIT), 1);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
+	scene_end(&scene);
+}
+
 // Data of the server establishes the copy, however long the client stays silent, and the copy's
 // timer is that of an open connection.
 static void t4_0_the_server_speaks_first(void **state)
@@ -258,6 +280,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(t4_0_a_connection_of_the_inside),
+		cmocka_unit_test(t4_0_the_server_closes_first),
 		cmocka_unit_test(t4_0_the_server_speaks_first),
 		cmocka_unit_test(t1_3_a_guessed_synack),
 		cmocka_unit_test(c5_what_follows_a_syn_that_waits),

@@ -231,6 +231,25 @@ static void t1_11_old_connection_at_the_server(void **state)
 	assert_true(node_end(node));
 }
 
+// A SYN that is repeated is answered like the first: only the client's ACK opens the connection, or
+// who forges two SYNs would fill the table with connections that are never evicted.
+static void a_repeated_syn_proves_nothing(void **state)
+{
+	struct node *node = new_node();
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		assert_int_equal(client(node, TCP_SYN, ISN_C, 0, NONE), VERDICT_FORWARD);
+		assert_int_equal(client(node, TCP_SYN, ISN_C, 0, NONE), VERDICT_FORWARD);
+		assert_int_equal(
+			server(node, TCP_SYN | TCP_ACK, ISN_S, ISN_C + 1, NONE), VERDICT_FORWARD);
+		assert_int_equal(node_state(node, TCP_SYN_RECV), 1);
+	}
+	assert_int_equal(client(node, TCP_ACK, ISN_C + 1, ISN_S + 1, NONE), VERDICT_FORWARD);
+	assert_int_equal(node_state(node, TCP_ESTABLISHED), 1);
+	assert_true(node_end(node));
+}
+
 // Two SYNs cross. The inside host is the client here: its own SYN is what lets the other one in,
 // which no rule allows.
 static void t1_12_simultaneous_open(void **state)
@@ -404,6 +423,7 @@ int main(void)
 		BOTH(t4_5_keep_alive_refreshes),
 		BOTH(t1_11_time_wait_at_server),
 		BOTH(t1_11_old_connection_at_the_server),
+		BOTH(a_repeated_syn_proves_nothing),
 		BOTH(t1_12_simultaneous_open),
 		BOTH(t9_established_idle),
 		BOTH(t9_transitory),

@@ -1,0 +1,241 @@
+// What another node said of a flow of its own (INSTALL), and what becomes of it here: a copy, the
+// same copy once more, or nothing, because the flow that is here passes the same packets.
+//
+// What a peer says is judged by our own rules: they would let the flow begin here, too, or it is
+// refused without an answer. Of two records of one key the newer one counts; of two histories of
+// one connection the one the server confirmed (TCP.md 7.3). Whoever tells may be waiting: it is
+// answered CONFIRMED as soon as what it waits for passes here, be it by a flow of our own.
+#include "engine/internal.h"
+
+#include <string.h>
+
+#define SYN_DATA_BYTES 1460 // at most, in a SYN
+
+// The cookie of a record, or what it must be by the SYN/ACK that was seen here.
+static uint32_t cookie_of(struct engine *engine, const struct flow_record *record, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	if (record->cookie != 0 || handed == NULL || !handed->synack)
+		return record->cookie;
+	return handed->seq + record->translation.d;
+}
+
+// A SYN that went out elsewhere: only what acknowledges it comes in here. It may have had data
+// (Fast Open).
+static void expect_synack(struct flow *flow, const struct flow_record *record)
+{
+	struct tcp_segment syn = {.flags = TCP_SYN,
+		.seq = record->isn_client,
+		.len = 1 + SYN_DATA_BYTES,
+		.window = UINT16_MAX,
+		.wscale = record->wscale[TO_SERVER],
+		.elsewhere = true};
+
+	tcp_track_syn(&flow->track, TO_SERVER, &syn);
+	flow->track.bits = 0; // not seen here
+}
+
+static void install_track(
+	struct engine *engine, struct flow *flow, const struct flow_record *record)
+{
+	uint8_t before = flow->track.state;
+
+	if (!entry_is_connection(flow))
+		return;
+	if (record->mode == MODE_TRACK && record->state == TCP_SYN_SENT) {
+		expect_synack(flow, record);
+	} else {
+		tcp_track_import(
+			&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
+		if (record->state == TCP_SYN_RECV)
+			flow->track.state = TCP_SYN_RECV;
+	}
+	entry_count_state(engine, flow, before);
+}
+
+static void install(
+	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	flow->mode = record->mode;
+	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
+	flow->copy = COPY_FINDER;
+	flow->owner = record->owner;
+	flow->generation = record->generation;
+	flow->incarnation = record->incarnation;
+	flow->translation = record->translation;
+	// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
+	flow->cookie = cookie_of(engine, record, hash);
+	flow->isn_client = record->isn_client;
+	if (record->cookie == 0 && handed != NULL && handed->synack)
+		flow->isn_client = handed->ack - 1 - record->translation.e;
+	flow->last_ms = engine->now_ms;
+	install_track(engine, flow, record);
+}
+
+// The same is said again of a copy: its owner saw more of it.
+static void renew(struct engine *engine, struct flow *flow, const struct flow_record *record)
+{
+	if (!entry_is_connection(flow)) {
+		flow->last_ms = engine->now_ms;
+		return;
+	}
+	if (flow->track.state != TCP_SYN_SENT || record->state == TCP_SYN_SENT)
+		return;
+	install_track(engine, flow, record);
+	flow->last_ms = engine->now_ms;
+}
+
+static uint8_t client_of(const struct flow_record *record)
+{
+	return record->bits & FLOW_CLIENT_INSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;
+}
+
+// A peer's bytes: what the flow table and the tracker must not be given is refused, and so is what
+// our own rules do not allow: a peer cannot widen them.
+static bool record_is_sane(
+	struct engine *engine, const struct flow_record *record, uint64_t hash, bool cookied)
+{
+	const uint8_t *zero = record->key.zero;
+	struct admission admission;
+
+	if ((zero[0] | zero[1] | zero[2]) != 0 || record->mode > MODE_TRACK ||
+		addr_is_ip4(&record->key.inner) != addr_is_ip4(&record->key.outer) ||
+		flow_worker(hash, engine->config.workers) != engine->config.worker)
+		return false;
+	if (record->mode != MODE_TRACK)
+		return record->key.protocol == PROTOCOL_TCP && cookied;
+	admission = admit_key(engine, &record->key, client_of(record));
+	return admission.allow && admission.mode != MODE_BYPASS &&
+	       translation_is_identity(&record->translation);
+}
+
+// Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
+// on as long as it has the entry; between two owners the rest of the incarnation decides. What an
+// owner says again with other contents comes from its next life: it forgot what it said before.
+static bool is_newer(const struct flow *flow, const struct flow_record *record)
+{
+	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
+
+	if (ticks != 0)
+		return ticks > 0;
+	if (record->owner != flow->owner)
+		return record->incarnation > flow->incarnation;
+	return (int16_t)(record->generation - flow->generation) >= 0;
+}
+
+// The very record, installed before: its confirmation may have been lost.
+static bool is_installed(const struct flow *flow, const struct flow_record *record)
+{
+	return flow != NULL && flow->copy != COPY_OWN && flow->owner == record->owner &&
+	       flow->incarnation == record->incarnation && flow->generation == record->generation &&
+	       memcmp(&flow->translation, &record->translation, sizeof(flow->translation)) == 0;
+}
+
+// Of two histories of one connection the one the server confirmed wins, between two unconfirmed
+// ones the lower id (TCP.md 7.3). They are of one connection where the cookie is the same: what the
+// client was told holds for both.
+static bool gives_way(const struct engine *engine, const struct flow *flow,
+	const struct flow_record *record, uint32_t cookie)
+{
+	if (entry_has_ended(flow))
+		return true;
+	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
+		return false;
+	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
+		return false;
+	// The client has given up the SYN this node knows.
+	if (flow->mode == MODE_TRACK && entry_is_connection(flow))
+		return true;
+	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
+}
+
+// Here is a flow of the same key that passes what the other one does: it stays as it is.
+static bool passes_same(const struct flow *flow, const struct flow_record *record)
+{
+	bool icmp = flow->key.protocol == PROTOCOL_ICMP || flow->key.protocol == PROTOCOL_ICMP6;
+	bool same_way = flow_client_side(flow) == client_of(record);
+
+	if (flow->mode != MODE_TRACK || record->mode != MODE_TRACK || entry_has_ended(flow) ||
+		(flow->copy != COPY_OWN && is_newer(flow, record)))
+		return false;
+	if (!entry_is_connection(flow))
+		return same_way || !icmp;
+	return same_way &&
+	       (flow->isn_client == record->isn_client || flow->track.state != TCP_SYN_SENT);
+}
+
+// Its client may have begun anew without the server's knowledge, or ours: as where the SYN itself
+// arrives, the server's answer decides (tcp.c).
+static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *record)
+{
+	if (!entry_is_connection(flow) || flow->isn_client == record->isn_client ||
+		record->state != TCP_SYN_SENT)
+		return;
+	flow->cookie = record->isn_client + 1;
+	flow->bits |= FLOW_RESYN;
+}
+
+static struct flow *place_for(
+	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
+{
+	const struct service *service = policy_service(engine->policy, record->service);
+	enum reason reason;
+
+	if (flow != NULL) {
+		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
+							       cookie_of(engine, record, hash))
+						     : is_newer(flow, record);
+
+		if (!yields)
+			return NULL;
+		entry_remove(engine, flow);
+		counter_add(&engine->stats.flows_closed, 1);
+	}
+	return entry_create(engine, &record->key, hash, client_of(record), service, &reason);
+}
+
+static void drop_frame(struct engine *engine, const struct message *message, enum reason reason)
+{
+	if (message->frame_len == 0)
+		return;
+	counter_add(&engine->stats.from_peers, 1);
+	counter_add(&engine->stats.dropped[reason], 1);
+}
+
+void copy_take_install(
+	struct engine *engine, const struct message *message, uint64_t hash, bool cookied)
+{
+	const struct flow_record *record = &message->body.record;
+	struct flow *flow;
+	struct message *reply;
+
+	if (!record_is_sane(engine, record, hash, cookied)) {
+		drop_frame(engine, message, REASON_no_owner);
+		return;
+	}
+	flow = flow_table_find(engine->table, &record->key, hash);
+	if (is_installed(flow, record)) {
+		renew(engine, flow, record);
+	} else if (flow != NULL && passes_same(flow, record)) {
+		watch_syn_elsewhere(flow, record);
+	} else {
+		flow = place_for(engine, record, flow, hash);
+		if (flow == NULL) {
+			drop_frame(engine, message, REASON_table_full);
+			return;
+		}
+		install(engine, flow, record, hash);
+	}
+	if (message->frame_len > 0) {
+		owner_emit(engine, message); // the server has answered; nobody waits
+		return;
+	}
+	reply = engine_message(engine, MESSAGE_CONFIRMED, message->node);
+	if (reply != NULL)
+		reply->body.flow = (struct message_flow){.key = record->key,
+			.incarnation = record->incarnation,
+			.generation = record->generation};
+}
