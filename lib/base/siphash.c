@@ -126,12 +126,13 @@ static ALWAYS_INLINE void lanes_absorb(lanes v[4], const lanes *words)
 	v[0] ^= *words;
 }
 
-static ALWAYS_INLINE void lanes_hash(struct siphash_key key,
-	const void *const data[SIPHASH_LANES], size_t len, uint64_t out[SIPHASH_LANES])
+static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const data[SIPHASH_LANES],
+	size_t len, uint64_t out[SIPHASH_LANES])
 {
 	const lanes zero = {0};
-	lanes v[4] = {zero + (key.k[0] ^ 0x736f6d6570736575), zero + (key.k[1] ^ 0x646f72616e646f6d),
-		zero + (key.k[0] ^ 0x6c7967656e657261), zero + (key.k[1] ^ 0x7465646279746573)};
+	lanes v[4] = {zero + (key.k[0] ^ 0x736f6d6570736575),
+		zero + (key.k[1] ^ 0x646f72616e646f6d), zero + (key.k[0] ^ 0x6c7967656e657261),
+		zero + (key.k[1] ^ 0x7465646279746573)};
 	lanes words;
 
 	for (size_t at = 0; at < len; at += 8) {

@@ -31,8 +31,8 @@ static uint64_t digest_get(const uint8_t *p)
 static uint64_t digest_of(
 	const struct update_codec *codec, const struct message *message, uint32_t incarnation)
 {
-	uint64_t hash = codec->hash != 0 ? codec->hash
-					 : flow_key_hash(codec->key, &message->body.flow.key);
+	uint64_t hash =
+		codec->hash != 0 ? codec->hash : flow_key_hash(codec->key, &message->body.flow.key);
 
 	return flow_digest(hash, incarnation);
 }

@@ -160,8 +160,8 @@ void admit_cookied_batch(const struct engine *engine, const struct rule_query *q
 		if (i == 0 || !same_server(query, &queries[i - 1]))
 			found = service_find(policy->services, policy->service_count, &query->dst,
 				query->dport, query->protocol, query->side);
-		allowed[i] = is_cookied(&decisions[i],
-			found == SERVICE_NONE ? NULL : &policy->services[found]);
+		allowed[i] = is_cookied(
+			&decisions[i], found == SERVICE_NONE ? NULL : &policy->services[found]);
 	}
 }
 

@@ -180,8 +180,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	entry_row(engine, flow, &why->flow);
 }
 
-static void take(
-	struct engine *engine, const struct message *message, const struct ahead *ahead)
+static void take(struct engine *engine, const struct message *message, const struct ahead *ahead)
 {
 	// Without a policy there is nothing to judge by: only what brings one is taken.
 	if (engine->policy == NULL && message->type != MESSAGE_POLICY &&
@@ -251,8 +250,8 @@ static void query_of(const struct flow_record *record, struct rule_query *query)
 
 // The INSTALLs of a run: their hashes, and whether our own rules allow them, for less than one by
 // one.
-static void ahead_installs(struct engine *engine, struct message *const *messages, unsigned count,
-	struct ahead *ahead)
+static void ahead_installs(
+	struct engine *engine, struct message *const *messages, unsigned count, struct ahead *ahead)
 {
 	const struct flow_key *keys[ENGINE_BATCH_MAX];
 	struct rule_query queries[ENGINE_BATCH_MAX];
@@ -275,12 +274,12 @@ static void ahead_installs(struct engine *engine, struct message *const *message
 	if (installs > 0 && engine->policy != NULL)
 		admit_cookied_batch(engine, queries, installs, allowed);
 	for (unsigned i = 0; i < installs; i++)
-		ahead[of[i]] = (struct ahead){.hash = hashes[i],
-			.allowed = engine->policy != NULL && allowed[i]};
+		ahead[of[i]] = (struct ahead){
+			.hash = hashes[i], .allowed = engine->policy != NULL && allowed[i]};
 }
 
-static void look_ahead(struct engine *engine, struct message *const *messages, unsigned count,
-	struct ahead *ahead)
+static void look_ahead(
+	struct engine *engine, struct message *const *messages, unsigned count, struct ahead *ahead)
 {
 	for (unsigned i = 0; i < count; i++) {
 		const struct message *message = messages[i];

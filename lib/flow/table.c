@@ -2,7 +2,7 @@
 //
 // Memory, in this order, every part on a cache-line boundary:
 //
-//	struct flow_table   two lines, so that a flow's two are a pair: processors fetch pairs
+//	struct flow_table   one line
 //	buckets             a power of two; one line each: 8 tags and 8 marks of 16 bits, 8 indices
 //	entries             `capacity` flows, two lines each
 //
@@ -11,14 +11,15 @@
 // average at most, and with two choices the fullest of 2^25 buckets holds 7 or 8: that both
 // buckets of a hash are full practically never happens. Nothing is ever displaced: an insert writes
 // one slot, a remove clears one, a find reads at most two bucket lines and then only entries whose
-// tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash key cannot aim at a
-// bucket, and even full buckets only make inserts fail, never walks longer.
+// tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash key cannot aim
+// at a bucket, and even full buckets only make inserts fail, never walks longer.
 //
-// A slot's tag are the 16 bits of the hash's low half above those of the first bucket; it is never 0,
-// so 0 marks a free slot. Its mark are bits 32-47. A digest (key.h) has the first as they are and the
-// second mixed with the incarnation: its tag says which entry it may mean, and with that entry's
-// incarnation its mark is checked. From 2^16 buckets on, place, tag and mark together are all of the
-// 48 bits a digest has, so no key is hashed to find it; in smaller tables the entry's key is.
+// A slot's tag are the 16 bits of the hash's low half above those of the first bucket; it is never
+// 0, so 0 marks a free slot. Its mark are bits 32-47. A digest (key.h) has the first as they are
+// and the second mixed with the incarnation: its tag says which entry it may mean, and with that
+// entry's incarnation its mark is checked. From 2^16 buckets on, place, tag and mark together are
+// all of the 48 bits a digest has, so no key is hashed to find it; in smaller tables the entry's
+// key is.
 //
 // Life of an entry: never used (index >= high_water, its pages untouched) -> in use -> free, on a
 // list through `opening`, with FREE_MARK in a key byte that is 0 in every real key -> in use ...
@@ -54,9 +55,8 @@ struct flow_table {
 	uint32_t count;	     // entries in use
 	uint32_t high_water; // entries ever used
 	uint32_t free;	     // first free entry below high_water, or FLOW_NONE
-	uint8_t spare[CPU_CACHE_LINE_BYTES];
 } CPU_ALIGNED;
-_Static_assert(sizeof(struct flow_table) == sizeof(struct flow), "flows are aligned to pairs");
+_Static_assert(sizeof(struct flow_table) == CPU_CACHE_LINE_BYTES, "one line");
 
 // Where a hash may hang.
 struct place {

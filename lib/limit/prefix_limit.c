@@ -60,13 +60,13 @@ struct prefix_limit *prefix_limit_init(void *memory, uint32_t entries, struct si
 	limit->entries = entries;
 	limit->used = 0;
 	limit->mask = slot_count(entries) - 1;
+	limit->given_count = 0;
 	return limit;
 }
 
-// Makes the slot, with count 0 and without its home, that stands for addr's prefix. In its place, word by word: a copy
-// would wait for the words to leave the processor's store buffer.
-static void slot_start(
-	struct slot *slot, const struct addr *addr, unsigned bits4, unsigned bits6)
+// Makes the slot, with count 0 and without its home, that stands for addr's prefix. In its place,
+// word by word: a copy would wait for the words to leave the processor's store buffer.
+static void slot_start(struct slot *slot, const struct addr *addr, unsigned bits4, unsigned bits6)
 {
 	slot->bits = addr_is_ip4(addr) ? 96 + bits4 : bits6;
 	slot->prefix = addr_mask(addr, slot->bits);
