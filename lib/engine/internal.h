@@ -429,8 +429,8 @@ void share_take_changed(struct engine *engine, const struct message *message);
 void share_take_unsent(struct engine *engine, const struct message *message);
 void share_take_resync(struct engine *engine, const struct message *message);
 
-// copy.c: flows other nodes spoke of. `hash`: of the record's key.
-// `hash`: of the record's key; `cookied`: what admit_cookied_batch() says of it.
+// copy.c: flows other nodes spoke of. `hash`: of the record's key; `cookied`: what
+// admit_cookied_batch() says of it.
 void copy_take_install(
 	struct engine *engine, const struct message *message, uint64_t hash, bool cookied);
 

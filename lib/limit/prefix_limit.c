@@ -60,6 +60,7 @@ struct prefix_limit *prefix_limit_init(void *memory, uint32_t entries, struct si
 	limit->entries = entries;
 	limit->used = 0;
 	limit->mask = slot_count(entries) - 1;
+	limit->given_count = 0;
 	return limit;
 }
 

@@ -34,6 +34,7 @@ struct run {
 	double tsc_hz;
 	uint64_t *windows[PARTS]; // sender, receiver, engine; each x 256 per update
 	unsigned window_count;
+	unsigned rows; // printed
 };
 
 static void keep_window(struct run *run, const struct duo_cost *cost, unsigned updates)
@@ -121,8 +122,8 @@ static bool print_phase(struct run *run, enum phase phase, const struct totals *
 	       "\"bytes_back_per_update\": %.2f, "
 	       "\"sender_ns\": %.1f, \"receiver_ns\": %.1f, \"engine_ns\": %.1f, "
 	       "\"applied_per_s\": %.0f}",
-		run->supply.form == forms && phase == 0 ? "" : ",", run->supply.form->name,
-		phase_names[phase], (unsigned long long)sent, (unsigned long long)applied,
+		run->rows++ == 0 ? "" : ",", run->supply.form->name, phase_names[phase],
+		(unsigned long long)sent, (unsigned long long)applied,
 		wire_bytes(after.bytes - before->bytes, after.datagrams - before->datagrams, sent),
 		(double)sent / (double)(after.datagrams - before->datagrams),
 		wire_bytes(after.back_bytes - before->back_bytes,

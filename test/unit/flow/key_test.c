@@ -273,6 +273,26 @@ static void directions_and_mode_names(void **state)
 	assert_null(flow_mode_name((enum flow_mode)4));
 }
 
+static void several_at_once(void **state)
+{
+	struct flow_key keys[FLOW_KEYS_MAX];
+	const struct flow_key *pointers[FLOW_KEYS_MAX];
+
+	(void)state;
+	for (unsigned i = 0; i < FLOW_KEYS_MAX; i++) {
+		keys[i] = (struct flow_key){.outer_port = (uint16_t)(1000 + i), .inner_port = 80};
+		pointers[i] = &keys[i];
+	}
+	for (unsigned count = 1; count <= FLOW_KEYS_MAX; count++) {
+		uint64_t hashes[FLOW_KEYS_MAX] = {0};
+
+		flow_key_hashes(hash_key, pointers, count, hashes);
+		for (unsigned i = 0; i < FLOW_KEYS_MAX; i++)
+			assert_true(
+				hashes[i] == (i < count ? flow_key_hash(hash_key, &keys[i]) : 0));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -288,6 +308,7 @@ int main(void)
 		cmocka_unit_test(digest_leads_to_the_flow),
 		cmocka_unit_test(digest_tells_incarnations_apart),
 		cmocka_unit_test(directions_and_mode_names),
+		cmocka_unit_test(several_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,32 +264,54 @@ static void both_buckets_full(void **state)
 	free(f.memory);
 }
 
-// Each flow of a full table by its digest; not with another incarnation or another key, nor once it
-// is gone.
-static void found_by_digest(void **state)
+// Each flow of a full table by its digest; not with another incarnation or of another flow, nor
+// once it is gone.
+static void each_is_found_by_digest(uint32_t capacity)
 {
-	static const struct siphash_key other = {{1, 2}};
-	enum { CAPACITY = 4096 };
-	struct fixture f = table_new(CAPACITY);
+	struct fixture f = table_new(capacity);
 
-	(void)state;
-	for (uint32_t i = 0; i < CAPACITY; i++) {
+	for (uint32_t i = 0; i < capacity; i++) {
 		struct flow_key key = key_of(i);
 
 		flow_table_insert(f.table, &key, hash_of(&key))->incarnation = i << 12 | 7;
 	}
-	for (uint32_t i = 0; i < CAPACITY; i++) {
+	for (uint32_t i = 0; i < capacity; i++) {
 		struct flow_key key = key_of(i);
 		uint64_t hash = hash_of(&key), digest = flow_digest(hash, i << 12 | 7);
 		struct flow *flow = flow_table_find(f.table, &key, hash);
 
 		assert_ptr_equal(flow_table_find_digest(f.table, hash_key, digest), flow);
-		assert_null(flow_table_find_digest(f.table, other, digest));
 		assert_null(flow_table_find_digest(
 			f.table, hash_key, flow_digest(hash, (i + 1) << 12 | 7)));
+		key = key_of(capacity + i);
+		assert_null(flow_table_find_digest(
+			f.table, hash_key, flow_digest(hash_of(&key), i << 12 | 7)));
 		flow_table_remove(f.table, flow, hash);
 		assert_null(flow_table_find_digest(f.table, hash_key, digest));
 	}
+	free(f.memory);
+}
+
+// A small table hashes the key of what a digest may mean, a large one has all of its bits.
+static void found_by_digest(void **state)
+{
+	(void)state;
+	each_is_found_by_digest(4096);
+	each_is_found_by_digest(1 << 18);
+}
+
+// What the bucket of a small table does not say of a digest, the key does.
+static void small_tables_ask_the_key(void **state)
+{
+	static const struct siphash_key other = {{1, 2}};
+	struct fixture f = table_new(64);
+	struct flow_key key = key_of(1);
+	uint64_t hash = hash_of(&key);
+
+	(void)state;
+	assert_non_null(flow_table_insert(f.table, &key, hash));
+	assert_non_null(flow_table_find_digest(f.table, hash_key, flow_digest(hash, 0)));
+	assert_null(flow_table_find_digest(f.table, other, flow_digest(hash, 0)));
 	free(f.memory);
 }
 
@@ -319,10 +341,10 @@ static void memory_is_what_was_said(void **state)
 {
 	(void)state;
 	// 128 bytes per flow, at most 32 of bucket, and the head.
-	assert_int_equal(flow_table_bytes(65536), 128 + 65536 * (128 + 16));
-	assert_in_range(flow_table_bytes(100000), 100000 * (128 + 16), 128 + 100000 * (128 + 32));
+	assert_int_equal(flow_table_bytes(65536), 64 + 65536 * (128 + 16));
+	assert_in_range(flow_table_bytes(100000), 100000 * (128 + 16), 64 + 100000 * (128 + 32));
 	assert_int_equal(
-		flow_table_bytes(FLOW_TABLE_CAPACITY_MAX), 128 + ((size_t)128 + 16) * (1u << 27));
+		flow_table_bytes(FLOW_TABLE_CAPACITY_MAX), 64 + ((size_t)128 + 16) * (1u << 27));
 }
 
 int main(void)
@@ -336,6 +358,7 @@ int main(void)
 		cmocka_unit_test(random_operations),
 		cmocka_unit_test(both_buckets_full),
 		cmocka_unit_test(found_by_digest),
+		cmocka_unit_test(small_tables_ask_the_key),
 		cmocka_unit_test(extreme_hashes),
 		cmocka_unit_test(memory_is_what_was_said),
 	};

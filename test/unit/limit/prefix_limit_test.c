@@ -177,6 +177,40 @@ static void random_operations(void **state)
 	free(limit);
 }
 
+// What is given back while nobody looks is gone when somebody does: of one prefix and of many, down
+// to the last one, after which there is room again.
+static void given_back_unseen(void **state)
+{
+	enum { PREFIXES = 11, EACH = 3 };
+	struct prefix_limit *limit = limit_new(PREFIXES);
+	struct addr one_more = numbered(PREFIXES);
+
+	(void)state;
+	for (uint32_t i = 0; i < PREFIXES * EACH; i++) {
+		struct addr addr = numbered(i % PREFIXES);
+
+		assert_true(prefix_limit_take(limit, &addr, 24, 56, EACH));
+	}
+	assert_false(prefix_limit_take(limit, &one_more, 24, 56, EACH));
+	for (uint32_t i = 0; i < PREFIXES * (EACH - 1); i++) {
+		struct addr addr = numbered(i % PREFIXES);
+
+		prefix_limit_give(limit, &addr, 24, 56);
+	}
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		struct addr addr = numbered(i);
+
+		assert_int_equal(prefix_limit_count(limit, &addr, 24, 56), 1);
+	}
+	for (uint32_t i = 0; i < PREFIXES; i++) {
+		struct addr addr = numbered(i);
+
+		prefix_limit_give(limit, &addr, 24, 56);
+	}
+	assert_true(prefix_limit_take(limit, &one_more, 24, 56, EACH));
+	free(limit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -185,6 +219,7 @@ int main(void)
 		cmocka_unit_test(lengths_do_not_mix),
 		cmocka_unit_test(refuses_when_full),
 		cmocka_unit_test(random_operations),
+		cmocka_unit_test(given_back_unseen),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
