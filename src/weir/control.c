@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "common/log.h"
 #include "weir/cluster/sync.h"
+#include "weir/private_memory.h"
 #include "weir/worker.h"
 
 #include <signal.h>
@@ -236,7 +237,7 @@ static void remove_event(struct event *event)
 
 int control_init(struct node *node)
 {
-	node->control = calloc(1, sizeof(*node->control));
+	node->control = private_memory_map(sizeof(*node->control));
 	if (!node->control)
 		return -ERR_MEMORY;
 	node->control->link_socket = -1;
@@ -279,7 +280,7 @@ void control_stop(struct node *node)
 void control_finish(struct node *node)
 {
 	install_stop(node);
-	free(node->control);
+	private_memory_unmap(node->control, sizeof(*node->control));
 	node->control = NULL;
 }
 

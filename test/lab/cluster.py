@@ -110,6 +110,38 @@ def reload_refuses_what_needs_a_restart(lab):
     lab.await_active()
 
 
+def memory_with_psk(pid, psk):
+    """VmFlags of each mapping that holds the shared key's bytes."""
+    found, flags = [], {}
+    with open(f"/proc/{pid}/smaps") as file:
+        for line in file:
+            if "-" in line.split()[0] and ":" not in line.split()[0]:
+                area = tuple(int(part, 16) for part in line.split()[0].split("-"))
+                flags[area] = None if line.split()[1][0] == "r" else ()
+            elif line.startswith("VmFlags:") and flags[area] is None:
+                flags[area] = line.split()[1:]
+    with open(f"/proc/{pid}/mem", "rb") as memory:
+        for (start, end), seen in flags.items():
+            if not seen or "io" in seen or "pf" in seen or end - start > 1 << 28:
+                continue
+            memory.seek(start)
+            try:
+                if psk in memory.read(end - start):
+                    found.append(seen)
+            except OSError:
+                continue  # the kernel's own: vvar
+    return found
+
+
+@check(families=False)
+def keys_are_in_no_core_dump(lab):
+    with open(f"{lab.state}/psk") as file:
+        psk = bytes.fromhex(file.read().split()[0])
+    found = memory_with_psk(lab.pid(), psk)
+    expect(found, "the key is nowhere")
+    expect(all("dd" in flags for flags in found), f"{found}")
+
+
 @check(families=False)
 def rekey_and_rotate_under_traffic(lab):
     rekeys = lab.show("cluster", "peer", "pop-b")["rekeys"]

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "common/log.h"
 #include "flow/flow.h"
+#include "weir/private_memory.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -23,7 +24,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -370,10 +370,7 @@ static int make_cluster(struct sync *sync)
 
 	if (!error) {
 		sync->memory_bytes = cluster_bytes(&config);
-		sync->memory = mmap(NULL, sync->memory_bytes, PROT_READ | PROT_WRITE,
-			MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-		if (sync->memory == MAP_FAILED)
-			sync->memory = NULL;
+		sync->memory = private_memory_map(sync->memory_bytes);
 		if (sync->memory)
 			sync->cluster = cluster_init(sync->memory, &config);
 	}
@@ -404,10 +401,9 @@ int sync_init(struct node *node)
 
 	if (!node->config->cluster.enabled)
 		return 0;
-	sync = aligned_alloc(CPU_CACHE_LINE_BYTES, sizeof(*sync));
+	sync = private_memory_map(sizeof(*sync));
 	if (!sync)
 		return -ERR_MEMORY;
-	memset(sync, 0, sizeof(*sync));
 	node->sync = sync;
 	sync->node = node;
 	sync->peer_count = node->config->cluster.peer_count;
@@ -429,8 +425,7 @@ void sync_finish(struct node *node)
 		return;
 	if (sync->cluster)
 		cluster_finish(sync->cluster);
-	if (sync->memory)
-		munmap(sync->memory, sync->memory_bytes);
+	private_memory_unmap(sync->memory, sync->memory_bytes);
 	if (sync->transport)
 		sync->transport->methods->close(sync->transport);
 	credentials_close(&sync->credentials);
@@ -438,7 +433,7 @@ void sync_finish(struct node *node)
 	mailbox_finish(&sync->answers);
 	bell_finish(&sync->bell);
 	free(sync->outbox);
-	free(sync);
+	private_memory_unmap(sync, sizeof(*sync));
 	node->sync = NULL;
 }
 
