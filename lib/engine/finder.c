@@ -217,6 +217,27 @@ bool finder_claims(struct engine *engine, struct arrival *arrival)
 	return true;
 }
 
+bool finder_answered(struct engine *engine, uint64_t hash, uint16_t *owner)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	if (handed == NULL || !handed->synack || handed->owner >= NODES_MAX ||
+		!share_is_active(engine, handed->owner))
+		return false;
+	*owner = handed->owner;
+	return true;
+}
+
+bool finder_follows(struct engine *engine, struct arrival *arrival)
+{
+	uint16_t owner;
+
+	if (arrival->from_peer || !finder_answered(engine, arrival->hash, &owner))
+		return false;
+	to_owner(engine, arrival, owner);
+	return true;
+}
+
 // Only the inside may ask everybody, and what came from a node goes to no other one.
 static bool may_search(const struct engine *engine, const struct arrival *arrival)
 {

@@ -288,6 +288,19 @@ static void server_silent(struct engine *engine, struct flow *flow)
 	opening_refused(engine, flow, REASON_server_timeout);
 }
 
+// The server has accepted another node's SYN for the same connection, whose state is on its way:
+// our own would be taken for the next one (TCP.md 7.3). Where it never comes, we go on when that is
+// forgotten.
+static bool gives_way(struct engine *engine, struct opening *opening, const struct flow *flow)
+{
+	uint16_t owner;
+
+	if (!finder_answered(engine, flow_key_hash(engine->table_key, &flow->key), &owner))
+		return false;
+	opening->deadline_ns = engine->now_ns + retry_ns(engine, opening);
+	return true;
+}
+
 static void due(struct engine *engine, struct opening *opening)
 {
 	struct flow *flow = flow_table_at(engine->table, opening->flow);
@@ -295,6 +308,8 @@ static void due(struct engine *engine, struct opening *opening)
 	CHECK(flow != NULL && opening_of(engine, flow) == opening);
 	switch (opening->wait) {
 	case WAIT_SERVER:
+		if (gives_way(engine, opening, flow))
+			return;
 		if (opening->tries > engine->policy->timeouts.server_syn_retries)
 			server_silent(engine, flow);
 		else

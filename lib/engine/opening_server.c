@@ -48,12 +48,12 @@ static bool reset_server(struct engine *engine, struct arrival *arrival, struct 
 }
 
 // A segment of an older connection: the server still holds it (TCP.md 3.2, 3.3). It is reset and
-// the SYN goes out again at once, unless another node, which the segment names, may have opened the
-// connection after a change of routes: that one is asked first.
+// the SYN goes out again at once, unless another node, which the segment names or the server has
+// just answered, may have opened the connection after a change of routes: that one is asked first.
 static void server_old(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
 	if (opening->wait == WAIT_SERVER && !finder_nobody_has(engine, arrival->hash) &&
-		finder_claims(engine, arrival))
+		(finder_claims(engine, arrival) || finder_follows(engine, arrival)))
 		return;
 	if (opening->wait != WAIT_SERVER || opening->resets >= SYN_RESETS_MAX) {
 		verdict_drop(arrival, REASON_out_of_window);

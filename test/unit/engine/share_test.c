@@ -359,6 +359,64 @@ static void t7_3_two_nodes_opened_it(void **state)
 	scene_end(&scene);
 }
 
+// The same with both SYNs out: the server's answer to A's came out at B, which from then on neither
+// resets the server nor asks it again, although what the server says names nobody.
+static void t7_3_the_server_answered_another_node(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet ack;
+
+	(void)state;
+	scene.a->policy.wait = SHARE_NONE;
+	node_go(scene.a);
+	node_go(scene.b);
+	handshake_open(scene.a, &scene.handshake, &syn);
+	scene.server_ack = scene.a->sent[0].view.seq + 1;
+	ack = scene.handshake.ack;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &ack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_CONSUME);
+	carry(scene.b, scene.a);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_OPENED);
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, ISN_S + 1, 100), VERDICT_CONSUME);
+	assert_int_equal(scene.b->message_count, 1);
+	assert_int_equal(scene.b->messages[0]->type, MESSAGE_FRAME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_A);
+	assert_int_equal(scene.b->sent_count, 0);
+	for (unsigned i = 0; i < 30; i++) {
+		node_pass_ms(scene.b, 100);
+		assert_int_equal(scene.b->sent_count, 0);
+	}
+	carry(scene.a, scene.b);
+	assert_int_equal(node_state(scene.b, TCP_SYN_SENT), 0);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	scene_end(&scene);
+}
+
+// ... and goes on where the state never comes.
+static void t7_3_an_answer_without_state(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet ack;
+	unsigned syns = 0;
+
+	(void)state;
+	node_go(scene.a);
+	node_go(scene.b);
+	handshake_open(scene.a, &scene.handshake, &syn);
+	scene.server_ack = scene.a->sent[0].view.seq + 1;
+	ack = scene.handshake.ack;
+	node_offer(scene.b, OUTSIDE, &ack);
+	server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0);
+	for (unsigned i = 0; i < 80 && syns == 0; i++) {
+		node_pass_ms(scene.b, 100);
+		syns = scene.b->sent_count;
+	}
+	assert_int_equal(syns, 1);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	scene_end(&scene);
+}
+
 // The same where the node that is named knows nothing: the server's old connection is reset then.
 static void t3_2_nobody_holds_it(void **state)
 {
@@ -569,6 +627,8 @@ int main(void)
 		cmocka_unit_test(t7_6_an_offer_to_all),
 		cmocka_unit_test(t3_2_an_old_connection_answers_elsewhere),
 		cmocka_unit_test(t7_3_two_nodes_opened_it),
+		cmocka_unit_test(t7_3_the_server_answered_another_node),
+		cmocka_unit_test(t7_3_an_answer_without_state),
 		cmocka_unit_test(t3_2_nobody_holds_it),
 		cmocka_unit_test(ends_are_told),
 		cmocka_unit_test(a_reset_and_an_expiry_are_told),
