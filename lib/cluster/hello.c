@@ -5,7 +5,7 @@
 #define MESSAGE_HEAD_BYTES 3
 #define HELLO_BYTES	   22 // without the name
 #define HEARTBEAT_BYTES	   46
-#define SECRET_BYTES	   (12 + CLUSTER_SECRET_BYTES)
+#define SECRET_BYTES	   (20 + CLUSTER_SECRET_BYTES)
 
 static bool start(struct cursor *out, uint8_t type, size_t len)
 {
@@ -81,21 +81,23 @@ bool heartbeat_get(struct heartbeat *beat, const uint8_t *body, size_t len)
 	return !in.failed && beat->state <= HEARTBEAT_DRAINING && beat->time_ns != 0;
 }
 
-bool secret_put(struct cursor *out, const struct secret *secret)
+bool secret_put(struct cursor *out, const struct secret *secret, uint64_t newest)
 {
 	if (!start(out, UPDATE_SECRET, SECRET_BYTES))
 		return false;
+	cursor_put64(out, newest);
 	cursor_put64(out, secret->generation);
 	cursor_put32(out, secret->first_epoch);
 	cursor_put(out, secret->bytes, CLUSTER_SECRET_BYTES);
 	return true;
 }
 
-bool secret_get(struct secret *secret, const uint8_t *body, size_t len)
+bool secret_get(struct secret *secret, uint64_t *newest, const uint8_t *body, size_t len)
 {
 	struct cursor in = cursor_read(body, len);
 	const uint8_t *bytes;
 
+	*newest = cursor_get64(&in);
 	secret->generation = cursor_get64(&in);
 	secret->first_epoch = cursor_get32(&in);
 	bytes = cursor_take(&in, CLUSTER_SECRET_BYTES);

@@ -46,10 +46,11 @@ struct secret {
 // Each writes a whole message; false, and nothing written, where it does not fit.
 bool hello_put(struct cursor *out, const struct hello *hello);
 bool heartbeat_put(struct cursor *out, const struct heartbeat *beat);
-bool secret_put(struct cursor *out, const struct secret *secret);
+// `newest`: generation of the newest secret the sender has.
+bool secret_put(struct cursor *out, const struct secret *secret, uint64_t newest);
 bool bye_put(struct cursor *out);
 
 // From a message's body. False: malformed.
 bool hello_get(struct hello *hello, const uint8_t *body, size_t len);
 bool heartbeat_get(struct heartbeat *beat, const uint8_t *body, size_t len);
-bool secret_get(struct secret *secret, const uint8_t *body, size_t len);
+bool secret_get(struct secret *secret, uint64_t *newest, const uint8_t *body, size_t len);

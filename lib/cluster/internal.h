@@ -184,7 +184,8 @@ void post_flush(struct cluster *cluster);
 // member.c: who belongs to the cluster, since when, and under which counter and secret.
 void member_run(struct cluster *cluster);
 void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct heartbeat *beat);
-void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret);
+void member_secret(
+	struct cluster *cluster, struct peer *peer, const struct secret *secret, uint64_t newest);
 void member_tell_all(struct cluster *cluster); // heartbeats at once
 uint64_t member_due_ns(const struct cluster *cluster);
 

@@ -350,7 +350,8 @@ void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct h
 		compare(cluster, peer);
 }
 
-void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret)
+void member_secret(
+	struct cluster *cluster, struct peer *peer, const struct secret *secret, uint64_t newest)
 {
 	// A newcomer that founded alone does not change what those who are together use; and itself
 	// takes it when it joins them, not before.
@@ -363,16 +364,25 @@ void member_secret(struct cluster *cluster, struct peer *peer, const struct secr
 		secret->generation < cluster->secrets.newest.generation)
 		cluster->secrets.open = true;
 	// Who joins knows no epoch; but what it is told first counted before what it is told next.
-	if (!secrets_adopt(&cluster->secrets, secret, peer->beat.generation,
+	if (!secrets_adopt(&cluster->secrets, secret, newest,
 		    cluster->state == CLUSTER_JOINING ? UINT32_MAX : cluster_epoch(cluster)))
 		return;
 	post_secrets(cluster);
 	member_tell_all(cluster);
 }
 
-static bool put_secret(struct cursor *out, const void *secret)
+static bool put_previous(struct cursor *out, const void *secrets)
 {
-	return secret_put(out, secret);
+	const struct secrets *own = secrets;
+
+	return secret_put(out, &own->previous, own->newest.generation);
+}
+
+static bool put_newest(struct cursor *out, const void *secrets)
+{
+	const struct secrets *own = secrets;
+
+	return secret_put(out, &own->newest, own->newest.generation);
 }
 
 static bool put_bye(struct cursor *out, const void *unused)
@@ -412,9 +422,9 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;
 	if (secrets_overlap(secrets, cluster_epoch(cluster)) &&
-		!update_append(cluster, peer, put_secret, &secrets->previous))
+		!update_append(cluster, peer, put_previous, secrets))
 		return;
-	if (!update_append(cluster, peer, put_secret, &secrets->newest))
+	if (!update_append(cluster, peer, put_newest, secrets))
 		return;
 	peer->secret_told = secrets->newest.generation;
 	peer->secret_told_as = told_as(cluster, peer);

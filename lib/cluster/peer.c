@@ -130,6 +130,7 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 	const uint8_t *body, size_t body_len)
 {
 	struct secret secret;
+	uint64_t newest;
 	struct hello hello;
 
 	switch (type) {
@@ -142,10 +143,10 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 	case UPDATE_ROWS:
 		return take_rows(cluster, peer, body, body_len);
 	case UPDATE_SECRET:
-		if (!secret_get(&secret, body, body_len))
+		if (!secret_get(&secret, &newest, body, body_len))
 			return false;
 		if (peer->hello && !peer->refused)
-			member_secret(cluster, peer, &secret);
+			member_secret(cluster, peer, &secret, newest);
 		return true;
 	case UPDATE_PROFILES:
 		return !peer->hello || peer->refused ||

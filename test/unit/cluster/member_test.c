@@ -434,7 +434,7 @@ static void secrets_come_from_members(void **state)
 
 		rogue_beat(&rogue, &beat);
 		net_run_ms(net, 20);
-		assert_true(secret_put(&out, &secret));
+		assert_true(secret_put(&out, &secret, secret.generation));
 		rogue_say(&rogue, true, data, (size_t)(out.at - data));
 		net_run_ms(net, 20);
 		for (unsigned i = 0; i < 2; i++)
