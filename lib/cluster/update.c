@@ -230,7 +230,6 @@ static void start(struct message *message, uint16_t sender)
 	message->node = sender;
 	message->worker = 0;
 	message->frame_len = 0;
-	message->frame_port = 0;
 	message->frame_side = 0;
 	message->flow_count = 0;
 }

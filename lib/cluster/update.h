@@ -52,7 +52,7 @@ struct update_head {
 struct update_head update_peek(const struct cursor *in);
 
 // Reads one message. Those update_put() writes end in *message (OPENED as INSTALL, .node = sender,
-// digests in body.flow, .worker and .frame_port 0: the receiver's business), and true is returned.
+// digests in body.flow, .worker 0: the receiver's business), and true is returned.
 // Others (HELLO ..., unknown) give *body and *body_len, message->type 0, and true. False where the
 // rest of the record is malformed; *message is then undefined.
 bool update_get(struct cursor *in, const struct update_codec *codec, struct message *message,

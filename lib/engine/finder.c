@@ -119,7 +119,6 @@ static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 	}
 	message->body.flow = (struct message_flow){.key = arrival->key};
 	message->frame_len = arrival->frame->len;
-	message->frame_port = arrival->frame->port;
 	message->frame_side = arrival->side;
 	memcpy(message->frame, arrival->frame->data, arrival->frame->len);
 	counter_add(&engine->stats.to_peers, 1);

@@ -142,7 +142,6 @@ struct message {
 			    // NODE_ALL
 	uint16_t worker;    // worker it goes to, where it goes to one
 	uint16_t frame_len; // bytes at frame, 0: none
-	uint8_t frame_port;
 	uint8_t frame_side;
 	uint8_t flow_count; // REPLY to a DUMP: rows in body.flows
 	union {

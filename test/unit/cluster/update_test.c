@@ -41,7 +41,7 @@ static size_t travel(const struct update_codec *codec)
 	assert_null(body);
 	fixture_assert_arrived(codec, &message, &back);
 	assert_int_equal(back.node, codec->sender);
-	assert_int_equal(back.worker | back.frame_port | back.why | back.flow_count, 0);
+	assert_int_equal(back.worker | back.why | back.flow_count, 0);
 
 	out = cursor_write(wire, len - 1);
 	assert_false(update_put(&out, codec, &message));

@@ -2,6 +2,7 @@
 // test/vectors/update.py. Both ways: our bytes are its bytes, and its bytes give what it meant.
 #include "cluster/part.h"
 #include "update_fixture.h"
+#include "reader.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,29 +30,6 @@ static struct rows table;
 static struct policy policy;
 static unsigned counts[KIND_COUNT];
 
-// The fields of one line, read from left to right.
-struct reader {
-	char *rest;
-};
-
-static const char *next_text(struct reader *reader)
-{
-	char *text = strsep(&reader->rest, " \n");
-
-	assert_non_null(text);
-	return text;
-}
-
-static uint32_t next_number(struct reader *reader, int base)
-{
-	const char *text = next_text(reader);
-	char *end;
-	unsigned long value = strtoul(text, &end, base);
-
-	assert_true(end != text && *end == '\0' && value <= UINT32_MAX);
-	return (uint32_t)value;
-}
-
 static uint32_t next_decimal(struct reader *reader)
 {
 	return next_number(reader, 10);
@@ -60,25 +38,6 @@ static uint32_t next_decimal(struct reader *reader)
 static uint32_t next_hex(struct reader *reader)
 {
 	return next_number(reader, 16);
-}
-
-static size_t next_bytes(struct reader *reader, uint8_t *out, size_t room)
-{
-	const char *text = next_text(reader);
-	size_t len = strcmp(text, "-") == 0 ? 0 : strlen(text) / 2;
-
-	assert_true(len <= room);
-	for (size_t i = 0; i < len; i++)
-		assert_int_equal(sscanf(text + 2 * i, "%2" SCNx8, &out[i]), 1);
-	return len;
-}
-
-static struct addr next_addr(struct reader *reader)
-{
-	uint8_t bytes[16];
-
-	return next_bytes(reader, bytes, sizeof(bytes)) == 4 ? addr_from_ip4(bytes)
-							     : addr_from_ip6(bytes);
 }
 
 static struct flow_key next_key(struct reader *reader)

@@ -1,5 +1,6 @@
 // Proves: P1, M2, M3, M5 against an independent computation: test/vectors/cookie.py.
 #include "fixture.h"
+#include "reader.h"
 
 #include "cookie/msyn.h"
 #include "cookie/syncookie.h"
@@ -18,47 +19,6 @@
 enum row { ROW_KEYS, ROW_COOKIE, ROW_MSYN, ROW_DECODE, ROW_COUNT };
 
 static const char *const row_names[ROW_COUNT] = {"keys", "cookie", "msyn", "decode"};
-
-// The fields of one line, read from left to right.
-struct reader {
-	char *rest;
-};
-
-static const char *next_text(struct reader *reader)
-{
-	char *text = strsep(&reader->rest, " \n");
-
-	assert_non_null(text);
-	return text;
-}
-
-static uint32_t next_number(struct reader *reader, int base)
-{
-	const char *text = next_text(reader);
-	char *end;
-	unsigned long value = strtoul(text, &end, base);
-
-	assert_true(end != text && *end == '\0' && value <= UINT32_MAX);
-	return (uint32_t)value;
-}
-
-static size_t next_bytes(struct reader *reader, uint8_t *out, size_t max)
-{
-	const char *text = next_text(reader);
-	size_t len = strlen(text) / 2;
-
-	assert_true(len <= max);
-	for (size_t i = 0; i < len; i++)
-		assert_int_equal(sscanf(text + 2 * i, "%2" SCNx8, &out[i]), 1);
-	return len;
-}
-
-static struct addr next_addr(struct reader *reader)
-{
-	uint8_t bytes[16];
-
-	return next_bytes(reader, bytes, 16) == 4 ? addr_from_ip4(bytes) : addr_from_ip6(bytes);
-}
 
 static struct tuple next_tuple(struct reader *reader)
 {
