@@ -110,6 +110,21 @@ def reload_refuses_what_needs_a_restart(lab):
     lab.await_active()
 
 
+@check(families=False)
+def p6_what_sharing_means_for_sessions(lab):
+    """Proves: P6, what show cluster states."""
+    row = lab.cluster("pop-b")["sessions"]
+    expect(row["held_by"] == "owner and finder" and row["node_capacity"] > 0, f"{row}")
+    try:
+        restart_with(lab, "pop-b", "cluster.share=all")
+        row = lab.cluster("pop-b")["sessions"]
+        expect(row["held_by"] == "every node" and row["cluster_capacity"] == "that of one node", f"{row}")
+        expect("that of one node" in console(lab, "pop-b", "show", "cluster"), "not in the text")
+    finally:
+        restart_with(lab, "pop-b")
+    lab.await_active()
+
+
 def memory_with_psk(pid, psk):
     """VmFlags of each mapping that holds the shared key's bytes."""
     found, flags = [], {}

@@ -89,6 +89,21 @@ static const char *scope_name(unsigned scope)
 	return names[scope];
 }
 
+// What sharing means for the number of sessions (P6): who holds one, and how many all nodes hold.
+static json_t *sessions(const struct node *node)
+{
+	static const char *const holders[] = {[SHARE_FINDER] = "owner and finder",
+		[SHARE_ALL] = "every node",
+		[SHARE_NONE] = "owner"};
+	static const char *const totals[] = {[SHARE_FINDER] = "grows with the nodes",
+		[SHARE_ALL] = "that of one node",
+		[SHARE_NONE] = "grows with the nodes"};
+	unsigned share = node->config->policy->share;
+
+	return json_pack("{s:s,s:o,s:s}", "held_by", holders[share], "node_capacity",
+		reply_count(node->config->flow_capacity), "cluster_capacity", totals[share]);
+}
+
 void command_show_cluster(struct session *session)
 {
 	const struct node *node = session->node;
@@ -104,7 +119,7 @@ void command_show_cluster(struct session *session)
 	for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
 		json_array_append_new(peers, peer_row(session, i));
 	session_answer(session,
-		json_pack("{s:i,s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o}", "id",
+		json_pack("{s:i,s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o}", "id",
 			node->config->cluster.id, "max_id", node->config->cluster.max_id, "name",
 			node->config->cluster.name, "state",
 			cluster_state_name((enum cluster_state)state), "view",
@@ -113,8 +128,8 @@ void command_show_cluster(struct session *session)
 			"secret_generation", reply_count(counter_get(&stats->secret_generation)),
 			"counter_refused", reply_count(counter_get(&stats->counter_refused)),
 			"share", scope_name(node->config->policy->share), "wait",
-			scope_name(node->config->policy->wait), "peers", peers, "opening",
-			opening(node), "transport", transport(node)));
+			scope_name(node->config->policy->wait), "sessions", sessions(node), "peers",
+			peers, "opening", opening(node), "transport", transport(node)));
 }
 
 // Index of the peer the command names: the grammar lets no other name through.
