@@ -273,10 +273,12 @@ void channel_rekey(struct channel *channel)
 	channel->wanted = true;
 }
 
-void channel_restart(struct channel *channel, uint64_t now_ns)
+void channel_restart(struct channel *channel, uint64_t now_ns, uint64_t patience_ns)
 {
 	if (!channel->client || channel->wanted || channel->next.valid)
 		return; // not its turn, or on its way, at its pace
+	if (channel->current.valid && now_ns - channel->current.made_ns < patience_ns)
+		return; // the peer has had no time to say anything under these
 	channel->wanted = true;
 	channel->start_ns = now_ns;
 }

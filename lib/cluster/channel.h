@@ -72,8 +72,8 @@ uint64_t channel_peer_incarnation(const struct channel *channel);
 // `cluster rekey`: new keys now; the server asks the client for them.
 void channel_rekey(struct channel *channel);
 // The liveness check lost the peer: the client starts over with handshakes, the server waits for
-// them (keys stay valid until new ones).
-void channel_restart(struct channel *channel, uint64_t now_ns);
+// them (keys stay valid until new ones). Keys younger than patience_ns are given a chance.
+void channel_restart(struct channel *channel, uint64_t now_ns, uint64_t patience_ns);
 // Somebody answers at the peer's address and, in the last CHANNEL_REFUSED_NS, did not prove to be
 // the peer, or named another cluster or id. Says nothing of keys that work.
 bool channel_is_refused(const struct channel *channel, uint64_t now_ns);

@@ -318,12 +318,22 @@ static enum peer_state state_of(const struct cluster *cluster, const struct peer
 	return states[peer->beat.state];
 }
 
+// A peer that is silent may have another life since, which only a new handshake finds out. Again
+// and again: it may also end right behind one.
+static void reach_again(struct cluster *cluster, struct peer *peer)
+{
+	if (peer->associated && (peer->state == PEER_DOWN || peer_is_silent(cluster, peer)))
+		channel_restart(peer->channel, cluster->now_ns, cluster_detect_ns(cluster));
+}
+
 static void update_state(struct cluster *cluster, struct peer *peer)
 {
 	enum peer_state state = state_of(cluster, peer);
 
-	if (state == peer->state)
+	if (state == peer->state) {
+		reach_again(cluster, peer);
 		return;
+	}
 	peer->state = state;
 	peer->apart_ns = 0;
 	atomic_store_explicit(&peer->stats.state, state, memory_order_relaxed);
@@ -334,8 +344,7 @@ static void update_state(struct cluster *cluster, struct peer *peer)
 	}
 	if (state != PEER_ACTIVE && state != PEER_DRAINING && cluster->was_active)
 		counter_forget(&cluster->clock, cluster->now_ns, peer->index);
-	if (peer->associated && (state == PEER_DOWN || peer_is_silent(cluster, peer)))
-		channel_restart(peer->channel, cluster->now_ns);
+	reach_again(cluster, peer);
 	if (peer->associated)
 		peer_beat_soon(cluster, peer);
 }

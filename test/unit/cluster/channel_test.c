@@ -394,13 +394,13 @@ static void a_server_restarts(void **state)
 	pair_run(pair, SECOND);
 	assert_false(channel_is_up(pair->ends[SERVER].channel));
 	assert_int_equal(counter_get(&world_stats(world, SERVER)->bad_auth), 1);
-	channel_restart(pair->ends[CLIENT].channel, pair->now_ns); // it hears nothing
+	channel_restart(pair->ends[CLIENT].channel, pair->now_ns, 0); // it hears nothing
 	pair_run(pair, SECOND);
 	assert_int_equal(pair->ends[CLIENT].ups, 2);
 	assert_int_equal(channel_peer_incarnation(pair->ends[CLIENT].channel), 0x2001);
 	world_assert_works(world);
 	// In the middle of a handshake: the server has its keys, the client not yet.
-	channel_restart(pair->ends[CLIENT].channel, pair->now_ns);
+	channel_restart(pair->ends[CLIENT].channel, pair->now_ns, 0);
 	pair_turn(pair);
 	pair_restart(pair, SERVER);
 	pair_run(pair, SECOND);
@@ -441,8 +441,8 @@ static void a_partition_heals(void **state)
 	world_assert_works(world);
 	pair->loss = 100;
 	for (unsigned i = 0; i < 600; i++) {
-		channel_restart(pair->ends[0].channel, pair->now_ns);
-		channel_restart(pair->ends[1].channel, pair->now_ns);
+		channel_restart(pair->ends[0].channel, pair->now_ns, 0);
+		channel_restart(pair->ends[1].channel, pair->now_ns, 0);
 		pair_run(pair, 100 * MS);
 	}
 	assert_string_equal(channel_error(pair->ends[CLIENT].channel), "the peer does not answer");

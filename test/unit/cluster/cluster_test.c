@@ -505,6 +505,30 @@ static void half_a_path_is_none(void **state)
 	finish(net);
 }
 
+// A node that dies right behind a handshake, before it said anything under the new keys, and comes
+// back: the other one, for which it never was there again, reaches it nevertheless.
+static void a_death_right_behind_a_handshake(void **state)
+{
+	(void)state;
+	for (unsigned late_ms = 0; late_ms < 60; late_ms += 3) {
+		struct net *net = make_one((struct net_config){
+			.hosts = 2, .seed = 1, .detect_ms = 400, .link = {.delay_ns = 4 * NET_MS}});
+		const struct channel_stats *stats = cluster_peer_channel(net->hosts[0].cluster, 0);
+
+		net_part(net, 1, true);
+		net_run_ms(net, 1000);
+		net_part(net, 1, false);
+		while (counter_get(&stats->rekeys) == 0)
+			net_run_ms(net, 1);
+		net_run_ms(net, late_ms);
+		net_crash(net, 1);
+		net_run_ms(net, 300);
+		net_boot(net, 1);
+		assert_true(net_run_until(net, 5000, net_is_one));
+		finish(net);
+	}
+}
+
 // A node that restarts at once: the old association ends, the new one has another table key.
 static void a_restart_is_a_new_association(void **state)
 {
@@ -735,6 +759,7 @@ int main(void)
 		cmocka_unit_test(forgotten_names_make_all_be_said_again),
 		cmocka_unit_test(dead_peers_are_noticed_in_time),
 		cmocka_unit_test(half_a_path_is_none),
+		cmocka_unit_test(a_death_right_behind_a_handshake),
 		cmocka_unit_test(a_restart_is_a_new_association),
 		cmocka_unit_test(policies_are_reloaded),
 		cmocka_unit_test(versions_and_ids_must_fit),

@@ -194,7 +194,7 @@ static void restarts(void **state)
 			pair_restart(&pair, CLIENT);
 		if (i != CLIENT)
 			pair_restart(&pair, SERVER);
-		channel_restart(pair.ends[CLIENT].channel, pair.now_ns);
+		channel_restart(pair.ends[CLIENT].channel, pair.now_ns, 0);
 		until(both_up);
 		assert_works();
 	}
