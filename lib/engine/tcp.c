@@ -147,6 +147,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
+	// Before others are told: of two histories the one the server confirmed wins.
+	flow->bits |= result.outcome == TCP_PASS && dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
 	if (engine->policy->clustered) {
 		watch_synack_elsewhere(engine, flow, before.state);
 		share_answered(engine, flow, &before);
@@ -154,10 +156,6 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	}
 	switch (result.outcome) {
 	case TCP_PASS:
-		entry_touch(engine, flow);
-		flow->bits |= dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
-		tcp_forward(engine, arrival, flow, dir);
-		return true;
 	case TCP_PASS_STALE:
 		entry_touch(engine, flow);
 		tcp_forward(engine, arrival, flow, dir);

@@ -192,6 +192,28 @@ static void m6_one_node_alone(void)
 	pair_end(&pair);
 }
 
+// Where all nodes get the state: both sent the client's SYN on (routes changed between two of
+// them). What the server confirmed wins over the own, whose id is the lower one (TCP.md 7.3).
+static void m7_the_confirmed_one_wins(void)
+{
+	struct pair pair = pair_make();
+	uint32_t e;
+
+	pair.b->policy.share = SHARE_ALL;
+	open_syn(&pair);
+	assert_int_equal(client(pair.b, of_client(TCP_SYN, ISN_C, 0)), VERDICT_FORWARD);
+	e = sent(pair.b, server_port())->seq - ISN_C;
+	assert_int_equal(server(pair.b, of_server(TCP_SYN | TCP_ACK, ISN_S, ISN_C + e + 1)),
+		VERDICT_FORWARD);
+	assert_int_equal(pair.b->message_count, 1);
+	assert_int_equal(pair.b->messages[0]->type, MESSAGE_OPENED);
+	assert_int_equal(pair.b->messages[0]->node, NODE_ALL);
+	node_carry(pair.a, pair.b->messages[0], NODE_B);
+	assert_int_equal(client(pair.a, of_client(TCP_ACK, ISN_C + 1, ISN_S + 1)), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.a, server_port())->seq, ISN_C + e + 1);
+	pair_end(&pair);
+}
+
 static void m7_state_and_synack_come_together(void)
 {
 	struct pair pair = pair_make();
@@ -420,6 +442,7 @@ static void everywhere(void (*test)(void))
 	X(m2_m9_the_isn_is_replaced)                                                               \
 	X(m6_one_node_alone)                                                                       \
 	X(m7_state_and_synack_come_together)                                                       \
+	X(m7_the_confirmed_one_wins)                                                               \
 	X(m7_refusal_takes_the_same_way)                                                           \
 	X(m7_none)                                                                                 \
 	X(m8_no_packet_waits)                                                                      \
