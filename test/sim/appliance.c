@@ -1,4 +1,4 @@
-#include "appliance.h"
+#include "appliance_policy.h"
 
 #include "base/check.h"
 
@@ -16,76 +16,8 @@
 #define NAP_MIN_NS     50000ULL
 #define AGEING_NAP_NS  100000000ULL // ageing gets its turn
 #define KEYS_CACHED    64
-#define SERVICES_ROWS  2
 
 // --- building one ---
-
-static struct prefix prefix(const char *text)
-{
-	struct prefix out;
-
-	CHECK(prefix_parse(&out, text) == 0);
-	return out;
-}
-
-static void add_row(struct appliance *a, uint8_t from, const char *dst, uint16_t port)
-{
-	uint32_t index = a->policy.row_count++;
-
-	a->rows[index] = (struct rule_row){.from = from,
-		.protocol = RULE_TCP,
-		.action = RULE_ALLOW,
-		.rule = index,
-		.dst = prefix(dst),
-		.sport_high = UINT16_MAX,
-		.dport_low = port,
-		.dport_high = SERVICE_TRACK};
-	snprintf(a->rules[index].name, RULE_NAME_BYTES, "servers%u", index);
-	a->policy.rule_count = a->policy.row_count;
-}
-
-static void add_service(struct appliance *a, const char *name, uint8_t mode, uint16_t port)
-{
-	struct service *service = &a->services[a->policy.service_count++];
-
-	snprintf(service->name, SERVICE_NAME_BYTES, "%s", name);
-	service->to[0] = prefix("198.51.100.0/24");
-	service->to[1] = prefix("2001:db8:2::/64");
-	service->to_count = 2;
-	service->protocol = RULE_TCP;
-	service->from = RULE_FROM_OUTSIDE;
-	service->mode = mode;
-	service->ports[0] = (struct port_range){port, port};
-	service->port_count = 1;
-	service->queue_bytes = QUEUE_BYTES;
-	service->profile = a->config.profile;
-}
-
-static void set_policy(struct appliance *a)
-{
-	struct policy *policy = &a->policy;
-
-	policy_init(policy);
-	add_row(a, RULE_FROM_OUTSIDE, "198.51.100.0/24", SERVICE_PROXY);
-	add_row(a, RULE_FROM_OUTSIDE, "2001:db8:2::/64", SERVICE_PROXY);
-	add_service(a, "web", MODE_PROXY, SERVICE_PROXY);
-	add_service(a, "api", MODE_MSYN, SERVICE_MSYN);
-	add_service(a, "raw", MODE_TRACK, SERVICE_TRACK);
-	policy->rules = a->rules;
-	policy->rows = a->rows;
-	policy->services = a->services;
-	policy->classifier.rows = a->rows;
-	policy->classifier.row_count = policy->row_count;
-	policy->node_id = (uint16_t)a->config.index;
-	policy->max_id = 15;
-	policy->clustered = true;
-	policy->share = a->config.share;
-	policy->wait = a->config.wait;
-	policy->drop_on_timeout = a->config.drop_on_timeout;
-	policy->timeouts.server_syn_ms = a->config.server_syn_ms;
-	policy->timeouts.server_syn_retries = 4;
-	CHECK(policy_adopt(policy, NULL) == 0);
-}
 
 static void set_engine(struct appliance *a)
 {
@@ -151,7 +83,7 @@ void appliance_create(
 		a->reply = calloc(1, sizeof(*a->reply));
 		CHECK(a->reply != NULL);
 	}
-	set_policy(a);
+	appliance_set_policy(a);
 	set_engine(a);
 	set_cluster(a);
 }

@@ -21,7 +21,11 @@
 #define SERVICE_PROXY	 80 // ports of the modelled servers
 #define SERVICE_MSYN	 81
 #define SERVICE_TRACK	 82
+#define SERVICE_DATAGRAM 90
 #define SERVICE_DENIED	 99
+#define DATAGRAM_FLOW_S	 2 // a flow of datagrams without one ends
+#define SERVICES_MAX	 6
+#define RULES_MAX	 8
 #define FLOWS_MAX	 1024
 #define OPENINGS_MAX	 256
 #define QUEUES_BYTES_MAX (1u << 20)
@@ -74,9 +78,9 @@ struct appliance {
 	struct engine_config engine_config;
 	struct cluster_config cluster_config;
 	struct policy policy;
-	struct service services[3];
-	struct rule_row rows[4];
-	struct policy_rule rules[4];
+	struct service services[SERVICES_MAX];
+	struct rule_row rows[RULES_MAX];
+	struct policy_rule rules[RULES_MAX];
 	struct keyed_context keys;
 	size_t engine_bytes, cluster_bytes;
 	unsigned lives;

@@ -20,6 +20,7 @@ enum event_kind {
 	EVENT_TIMER,	  // an endpoint's timer: 2 * connection + end
 	EVENT_FAULT,	  // a fault begins or ends: index of the fault
 	EVENT_NOISE,	  // somebody who is no client sends something
+	EVENT_ASK,	  // the client of an exchange asks: index of that
 };
 
 struct event {
@@ -49,3 +50,5 @@ bool scheduler_next(struct scheduler *scheduler, uint64_t end_ns, struct event *
 uint32_t scheduler_choose(struct scheduler *scheduler, uint32_t bound);
 // True in `permille` of 1000 cases.
 bool scheduler_chance(struct scheduler *scheduler, unsigned permille);
+// A time between the two.
+uint64_t scheduler_between(struct scheduler *scheduler, uint64_t low_ns, uint64_t high_ns);
