@@ -239,12 +239,15 @@ void share_begin(struct engine *engine, struct arrival *arrival, struct flow *fl
 		flow->bits |= FLOW_DIRTY;
 }
 
-void share_established(struct engine *engine, struct flow *flow)
+void share_established(struct engine *engine, struct flow *flow, bool whole)
 {
 	uint64_t nodes = others(engine);
 
+	if (flow->copy != COPY_OWN || flow->partner != NODE_ALL || flow->mode != MODE_TRACK ||
+		flow_client_side(flow) != SIDE_INSIDE)
+		return;
 	// One that sees the other half knows it already; a third one has to be told.
-	if (flow->copy == COPY_OWN && flow->partner == NODE_ALL && (nodes & (nodes - 1)) != 0)
+	if (whole || (nodes & (nodes - 1)) != 0)
 		flow->bits |= FLOW_DIRTY;
 }
 
