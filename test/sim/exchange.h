@@ -27,7 +27,7 @@ struct exchange {
 	uint64_t pause_ns;		    // between the client's turns
 	uint8_t asked, heard, answered;	    // bits: sent, arrived at the server, answer is here
 	uint8_t path;			    // bits of nodes on its way since it began
-	uint64_t asked_ns;		    // last
+	uint64_t used_ns;		    // last
 };
 
 struct sim;

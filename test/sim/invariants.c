@@ -71,7 +71,7 @@ static void left_to_server(struct sim *sim, unsigned node, const struct segment 
 			node, c->number);
 	} else if (waits) {
 		check_confirmed(sim, c, node);
-		c->sent_by |= opens ? 0 : (uint8_t)node_bit(node);
+		c->sent_by |= (uint8_t)node_bit(node);
 	}
 }
 
@@ -323,6 +323,7 @@ static void takes_frame(struct sim *sim, const struct message *message)
 static void takes_view(struct sim *sim, unsigned node, const struct message_view *view)
 {
 	sim->view_step[node] = sim->scheduler.steps;
+	sim->view_ns = sim->scheduler.now_ns;
 	sim->views[node] = view->active;
 	sim->decodes[node] = view->decodes;
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)

@@ -63,8 +63,10 @@ static void check_ended(struct sim *sim, unsigned node, const struct flow_row *r
 	const struct connection *c = record_connection(sim, &row->record);
 
 	// A node that sees a direction for the first time believes the first segment of it. Where
-	// that was forged, and then the direction moves there, it passes what it cannot judge.
-	if (c != NULL && c->is_moved && c->is_forged)
+	// that was forged, and then the direction moves there, it passes what it cannot judge. What
+	// answers a client inside comes from where forgers are, to a node that has its state from
+	// another one: there the forged segment may be the first at once.
+	if (c != NULL && c->is_forged && (c->is_moved || c->inside))
 		return;
 	// What a node that crashed knew alone is lost.
 	if (c == NULL || !is_settled(sim, c, HARM_APART) || (c->path & sim->crashed) ||

@@ -344,6 +344,7 @@ static void start(struct sim *sim)
 	sim->fingerprint = 0xcbf29ce484222325u;
 	memset(sim->connections, 0, sim->scenario.connections * sizeof(sim->connections[0]));
 	sim->crashed = 0;
+	sim->view_ns = 0;
 	memset(sim->stranger_syns, 0, sizeof(sim->stranger_syns));
 	memset(sim->stranger_answers, 0, sizeof(sim->stranger_answers));
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)

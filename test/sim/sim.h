@@ -40,6 +40,7 @@ struct sim {
 	uint64_t views[APPLIANCES_MAX];	    // whom each engine knows as active
 	bool decodes[APPLIANCES_MAX];	    // and whether it makes cookies others read
 	uint64_t view_step[APPLIANCES_MAX]; // since when
+	uint64_t view_ns;		    // when one changed last
 	uint64_t steps_max;
 	bool verbose, measures;
 	void (*ended)(struct sim *sim); // a run, before its nodes go; or NULL
