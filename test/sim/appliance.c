@@ -15,13 +15,15 @@
 #define HEADROOM_BYTES 64
 #define NAP_MIN_NS     50000ULL
 #define AGEING_NAP_NS  100000000ULL // ageing gets its turn
+#define TELLING_NAP_NS 1000000ULL
+#define MANY_FLOWS     4096
 #define KEYS_CACHED    64
 
 // --- building one ---
 
 static void set_engine(struct appliance *a)
 {
-	a->engine_config = (struct engine_config){.capacity = FLOWS_MAX,
+	a->engine_config = (struct engine_config){.capacity = a->config.flows,
 		.queue_total_bytes = QUEUES_BYTES_MAX,
 		.openings = OPENINGS_MAX,
 		.workers = 1,
@@ -168,6 +170,12 @@ static uint64_t busy_ns(const struct appliance *a)
 	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
+// Often enough to visit every flow within a second: a call visits some hundreds.
+static uint64_t ageing_nap_ns(const struct appliance *a)
+{
+	return engine_flow_count(a->engine) < MANY_FLOWS ? AGEING_NAP_NS : AGEING_NAP_NS / 10;
+}
+
 static uint64_t nap(uint64_t idle_ns)
 {
 	return idle_ns > NAP_MIN_NS ? idle_ns : NAP_MIN_NS;
@@ -206,9 +214,12 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 			a->world, a->config.index, "the engine used more than it was lent");
 	hear_engine(a, lent, batch.messages_out_used);
 	idle = engine_idle_ns(a->engine, batch.now_ns);
-	idle = (idle < AGEING_NAP_NS ? idle : AGEING_NAP_NS) * 10 / a->clock_tenths;
+	idle = (idle < ageing_nap_ns(a) ? idle : ageing_nap_ns(a)) * 10 / a->clock_tenths;
 	if (a->to_engine.count > 0 && idle > a->engine_nap_ns)
 		idle = a->engine_nap_ns;
+	// It has more to tell than it had cells for.
+	if (batch.messages_out_used == batch.messages_out_room && idle > TELLING_NAP_NS)
+		idle = TELLING_NAP_NS;
 	a->engine_wake_ns = a->now_ns + nap(idle);
 	a->transmitted += batch.out_used;
 	for (unsigned i = 0; i < batch.out_used; i++)

@@ -23,10 +23,9 @@
 #define SERVICE_TRACK	 82
 #define SERVICE_DATAGRAM 90
 #define SERVICE_DENIED	 99
-#define DATAGRAM_FLOW_S	 2 // a flow of datagrams without one ends
 #define SERVICES_MAX	 6
 #define RULES_MAX	 8
-#define FLOWS_MAX	 1024
+#define FLOWS_MAX	 65536 // at most, in a table
 #define OPENINGS_MAX	 256
 #define QUEUES_BYTES_MAX (1u << 20)
 #define WSCALE_ANNOUNCED 7
@@ -57,6 +56,8 @@ struct appliance_config {
 	bool drop_on_timeout;
 	struct profile profile; // of both services
 	uint32_t detect_ms, join_ms, server_syn_ms;
+	uint32_t datagrams_s; // a flow of datagrams without one ends
+	uint32_t flows;	      // capacity
 	uint64_t rekey_ns;
 	uint32_t rekey_records;
 	uint64_t counter_ns;

@@ -89,6 +89,6 @@ void appliance_set_policy(struct appliance *a)
 	policy->drop_on_timeout = a->config.drop_on_timeout;
 	policy->timeouts.server_syn_ms = a->config.server_syn_ms;
 	policy->timeouts.server_syn_retries = 4;
-	policy->timeouts.udp_s = DATAGRAM_FLOW_S;
+	policy->timeouts.udp_s = a->config.datagrams_s;
 	CHECK(policy_adopt(policy, NULL) == 0);
 }

@@ -4,7 +4,14 @@
 #include "base/check.h"
 
 // Inside are the servers of clients outside, and the other way round.
-enum net { NET_CLIENT = 1, NET_SERVER, NET_STRANGER, NET_CLIENT_INSIDE, NET_SERVER_OUTSIDE };
+enum net {
+	NET_CLIENT = 1,
+	NET_SERVER,
+	NET_STRANGER,
+	NET_CLIENT_INSIDE,
+	NET_SERVER_OUTSIDE,
+	NET_CROWD
+};
 
 static struct addr make(enum net net, unsigned number, bool ip6)
 {
@@ -30,6 +37,11 @@ struct addr connection_server(unsigned number, bool inside, bool ip6)
 	return make(inside ? NET_SERVER : NET_SERVER_OUTSIDE, 1 + number % 200, ip6);
 }
 
+struct addr connection_crowd(unsigned number)
+{
+	return make(NET_CROWD, number, false);
+}
+
 struct addr connection_stranger(unsigned number, bool ip6)
 {
 	return make(NET_STRANGER, number, ip6);
@@ -48,13 +60,13 @@ bool connection_is_inside(const struct addr *addr)
 {
 	unsigned net = net_of(addr);
 
-	return net == NET_SERVER || net == NET_CLIENT_INSIDE;
+	return net == NET_SERVER || net == NET_CLIENT_INSIDE || net == NET_CROWD;
 }
 
 enum host connection_host(const struct addr *addr, unsigned *number)
 {
-	static const enum host hosts[] = {
-		HOST_UNKNOWN, HOST_CLIENT, HOST_SERVER, HOST_STRANGER, HOST_CLIENT, HOST_SERVER};
+	static const enum host hosts[] = {HOST_UNKNOWN, HOST_CLIENT, HOST_SERVER, HOST_STRANGER,
+		HOST_CLIENT, HOST_SERVER, HOST_CROWD};
 	const uint8_t *b = addr->b;
 	unsigned net = net_of(addr);
 	bool ours = addr_is_ip4(addr) ? b[12] == 198 || b[12] == 10 : b[0] == 0x20;

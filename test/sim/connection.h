@@ -71,9 +71,11 @@ struct addr connection_client(unsigned number, bool inside, bool ip6);
 struct addr connection_server(unsigned number, bool inside, bool ip6);
 // An address nobody has.
 struct addr connection_stranger(unsigned number, bool ip6);
-enum host { HOST_UNKNOWN = 0, HOST_CLIENT, HOST_SERVER, HOST_STRANGER };
+enum host { HOST_UNKNOWN = 0, HOST_CLIENT, HOST_SERVER, HOST_STRANGER, HOST_CROWD };
 // Whose address it is; its number.
 enum host connection_host(const struct addr *addr, unsigned *number);
+// One of many inside, that nobody counts.
+struct addr connection_crowd(unsigned number);
 // Which side it is on.
 bool connection_is_inside(const struct addr *addr);
 // The port of a node that a client (or its server) on that side is behind.

@@ -6,7 +6,7 @@
 #define PAYLOAD_BYTES 8
 #define FORGED	      UINT32_MAX // instead of an exchange's number
 // After its last use, and where others were told again in the meantime.
-#define FORGOTTEN_NS (2 * DATAGRAM_FLOW_S * SIM_S + 3 * SIM_S)
+#define FORGOTTEN_NS(sim) (2 * (sim)->scenario.datagrams_s * SIM_S + 3 * SIM_S)
 
 static uint32_t choose(struct sim *sim, uint32_t bound)
 {
@@ -189,7 +189,27 @@ void exchange_forge(struct sim *sim)
 	send(sim, e, false, FORGED, 0);
 }
 
+void exchange_crowd(struct sim *sim, unsigned count)
+{
+	struct segment segment = {.datagram = true,
+		.dst = connection_server(1, false, false),
+		.dport = SERVICE_DATAGRAM};
+
+	for (unsigned i = 0; i < count; i++) {
+		segment.src = connection_crowd(choose(sim, 65536));
+		segment.sport = (uint16_t)(1 + choose(sim, 65535));
+		network_from_end(sim, choose(sim, sim->scenario.nodes), PORT_INSIDE, &segment);
+	}
+}
+
 // --- what must hold ---
+
+static bool is_of_crowd(const struct addr *addr)
+{
+	unsigned number;
+
+	return connection_host(addr, &number) == HOST_CROWD;
+}
 
 void exchange_left(struct sim *sim, unsigned node, const struct segment *segment, bool to_server)
 {
@@ -198,7 +218,8 @@ void exchange_left(struct sim *sim, unsigned node, const struct segment *segment
 
 	// The rules allow everybody to ask.
 	if (to_server && segment->dport == SERVICE_DATAGRAM &&
-		connection_host(&segment->src, &number) == HOST_STRANGER)
+		(connection_host(&segment->src, &number) == HOST_STRANGER ||
+			is_of_crowd(&segment->src)))
 		return;
 	if (e == NULL || e->asked == 0)
 		sim_fail(sim, "node %u sends a datagram for somebody who asked nothing", node);
@@ -211,6 +232,8 @@ void exchange_told(struct sim *sim, unsigned node, const struct flow_key *key, b
 {
 	const struct exchange *e = exchange_of_key(sim, key, inside);
 
+	if (inside && is_of_crowd(&key->inner))
+		return;
 	// The question of a stranger has no answer, so nobody needs to know.
 	if (e == NULL || e->asked == 0 || !e->allowed)
 		sim_fail(sim, "node %u tells, or is told, of datagrams nobody sent", node);
@@ -223,12 +246,14 @@ void exchange_held(struct sim *sim, unsigned node, const struct flow_key *key, b
 	const struct exchange *e = exchange_of_key(sim, key, inside);
 	unsigned number;
 
+	if (inside && is_of_crowd(&key->inner))
+		return;
 	if (e == NULL && !inside && connection_host(&key->outer, &number) == HOST_STRANGER &&
 		key->inner_port == SERVICE_DATAGRAM)
 		return;
 	if (e == NULL || e->asked == 0 || !e->allowed)
 		sim_fail(sim, "node %u holds datagrams of nobody", node);
-	else if (!sim->clock_wrong[node] && sim->scheduler.now_ns - e->used_ns > FORGOTTEN_NS)
+	else if (!sim->clock_wrong[node] && sim->scheduler.now_ns - e->used_ns > FORGOTTEN_NS(sim))
 		sim_fail(sim, "node %u still holds exchange %u", node, e->number);
 }
 

@@ -45,6 +45,9 @@ bool exchange_is_done(const struct exchange *exchange);
 // Somebody sends an answer, though perhaps nobody asked.
 void exchange_forge(struct sim *sim);
 
+// So many hosts inside ask one question each; the answers are nobody's.
+void exchange_crowd(struct sim *sim, unsigned count);
+
 // --- what must hold ---
 
 // A datagram leaves a node.

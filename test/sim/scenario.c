@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define ALL_FAULTS ((1u << FAULT_KINDS) - 1)
+#define CROWD_AT_ONCE 50
+#define ALL_FAULTS    ((1u << FAULT_KINDS) - 1)
 
 static const struct kind {
 	const char *name;
@@ -13,6 +14,7 @@ static const struct kind {
 	bool idle;
 	unsigned nodes, connections; // 0: chosen
 	bool apart;		     // cuts are long, and connections end while they last
+	unsigned crowd;		     // flows that have to be told all at once when it heals
 } kinds[] = {
 	{"mix", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0, 0},
 	{"plain", 0, false, false, 0, 0},
@@ -25,6 +27,7 @@ static const struct kind {
 	{"slow", 1u << FAULT_SLOW, true, false, 0, 0},
 	{"reroute", 1u << FAULT_REROUTE, true, false, 0, 0},
 	{"apart", 1u << FAULT_CUT_ONE | 1u << FAULT_CUT_BOTH, true, false, 0, 0, true},
+	{"crowd", 1u << FAULT_CUT_ONE | 1u << FAULT_CUT_BOTH, true, false, 2, 40, true, 20000},
 	{"many", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0,
 		CONNECTIONS_MAX},
 	{"wide", 0, true, false, 8, 0},
@@ -88,6 +91,8 @@ static void choose_times(struct sim *sim, const struct kind *kind)
 
 	s->idle_ns = kind->idle ? between(sim, 10 * SIM_S, 80 * SIM_S) : 0;
 	s->apart = kind->apart;
+	s->crowd = kind->crowd;
+	s->datagrams_s = kind->crowd > 0 ? 60 : 2;
 	s->open_ns = 800 * SIM_MS;
 	s->busy_ns = 2600 * SIM_MS + kind->apart * 4 * SIM_S;
 	s->heal_ns = s->busy_ns + s->idle_ns;
@@ -261,6 +266,9 @@ void scenario_open_all(struct sim *sim)
 	for (unsigned i = 0; i < s->noise; i++)
 		scheduler_add(&sim->scheduler, SIM_START_NS + between(sim, s->open_ns, s->busy_ns),
 			EVENT_NOISE, 0);
+	for (unsigned i = 0; i < s->crowd; i += CROWD_AT_ONCE)
+		scheduler_add(&sim->scheduler, SIM_START_NS + s->open_ns + i * 40 * SIM_US,
+			EVENT_NOISE, CROWD_AT_ONCE);
 	exchange_choose_all(sim);
 }
 

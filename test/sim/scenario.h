@@ -39,7 +39,9 @@ struct scenario {
 	const char *name;
 	unsigned nodes, connections, exchanges, noise;
 	uint8_t share, wait;
-	bool apart; // cuts are long
+	bool apart;	      // cuts are long
+	unsigned crowd;	      // flows beside those that are counted
+	uint32_t datagrams_s; // without one a flow of datagrams ends
 	uint32_t detect_ms, server_syn_ms;
 	uint64_t tick_offset_ns; // of the counter within a tick
 	uint64_t idle_ns;	 // nothing happens for this long in the middle

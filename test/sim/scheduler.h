@@ -19,7 +19,7 @@ enum event_kind {
 	EVENT_OPEN,	  // a client opens: index of the connection
 	EVENT_TIMER,	  // an endpoint's timer: 2 * connection + end
 	EVENT_FAULT,	  // a fault begins or ends: index of the fault
-	EVENT_NOISE,	  // somebody who is no client sends something
+	EVENT_NOISE,	  // somebody who is no client sends something, or so many of a crowd do
 	EVENT_ASK,	  // the client of an exchange asks: index of that
 };
 

@@ -282,7 +282,10 @@ static void happen(struct sim *sim, const struct event *event)
 		scenario_fault(sim, event->index);
 		return;
 	case EVENT_NOISE:
-		scenario_noise(sim);
+		if (event->index > 0)
+			exchange_crowd(sim, event->index);
+		else
+			scenario_noise(sim);
 		return;
 	case EVENT_ASK:
 		exchange_ask(sim, event->index);
@@ -298,7 +301,7 @@ static void run_until(struct sim *sim, uint64_t end_ns)
 	while (!sim->failed && sim->scheduler.steps < sim->steps_max &&
 		scheduler_next(&sim->scheduler, end_ns, &event)) {
 		happen(sim, &event);
-		if (sim->scheduler.steps % WHOLE_EVERY == 0)
+		if (sim->scheduler.steps % WHOLE_EVERY == 0 && sim->scenario.crowd == 0)
 			invariants_whole(sim);
 	}
 }
@@ -314,6 +317,8 @@ static void make_node(struct sim *sim, unsigned index)
 		.detect_ms = scenario->detect_ms,
 		.join_ms = 300,
 		.server_syn_ms = scenario->server_syn_ms,
+		.datagrams_s = scenario->datagrams_s,
+		.flows = scenario->crowd > 0 ? FLOWS_MAX : 1024,
 		.rekey_ns = scenario->rekey_ns,
 		.rekey_records = 1u << 22,
 		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns,
