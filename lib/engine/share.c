@@ -25,7 +25,9 @@
 // own, without a word. An owner that goes on seeing questions tells them again, once in a quarter
 // of the timer, because a copy that saw no answer meanwhile may be gone. Only copies are refreshed
 // by that: of two nodes that both own the same flow (its questions took both ways before either was
-// told) each keeps its own, for both pass the same, and neither keeps the other's alive.
+// told) each keeps its own, for both pass the same, and neither keeps the other's alive. A node
+// whose copy lets questions out owns it from then on, and tells of it: who began the flow may have
+// forgotten it.
 //
 // flow->partner says whom an own flow was shared with; a copy speaks to its owner. Bits only ever
 // become true, so their order does not matter; the incarnation in the digest keeps those of an
@@ -249,6 +251,18 @@ void share_established(struct engine *engine, struct flow *flow, bool whole)
 	// One that sees the other half knows it already; a third one has to be told.
 	if (whole || (nodes & (nodes - 1)) != 0)
 		flow->bits |= FLOW_DIRTY;
+}
+
+void share_moved(struct engine *engine, struct flow *flow)
+{
+	if (flow->copy == COPY_OWN || flow_client_side(flow) != SIDE_INSIDE ||
+		engine->policy->share == SHARE_NONE)
+		return;
+	flow->copy = COPY_OWN;
+	flow->owner = engine->policy->node_id;
+	flow->partner = NODE_ALL;
+	flow->challenge_s = second_of(engine->now_ms);
+	flow->bits |= FLOW_DIRTY;
 }
 
 bool share_opened(struct engine *engine, struct flow *flow)

@@ -371,6 +371,29 @@ static void t7_5_what_is_answered_stays(void **state)
 	scene_end(&scene);
 }
 
+// The questions take another way, and the node that began the flow forgets it: who sees them now
+// speaks for them, to who sees the answers.
+static void t7_5_questions_that_move(void **state)
+{
+	struct scene scene = scene_begin(false);
+	struct packet question = udp, answer = udp;
+
+	(void)state;
+	question.from_server = true;
+	begin_inside(&scene, udp);
+	confirm(&scene);
+	node_flush(scene.b);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &answer), VERDICT_DROP);
+	assert_int_equal(node_offer(scene.a, INSIDE, &question), VERDICT_FORWARD);
+	for (unsigned i = 0; i < 20 && scene.a->message_count == 0; i++)
+		node_pass_ms(scene.a, 100);
+	carry(scene.a, scene.b, MESSAGE_OPENED, true);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &answer), VERDICT_FORWARD);
+	node_pass_ms(scene.a, 2000); // once is enough
+	assert_int_equal(scene.a->message_count, 0);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -389,6 +412,7 @@ int main(void)
 		cmocka_unit_test(tells_are_limited),
 		cmocka_unit_test(t7_5_copies_of_what_is_asked_stay),
 		cmocka_unit_test(t7_5_what_is_answered_stays),
+		cmocka_unit_test(t7_5_questions_that_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
