@@ -291,6 +291,17 @@ static void pass_on(struct engine *engine, struct flow *flow)
 		flow->bits |= FLOW_DIRTY;
 }
 
+// False once the server has what it needs to answer: while the last queued segments leave.
+static bool is_half_open(const struct engine *engine, const struct flow *flow)
+{
+	const struct opening *opening;
+
+	if (!(flow->bits & FLOW_OPENING))
+		return false;
+	opening = &engine->openings[flow->opening];
+	return !opening->delay && opening->wait != WAIT_DRAIN;
+}
+
 void share_take_changed(struct engine *engine, const struct message *message)
 {
 	const struct message_flow *change = &message->body.flow;
@@ -301,7 +312,7 @@ void share_take_changed(struct engine *engine, const struct message *message)
 
 	if (flow == NULL || !entry_is_connection(flow))
 		return;
-	if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow)) {
+	if (is_half_open(engine, flow)) {
 		if (change->bits & CHANGE_CLOSED)
 			opening_refused(engine, flow, REASON_server_refused);
 		return;
