@@ -319,6 +319,40 @@ static void tells_are_limited(void **state)
 	scene_end(&scene);
 }
 
+// Much that has to be said again lies side by side in the table: what finds no cell is next, it
+// does not wait until ageing comes by again.
+static void t7_3_many_are_said_again(void **state)
+{
+	struct scene scene = scene_make(false);
+	struct message *unsent = calloc(100, sizeof(*unsent));
+	unsigned told = 0;
+
+	(void)state;
+	scene.b->policy.wait = SHARE_NONE;
+	scene.b->policy.limits.per_prefix_flows = 1 << 20;
+	scene_go(&scene);
+	for (uint16_t i = 0; i < 1000; i++) {
+		struct packet packet = udp;
+
+		packet.client_port = (uint16_t)(1000 + i);
+		assert_int_equal(inner(&scene, packet), VERDICT_FORWARD);
+		if (i / 100 == 4)
+			unsent[i % 100].body.flow.key = scene.b->messages[0]->body.record.key;
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		unsent[i].type = MESSAGE_UNSENT;
+		unsent[i].node = NODE_A;
+		node_post(scene.b, &unsent[i]);
+	}
+	for (unsigned i = 0; i < 30; i++) {
+		node_pass_ms(scene.b, 100);
+		told += scene.b->message_count;
+	}
+	assert_int_equal(told, 100);
+	free(unsent);
+	scene_end(&scene);
+}
+
 // The questions go on, nobody answers for long: the copy is kept by telling, four times in its
 // timer at most, and both end when the questions do.
 static void t7_5_copies_of_what_is_asked_stay(void **state)
@@ -410,6 +444,7 @@ int main(void)
 		cmocka_unit_test(t7_3_unsent_is_said_again),
 		cmocka_unit_test(a_record_that_no_rule_allows),
 		cmocka_unit_test(tells_are_limited),
+		cmocka_unit_test(t7_3_many_are_said_again),
 		cmocka_unit_test(t7_5_copies_of_what_is_asked_stay),
 		cmocka_unit_test(t7_5_what_is_answered_stays),
 		cmocka_unit_test(t7_5_questions_that_move),
