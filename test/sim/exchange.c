@@ -241,6 +241,15 @@ void exchange_told(struct sim *sim, unsigned node, const struct flow_key *key, b
 		sim_fail(sim, "node %u tells of exchange %u, which has no answer", node, e->number);
 }
 
+// Long enough ago that all copies must be gone: since it was used, or since nodes met again, and
+// one of them heard what had waited for the other.
+static bool is_over(const struct sim *sim, const struct exchange *e)
+{
+	uint64_t last_ns = e->used_ns > sim->view_ns ? e->used_ns : sim->view_ns;
+
+	return sim->scheduler.now_ns - last_ns > FORGOTTEN_NS(sim);
+}
+
 void exchange_held(struct sim *sim, unsigned node, const struct flow_key *key, bool inside)
 {
 	const struct exchange *e = exchange_of_key(sim, key, inside);
@@ -253,7 +262,7 @@ void exchange_held(struct sim *sim, unsigned node, const struct flow_key *key, b
 		return;
 	if (e == NULL || e->asked == 0 || !e->allowed)
 		sim_fail(sim, "node %u holds datagrams of nobody", node);
-	else if (!sim->clock_wrong[node] && sim->scheduler.now_ns - e->used_ns > FORGOTTEN_NS(sim))
+	else if (!sim->clock_wrong[node] && is_over(sim, e))
 		sim_fail(sim, "node %u still holds exchange %u", node, e->number);
 }
 
