@@ -59,6 +59,28 @@ static void age_one(struct engine *engine, uint32_t index)
 	entry_remove(engine, flow);
 }
 
+// Visits up to `slice` flows; returns how many. Where all cells are taken by what flows of this
+// very slice have to say, the next one is the first of the next call: it would find no cell now,
+// and be visited again a second later at best. Some have been told by then, so there is always
+// progress.
+static uint64_t visit(struct engine *engine, uint64_t slice)
+{
+	const struct batch *batch = engine->batch;
+	uint32_t high = flow_table_high_water(engine->table), used = batch->messages_out_used;
+	uint64_t visited = 0;
+
+	while (visited < slice && visited < high) {
+		if (engine->ageing_cursor >= high)
+			engine->ageing_cursor = 0;
+		age_one(engine, engine->ageing_cursor++);
+		visited++;
+		if (batch->messages_out_used > used &&
+			batch->messages_out_used == batch->messages_out_room)
+			break;
+	}
+	return visited;
+}
+
 void ageing_slice(struct engine *engine)
 {
 	uint32_t high = flow_table_high_water(engine->table);
@@ -76,11 +98,7 @@ void ageing_slice(struct engine *engine)
 	slice = high * (elapsed_ms < MS_PER_S ? elapsed_ms : MS_PER_S) / MS_PER_S + 1;
 	if (slice > AGEING_SLICE_MAX)
 		slice = AGEING_SLICE_MAX;
-	for (uint64_t i = 0; i < slice && i < high; i++) {
-		if (engine->ageing_cursor >= high)
-			engine->ageing_cursor = 0;
-		age_one(engine, engine->ageing_cursor++);
-	}
+	slice = visit(engine, slice);
 	engine->resync_left -= engine->resync_left < slice ? engine->resync_left : (uint32_t)slice;
 	if (engine->resync_left == 0)
 		engine->resync = 0;

@@ -412,8 +412,11 @@ bool share_is_active(const struct engine *engine, uint16_t node);
 // The first packet of a new tracked flow: forwarded, or, where others have to know the flow before
 // its answer may arrive there, told of, and held until they do (C5).
 void share_begin(struct engine *engine, struct arrival *arrival, struct flow *flow);
-// A flow that all were told of as a SYN is established.
-void share_established(struct engine *engine, struct flow *flow);
+// A flow that all were told of as a SYN is established; `whole`: this node has seen both halves of
+// the handshake, so that no other has seen any.
+void share_established(struct engine *engine, struct flow *flow, bool whole);
+// A question of a flow without connection passes here.
+void share_moved(struct engine *engine, struct flow *flow);
 uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.
 uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);

@@ -75,6 +75,8 @@ void pseudo_known(struct engine *engine, struct arrival *arrival, struct flow *f
 	arrival->path = PATH_ESTABLISHED;
 	if (answer)
 		flow->bits |= FLOW_CONFIRMED;
+	else
+		share_moved(engine, flow);
 	entry_touch(engine, flow);
 	verdict_forward(engine, arrival);
 	delay_behind(engine, arrival, flow);

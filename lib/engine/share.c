@@ -25,7 +25,9 @@
 // own, without a word. An owner that goes on seeing questions tells them again, once in a quarter
 // of the timer, because a copy that saw no answer meanwhile may be gone. Only copies are refreshed
 // by that: of two nodes that both own the same flow (its questions took both ways before either was
-// told) each keeps its own, for both pass the same, and neither keeps the other's alive.
+// told) each keeps its own, for both pass the same, and neither keeps the other's alive. A node
+// whose copy lets questions out owns it from then on, and tells of it: who began the flow may have
+// forgotten it.
 //
 // flow->partner says whom an own flow was shared with; a copy speaks to its owner. Bits only ever
 // become true, so their order does not matter; the incarnation in the digest keeps those of an
@@ -239,13 +241,28 @@ void share_begin(struct engine *engine, struct arrival *arrival, struct flow *fl
 		flow->bits |= FLOW_DIRTY;
 }
 
-void share_established(struct engine *engine, struct flow *flow)
+void share_established(struct engine *engine, struct flow *flow, bool whole)
 {
 	uint64_t nodes = others(engine);
 
+	if (flow->copy != COPY_OWN || flow->partner != NODE_ALL || flow->mode != MODE_TRACK ||
+		flow_client_side(flow) != SIDE_INSIDE)
+		return;
 	// One that sees the other half knows it already; a third one has to be told.
-	if (flow->copy == COPY_OWN && flow->partner == NODE_ALL && (nodes & (nodes - 1)) != 0)
+	if (whole || (nodes & (nodes - 1)) != 0)
 		flow->bits |= FLOW_DIRTY;
+}
+
+void share_moved(struct engine *engine, struct flow *flow)
+{
+	if (flow->copy == COPY_OWN || flow_client_side(flow) != SIDE_INSIDE ||
+		engine->policy->share == SHARE_NONE)
+		return;
+	flow->copy = COPY_OWN;
+	flow->owner = engine->policy->node_id;
+	flow->partner = NODE_ALL;
+	flow->challenge_s = second_of(engine->now_ms);
+	flow->bits |= FLOW_DIRTY;
 }
 
 bool share_opened(struct engine *engine, struct flow *flow)
@@ -274,6 +291,17 @@ static void pass_on(struct engine *engine, struct flow *flow)
 		flow->bits |= FLOW_DIRTY;
 }
 
+// False once the server has what it needs to answer: while the last queued segments leave.
+static bool is_half_open(const struct engine *engine, const struct flow *flow)
+{
+	const struct opening *opening;
+
+	if (!(flow->bits & FLOW_OPENING))
+		return false;
+	opening = &engine->openings[flow->opening];
+	return !opening->delay && opening->wait != WAIT_DRAIN;
+}
+
 void share_take_changed(struct engine *engine, const struct message *message)
 {
 	const struct message_flow *change = &message->body.flow;
@@ -284,7 +312,7 @@ void share_take_changed(struct engine *engine, const struct message *message)
 
 	if (flow == NULL || !entry_is_connection(flow))
 		return;
-	if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow)) {
+	if (is_half_open(engine, flow)) {
 		if (change->bits & CHANGE_CLOSED)
 			opening_refused(engine, flow, REASON_server_refused);
 		return;

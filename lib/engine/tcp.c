@@ -115,7 +115,7 @@ static void watch_ack_elsewhere(struct engine *engine, struct flow *flow,
 		return;
 	tcp_track_import(track, track->wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
 	track->bits |= fins;
-	share_established(engine, flow);
+	share_established(engine, flow, false);
 }
 
 // And here is the server's: a SYN/ACK that a copy expected. Nobody here sees the ACK for it.
@@ -152,6 +152,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	if (engine->policy->clustered) {
 		watch_synack_elsewhere(engine, flow, before.state);
 		share_answered(engine, flow, &before);
+		if (before.state == TCP_SYN_RECV && flow->track.state != TCP_SYN_RECV)
+			share_established(engine, flow, true);
 		share_changed(engine, flow, &before);
 	}
 	switch (result.outcome) {

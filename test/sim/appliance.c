@@ -1,4 +1,4 @@
-#include "appliance.h"
+#include "appliance_policy.h"
 
 #include "base/check.h"
 
@@ -15,81 +15,15 @@
 #define HEADROOM_BYTES 64
 #define NAP_MIN_NS     50000ULL
 #define AGEING_NAP_NS  100000000ULL // ageing gets its turn
+#define TELLING_NAP_NS 1000000ULL
+#define MANY_FLOWS     4096
 #define KEYS_CACHED    64
-#define SERVICES_ROWS  2
 
 // --- building one ---
 
-static struct prefix prefix(const char *text)
-{
-	struct prefix out;
-
-	CHECK(prefix_parse(&out, text) == 0);
-	return out;
-}
-
-static void add_row(struct appliance *a, uint8_t from, const char *dst, uint16_t port)
-{
-	uint32_t index = a->policy.row_count++;
-
-	a->rows[index] = (struct rule_row){.from = from,
-		.protocol = RULE_TCP,
-		.action = RULE_ALLOW,
-		.rule = index,
-		.dst = prefix(dst),
-		.sport_high = UINT16_MAX,
-		.dport_low = port,
-		.dport_high = SERVICE_TRACK};
-	snprintf(a->rules[index].name, RULE_NAME_BYTES, "servers%u", index);
-	a->policy.rule_count = a->policy.row_count;
-}
-
-static void add_service(struct appliance *a, const char *name, uint8_t mode, uint16_t port)
-{
-	struct service *service = &a->services[a->policy.service_count++];
-
-	snprintf(service->name, SERVICE_NAME_BYTES, "%s", name);
-	service->to[0] = prefix("198.51.100.0/24");
-	service->to[1] = prefix("2001:db8:2::/64");
-	service->to_count = 2;
-	service->protocol = RULE_TCP;
-	service->from = RULE_FROM_OUTSIDE;
-	service->mode = mode;
-	service->ports[0] = (struct port_range){port, port};
-	service->port_count = 1;
-	service->queue_bytes = QUEUE_BYTES;
-	service->profile = a->config.profile;
-}
-
-static void set_policy(struct appliance *a)
-{
-	struct policy *policy = &a->policy;
-
-	policy_init(policy);
-	add_row(a, RULE_FROM_OUTSIDE, "198.51.100.0/24", SERVICE_PROXY);
-	add_row(a, RULE_FROM_OUTSIDE, "2001:db8:2::/64", SERVICE_PROXY);
-	add_service(a, "web", MODE_PROXY, SERVICE_PROXY);
-	add_service(a, "api", MODE_MSYN, SERVICE_MSYN);
-	add_service(a, "raw", MODE_TRACK, SERVICE_TRACK);
-	policy->rules = a->rules;
-	policy->rows = a->rows;
-	policy->services = a->services;
-	policy->classifier.rows = a->rows;
-	policy->classifier.row_count = policy->row_count;
-	policy->node_id = (uint16_t)a->config.index;
-	policy->max_id = 15;
-	policy->clustered = true;
-	policy->share = a->config.share;
-	policy->wait = a->config.wait;
-	policy->drop_on_timeout = a->config.drop_on_timeout;
-	policy->timeouts.server_syn_ms = a->config.server_syn_ms;
-	policy->timeouts.server_syn_retries = 4;
-	CHECK(policy_adopt(policy, NULL) == 0);
-}
-
 static void set_engine(struct appliance *a)
 {
-	a->engine_config = (struct engine_config){.capacity = FLOWS_MAX,
+	a->engine_config = (struct engine_config){.capacity = a->config.flows,
 		.queue_total_bytes = QUEUES_BYTES_MAX,
 		.openings = OPENINGS_MAX,
 		.workers = 1,
@@ -151,7 +85,7 @@ void appliance_create(
 		a->reply = calloc(1, sizeof(*a->reply));
 		CHECK(a->reply != NULL);
 	}
-	set_policy(a);
+	appliance_set_policy(a);
 	set_engine(a);
 	set_cluster(a);
 }
@@ -236,6 +170,12 @@ static uint64_t busy_ns(const struct appliance *a)
 	return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
+// Often enough to visit every flow within a second: a call visits some hundreds.
+static uint64_t ageing_nap_ns(const struct appliance *a)
+{
+	return engine_flow_count(a->engine) < MANY_FLOWS ? AGEING_NAP_NS : AGEING_NAP_NS / 10;
+}
+
 static uint64_t nap(uint64_t idle_ns)
 {
 	return idle_ns > NAP_MIN_NS ? idle_ns : NAP_MIN_NS;
@@ -274,9 +214,12 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 			a->world, a->config.index, "the engine used more than it was lent");
 	hear_engine(a, lent, batch.messages_out_used);
 	idle = engine_idle_ns(a->engine, batch.now_ns);
-	idle = (idle < AGEING_NAP_NS ? idle : AGEING_NAP_NS) * 10 / a->clock_tenths;
+	idle = (idle < ageing_nap_ns(a) ? idle : ageing_nap_ns(a)) * 10 / a->clock_tenths;
 	if (a->to_engine.count > 0 && idle > a->engine_nap_ns)
 		idle = a->engine_nap_ns;
+	// It has more to tell than it had cells for.
+	if (batch.messages_out_used == batch.messages_out_room && idle > TELLING_NAP_NS)
+		idle = TELLING_NAP_NS;
 	a->engine_wake_ns = a->now_ns + nap(idle);
 	a->transmitted += batch.out_used;
 	for (unsigned i = 0; i < batch.out_used; i++)
@@ -533,28 +476,4 @@ void appliance_crash(struct appliance *a)
 	munmap(a->engine, a->engine_bytes);
 	a->engine = NULL;
 	a->cluster = NULL;
-}
-
-// --- clock ---
-
-uint64_t appliance_clock_ns(const struct appliance *a, uint64_t now_ns)
-{
-	return a->clock_ns + (now_ns - a->at_ns) * a->clock_tenths / 10;
-}
-
-void appliance_set_clock(struct appliance *a, uint64_t now_ns, unsigned tenths)
-{
-	a->clock_ns = appliance_clock_ns(a, now_ns);
-	a->at_ns = now_ns;
-	a->clock_tenths = tenths;
-	a->engine_wake_ns = a->cluster_wake_ns = now_ns;
-	wake(a);
-}
-
-void appliance_jump_clock(struct appliance *a, uint64_t now_ns, uint64_t by_ns)
-{
-	appliance_set_clock(a, now_ns, a->clock_tenths);
-	// Its end: a monotonic clock counts in signed nanoseconds.
-	if (a->clock_ns < INT64_MAX)
-		a->clock_ns = by_ns < INT64_MAX - a->clock_ns ? a->clock_ns + by_ns : INT64_MAX;
 }

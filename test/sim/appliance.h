@@ -21,8 +21,11 @@
 #define SERVICE_PROXY	 80 // ports of the modelled servers
 #define SERVICE_MSYN	 81
 #define SERVICE_TRACK	 82
+#define SERVICE_DATAGRAM 90
 #define SERVICE_DENIED	 99
-#define FLOWS_MAX	 1024
+#define SERVICES_MAX	 6
+#define RULES_MAX	 8
+#define FLOWS_MAX	 65536 // at most, in a table
 #define OPENINGS_MAX	 256
 #define QUEUES_BYTES_MAX (1u << 20)
 #define WSCALE_ANNOUNCED 7
@@ -53,6 +56,8 @@ struct appliance_config {
 	bool drop_on_timeout;
 	struct profile profile; // of both services
 	uint32_t detect_ms, join_ms, server_syn_ms;
+	uint32_t datagrams_s; // a flow of datagrams without one ends
+	uint32_t flows;	      // capacity
 	uint64_t rekey_ns;
 	uint32_t rekey_records;
 	uint64_t counter_ns;
@@ -74,9 +79,9 @@ struct appliance {
 	struct engine_config engine_config;
 	struct cluster_config cluster_config;
 	struct policy policy;
-	struct service services[3];
-	struct rule_row rows[4];
-	struct policy_rule rules[4];
+	struct service services[SERVICES_MAX];
+	struct rule_row rows[RULES_MAX];
+	struct policy_rule rules[RULES_MAX];
 	struct keyed_context keys;
 	size_t engine_bytes, cluster_bytes;
 	unsigned lives;

@@ -37,6 +37,7 @@ struct connection {
 	unsigned number;
 	uint16_t service; // port of the server
 	uint8_t bucket;
+	bool inside;	// its client is, and its server outside
 	bool allowed;	// by the rules
 	bool is_moved;	// the network took another way
 	bool is_forged; // somebody pretended to be its client
@@ -65,11 +66,20 @@ struct connection {
 
 struct sim;
 
-// The numbers in a client's address.
-struct addr connection_client(unsigned number, bool ip6);
-struct addr connection_server(unsigned number, bool ip6);
+// Addresses of that number, on that side.
+struct addr connection_client(unsigned number, bool inside, bool ip6);
+struct addr connection_server(unsigned number, bool inside, bool ip6);
 // An address nobody has.
 struct addr connection_stranger(unsigned number, bool ip6);
-enum host { HOST_UNKNOWN = 0, HOST_CLIENT, HOST_SERVER, HOST_STRANGER };
+enum host { HOST_UNKNOWN = 0, HOST_CLIENT, HOST_SERVER, HOST_STRANGER, HOST_CROWD };
 // Whose address it is; its number.
 enum host connection_host(const struct addr *addr, unsigned *number);
+// One of many inside, that nobody counts.
+struct addr connection_crowd(unsigned number);
+// Which side it is on.
+bool connection_is_inside(const struct addr *addr);
+// The port of a node that a client (or its server) on that side is behind.
+static inline uint8_t connection_port(bool client, bool inside)
+{
+	return client == inside ? PORT_INSIDE : PORT_OUTSIDE;
+}

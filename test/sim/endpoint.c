@@ -153,7 +153,16 @@ static bool may_speak(const struct endpoint *e)
 
 static bool may_close(const struct endpoint *e)
 {
-	return !e->config.closes_last || e->fin_received;
+	return (!e->config.closes_last || e->fin_received) && e->now_ns >= e->config.close_ns;
+}
+
+// When there is something to do though nothing waits for an answer.
+static uint64_t wake_ns(const struct endpoint *e)
+{
+	bool closes = !e->config.closes_last || e->fin_received;
+
+	return e->next == endpoint_fin(e) && may_speak(e) && closes ? e->config.close_ns
+								    : UINT64_MAX;
 }
 
 void endpoint_send_some(struct endpoint *e)
@@ -179,7 +188,7 @@ void endpoint_send_some(struct endpoint *e)
 		e->next++;
 	}
 	if (e->next == e->una && !(serial_before(e->next, end) && may_speak(e)))
-		e->timer_ns = UINT64_MAX; // nothing waits for an answer
+		e->timer_ns = wake_ns(e); // nothing waits for an answer
 	else if (e->timer_ns == UINT64_MAX)
 		endpoint_arm(e, e->rto_ns);
 }

@@ -44,6 +44,7 @@ struct endpoint_config {
 	uint32_t send_at, receive_at; // in the pattern
 	uint32_t abort_after;	      // resets the connection after it received this many; 0: not
 	uint64_t give_up_ns;	      // without any progress
+	uint64_t close_ns;	      // sends no FIN before
 	uint32_t slack;		      // how far behind its window it takes bytes without complaint
 	void (*send)(struct endpoint *endpoint, const struct segment *segment);
 	void *context;

@@ -223,17 +223,21 @@ static void arrive_at_node(struct sim *sim, struct flight *flight)
 static void arrive_at_end(struct sim *sim, struct flight *flight)
 {
 	struct segment segment;
-	unsigned number, unused;
-	bool from_client = flight->port == PORT_INSIDE;
+	unsigned client, server;
+	bool to_server;
 
-	if (segment_read(&segment, bytes_of(flight), flight->len) &&
-		connection_host(from_client ? &segment.src : &segment.dst, &number) ==
-			HOST_CLIENT &&
-		connection_host(from_client ? &segment.dst : &segment.src, &unused) ==
-			HOST_SERVER &&
-		number < sim->scenario.connections)
-		sim_deliver(
-			sim, &sim->connections[number], from_client ? SERVER : CLIENT, &segment);
+	if (segment_read(&segment, bytes_of(flight), flight->len)) {
+		to_server = connection_host(&segment.dst, &server) == HOST_SERVER;
+		if (segment.datagram)
+			exchange_deliver(sim, &segment, to_server);
+		else if (connection_host(to_server ? &segment.src : &segment.dst, &client) ==
+				 HOST_CLIENT &&
+			 connection_host(to_server ? &segment.dst : &segment.src, &server) ==
+				 HOST_SERVER &&
+			 client < sim->scenario.connections)
+			sim_deliver(sim, &sim->connections[client], to_server ? SERVER : CLIENT,
+				&segment);
+	}
 	end_flight(sim, flight);
 }
 

@@ -89,6 +89,7 @@ void outcome_check(struct sim *sim)
 	invariants_whole(sim);
 	for (unsigned i = 0; i < sim->scenario.connections && !sim->failed; i++)
 		check_completed(sim, &sim->connections[i]);
+	exchange_check_all(sim);
 	if (!sim->failed)
 		check_members(sim);
 	if (!sim->failed)

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-#define ALL_FAULTS ((1u << FAULT_KINDS) - 1)
+#define CROWD_AT_ONCE 50
+#define ALL_FAULTS    ((1u << FAULT_KINDS) - 1)
 
 static const struct kind {
 	const char *name;
@@ -12,6 +13,8 @@ static const struct kind {
 	bool noise;
 	bool idle;
 	unsigned nodes, connections; // 0: chosen
+	bool apart;		     // cuts are long, and connections end while they last
+	unsigned crowd;		     // flows that have to be told all at once when it heals
 } kinds[] = {
 	{"mix", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0, 0},
 	{"plain", 0, false, false, 0, 0},
@@ -23,6 +26,8 @@ static const struct kind {
 	{"keys", 1u << FAULT_ROTATE | 1u << FAULT_REKEY, true, true, 0, 0},
 	{"slow", 1u << FAULT_SLOW, true, false, 0, 0},
 	{"reroute", 1u << FAULT_REROUTE, true, false, 0, 0},
+	{"apart", 1u << FAULT_CUT_ONE | 1u << FAULT_CUT_BOTH, true, false, 0, 0, true},
+	{"crowd", 1u << FAULT_CUT_ONE | 1u << FAULT_CUT_BOTH, true, false, 2, 40, true, 20000},
 	{"many", ALL_FAULTS & ~(1u << FAULT_JUMP | 1u << FAULT_FAST), true, false, 0,
 		CONNECTIONS_MAX},
 	{"wide", 0, true, false, 8, 0},
@@ -51,7 +56,7 @@ static uint32_t choose(struct sim *sim, uint32_t bound)
 
 static uint64_t between(struct sim *sim, uint64_t low, uint64_t high)
 {
-	return low + (uint64_t)choose(sim, (uint32_t)((high - low) / SIM_US)) * SIM_US;
+	return scheduler_between(&sim->scheduler, low, high);
 }
 
 // --- choosing ---
@@ -80,7 +85,21 @@ static void choose_links(struct sim *sim, bool noise)
 			network->sync[from][to] = choose_link(sim, noise, 200 * SIM_US, 6 * SIM_MS);
 }
 
-static struct route choose_route(struct sim *sim)
+static void choose_times(struct sim *sim, const struct kind *kind)
+{
+	struct scenario *s = &sim->scenario;
+
+	s->idle_ns = kind->idle ? between(sim, 10 * SIM_S, 80 * SIM_S) : 0;
+	s->apart = kind->apart;
+	s->crowd = kind->crowd;
+	s->datagrams_s = kind->crowd > 0 ? 60 : 2;
+	s->open_ns = 800 * SIM_MS;
+	s->busy_ns = 2600 * SIM_MS + kind->apart * 4 * SIM_S;
+	s->heal_ns = s->busy_ns + s->idle_ns;
+	s->end_ns = s->heal_ns + 2400 * SIM_MS + 3000 * SIM_MS * (kind->faults != 0);
+}
+
+struct route scenario_route(struct sim *sim)
 {
 	struct route route = {.up = (uint8_t)choose(sim, sim->scenario.nodes),
 		.down = (uint8_t)choose(sim, sim->scenario.nodes)};
@@ -103,7 +122,10 @@ static void choose_fault(struct sim *sim, const struct kind *kind)
 	fault->other = (uint8_t)((fault->node + 1 + choose(sim, s->nodes - 1)) % s->nodes);
 	fault->start_ns = between(sim, s->open_ns, s->heal_ns - 300 * SIM_MS);
 	fault->length_ns = between(sim, 20 * SIM_MS, 300 * SIM_MS);
-	if (choose(sim, 2) == 0)
+	if (kind->apart) {
+		fault->start_ns = between(sim, s->open_ns, s->open_ns + 800 * SIM_MS);
+		fault->length_ns = between(sim, 3 * SIM_S, 5 * SIM_S);
+	} else if (choose(sim, 2) == 0)
 		fault->length_ns = between(sim, 100 * SIM_MS, s->heal_ns - fault->start_ns);
 	// Clock: a second to an hour ahead, or to its end.
 	fault->amount = choose(sim, 3) == 0 ? INT64_MAX : between(sim, SIM_S, 3600 * SIM_S);
@@ -135,16 +157,15 @@ bool scenario_choose(struct sim *sim, const char *name, uint64_t seed)
 	s->hop_ns = between(sim, 5 * SIM_US, 100 * SIM_US);
 	s->tick_offset_ns = between(sim, 0, 2000 * SIM_MS) * 16;
 	s->rekey_ns = choose(sim, 4) == 0 ? 300 * SIM_MS : 120 * SIM_S;
-	s->idle_ns = kind->idle ? between(sim, 10 * SIM_S, 80 * SIM_S) : 0;
-	s->open_ns = 800 * SIM_MS;
-	s->heal_ns = 2600 * SIM_MS + s->idle_ns;
-	s->end_ns = s->heal_ns + 2400 * SIM_MS + 3000 * SIM_MS * (kind->faults != 0);
+	choose_times(sim, kind);
 	if (strncmp(name, "table", 5) == 0)
 		s->share = s->wait = SHARE_ALL;
+	if (strncmp(name, "table", 5) != 0)
+		s->exchanges = choose(sim, EXCHANGES_MAX);
 	choose_profile(sim);
 	choose_links(sim, kind->noise);
 	for (unsigned i = 0; i < BUCKETS; i++)
-		sim->network.routes[i] = choose_route(sim);
+		sim->network.routes[i] = scenario_route(sim);
 	if (kind->faults != 0)
 		for (unsigned i = choose(sim, 4) + 1; i > 0; i--)
 			choose_fault(sim, kind);
@@ -153,16 +174,28 @@ bool scenario_choose(struct sim *sim, const char *name, uint64_t seed)
 
 // --- connections ---
 
-static void choose_ends(struct sim *sim, struct connection *c)
+// When both ends may close: some connections stand for a while.
+static uint64_t choose_close(struct sim *sim, uint64_t open_ns)
+{
+	const struct scenario *s = &sim->scenario;
+	bool stands = choose(sim, 4) < (s->apart ? 3u : 1u);
+
+	if (!stands || open_ns + 100 * SIM_MS >= s->heal_ns)
+		return 0;
+	return SIM_START_NS + between(sim, open_ns + 50 * SIM_MS, s->heal_ns);
+}
+
+static void choose_ends(struct sim *sim, struct connection *c, uint64_t at_ns)
 {
 	bool ip6 = choose(sim, 3) == 0;
 	struct endpoint_config client = {.client = true,
-		.local = connection_client(c->number, ip6),
-		.remote = connection_server(c->number, ip6),
+		.local = connection_client(c->number, c->inside, ip6),
+		.remote = connection_server(c->number, !c->inside, ip6),
 		.local_port = (uint16_t)(20000 + c->number),
 		.remote_port = c->service,
 		.give_up_ns = 100 * SIM_S,
-		.slack = 1u << WSCALE_ANNOUNCED};
+		.slack = 1u << WSCALE_ANNOUNCED,
+		.close_ns = choose_close(sim, at_ns)};
 	struct endpoint_config server;
 
 	server = client;
@@ -211,24 +244,32 @@ void scenario_open_all(struct sim *sim)
 
 	for (unsigned i = 0; i < s->connections; i++) {
 		struct connection *c = &sim->connections[i];
-		uint64_t at = between(sim, s->open_ns, 2600 * SIM_MS);
+		uint64_t at = between(sim, s->open_ns, s->busy_ns);
 
 		if (s->idle_ns > 0 && choose(sim, 2) == 0)
 			at += s->idle_ns;
 		if (choose(sim, 8) == 0)
 			at = between(sim, s->heal_ns, s->heal_ns + 300 * SIM_MS);
+		// Half of them stand when a long cut begins.
+		if (s->apart && choose(sim, 2) == 0)
+			at = between(sim, s->open_ns, s->open_ns + 600 * SIM_MS);
 		c->number = i;
 		c->bucket = (uint8_t)choose(sim, BUCKETS);
+		c->inside = choose(sim, 3) == 0;
 		c->service = services[choose(sim, sizeof(services))];
 		if (choose(sim, 20) == 0)
 			c->service = SERVICE_DENIED;
 		c->allowed = c->service != SERVICE_DENIED;
-		choose_ends(sim, c);
+		choose_ends(sim, c, at);
 		scheduler_add(&sim->scheduler, SIM_START_NS + at, EVENT_OPEN, i);
 	}
 	for (unsigned i = 0; i < s->noise; i++)
-		scheduler_add(&sim->scheduler,
-			SIM_START_NS + between(sim, s->open_ns, 2600 * SIM_MS), EVENT_NOISE, 0);
+		scheduler_add(&sim->scheduler, SIM_START_NS + between(sim, s->open_ns, s->busy_ns),
+			EVENT_NOISE, 0);
+	for (unsigned i = 0; i < s->crowd; i += CROWD_AT_ONCE)
+		scheduler_add(&sim->scheduler, SIM_START_NS + s->open_ns + i * 40 * SIM_US,
+			EVENT_NOISE, CROWD_AT_ONCE);
+	exchange_choose_all(sim);
 }
 
 // --- strangers ---
@@ -244,7 +285,7 @@ static void stranger(struct sim *sim)
 	unsigned number = choose(sim, STRANGERS_MAX);
 	bool ip6 = choose(sim, 3) == 0;
 	struct segment segment = {.src = connection_stranger(number, ip6),
-		.dst = connection_server(choose(sim, 200), ip6),
+		.dst = connection_server(choose(sim, 200), true, ip6),
 		.sport = (uint16_t)(1024 + choose(sim, 60000)),
 		.dport = SERVICE_PROXY,
 		.flags = choose(sim, 2) ? FLAG_SYN : FLAG_ACK,
@@ -257,17 +298,17 @@ static void stranger(struct sim *sim)
 	forge(sim, &segment);
 }
 
-// Somebody pretends to be a client.
+// Somebody pretends to be the end that is outside.
 static void pretender(struct sim *sim)
 {
 	static const uint8_t flags[] = {
 		FLAG_RST, FLAG_RST | FLAG_ACK, FLAG_ACK, FLAG_FIN | FLAG_ACK};
 	struct connection *c = &sim->connections[choose(sim, sim->scenario.connections)];
-	const struct endpoint_config *client = &c->ends[CLIENT].config;
-	struct segment segment = {.src = client->local,
-		.dst = client->remote,
-		.sport = client->local_port,
-		.dport = client->remote_port,
+	const struct endpoint_config *end = &c->ends[c->inside ? SERVER : CLIENT].config;
+	struct segment segment = {.src = end->local,
+		.dst = end->remote,
+		.sport = end->local_port,
+		.dport = end->remote_port,
 		.flags = flags[choose(sim, sizeof(flags))],
 		.seq = choose(sim, UINT32_MAX),
 		.ack = choose(sim, UINT32_MAX),
@@ -282,197 +323,15 @@ static void pretender(struct sim *sim)
 
 void scenario_noise(struct sim *sim)
 {
-	if (choose(sim, 2))
+	switch (choose(sim, 5)) {
+	case 0:
+		exchange_forge(sim);
+		return;
+	case 1:
+	case 2:
 		stranger(sim);
-	else
+		return;
+	default:
 		pretender(sim);
-}
-
-// --- faults ---
-
-static void cut(struct sim *sim, const struct fault *fault, bool is_cut)
-{
-	sim->network.sync[fault->node][fault->other].cut = is_cut;
-	if (fault->kind == FAULT_CUT_BOTH)
-		sim->network.sync[fault->other][fault->node].cut = is_cut;
-}
-
-// What holds a connection's state may carry it.
-static void reroute(struct sim *sim)
-{
-	unsigned bucket = choose(sim, BUCKETS);
-	struct route route = choose_route(sim);
-	unsigned both = 1u << route.up | 1u << route.down;
-
-	sim->network.routes[bucket] = route;
-	for (unsigned i = 0; i < sim->scenario.connections; i++) {
-		struct connection *c = &sim->connections[i];
-
-		if (c->bucket != bucket || !sim_is_alive(c))
-			continue;
-		c->path |= (uint8_t)both;
-		c->is_moved = true;
-		if ((c->holders & both) != both || !c->ends[SERVER].was_open ||
-			!c->ends[CLIENT].was_open || c->share_ns != 0)
-			c->harm |= HARM_REROUTE;
-		for (unsigned n = 0; n < sim->scenario.nodes; n++)
-			if ((both >> n & 1) && (sim->nodes[n].view.active & both) != both)
-				c->harm |= HARM_APART;
 	}
-}
-
-static void storm(struct sim *sim, struct fault *fault, bool begins)
-{
-	struct link *links[3] = {&sim->network.outside, &sim->network.inside,
-		&sim->network.sync[fault->node][fault->other]};
-
-	for (unsigned i = 0; i < 3; i++) {
-		if (!begins) {
-			bool is_cut = links[i]->cut;
-
-			*links[i] = fault->saved[i];
-			links[i]->cut = is_cut;
-			continue;
-		}
-		fault->saved[i] = *links[i];
-		links[i]->loss = choose(sim, 300);
-		links[i]->repeat = choose(sim, 300);
-		links[i]->reorder = choose(sim, 500);
-		links[i]->damage = choose(sim, 100);
-	}
-}
-
-static void crash(struct sim *sim, unsigned node, bool begins)
-{
-	if (!begins) {
-		if (!appliance_is_up(&sim->nodes[node]))
-			appliance_boot(&sim->nodes[node], sim->scheduler.now_ns);
-		return;
-	}
-	appliance_crash(&sim->nodes[node]);
-	sim->crashed |= 1u << node;
-	sim_harm(sim, 1u << node, HARM_CRASH);
-	for (unsigned i = 0; i < sim->scenario.connections; i++) {
-		sim->connections[i].holders &= (uint8_t) ~(1u << node);
-		sim->connections[i].sent_by &= (uint8_t) ~(1u << node);
-	}
-}
-
-static void clock_fault(struct sim *sim, const struct fault *fault, bool begins)
-{
-	struct appliance *node = &sim->nodes[fault->node];
-
-	sim->clock_wrong[fault->node] = true;
-	sim_harm(sim, 1u << fault->node, HARM_CLOCK);
-	if (fault->kind == FAULT_JUMP && begins)
-		appliance_jump_clock(node, sim->scheduler.now_ns, fault->amount);
-	if (fault->kind == FAULT_FAST)
-		appliance_set_clock(node, sim->scheduler.now_ns, begins ? 100 : 10);
-}
-
-static void pause_node(struct sim *sim, unsigned node, bool begins)
-{
-	struct appliance *a = &sim->nodes[node];
-
-	a->paused = begins;
-	if (!begins)
-		a->engine_wake_ns = a->cluster_wake_ns = sim->scheduler.now_ns;
-	if (!begins)
-		sim->world.wake(&sim->world, node);
-}
-
-static void slow(struct sim *sim, unsigned node, bool begins)
-{
-	sim->nodes[node].engine_takes = begins ? 1 + choose(sim, 3) : ENGINE_BATCH_MAX;
-	sim->nodes[node].engine_nap_ns = begins ? between(sim, SIM_MS, 30 * SIM_MS) : 0;
-	sim->nodes[node].engine_wake_ns = sim->scheduler.now_ns;
-	sim->world.wake(&sim->world, node);
-}
-
-static void rotate(struct sim *sim, unsigned node)
-{
-	uint8_t secret[32];
-
-	for (unsigned i = 0; i < sizeof(secret); i++)
-		secret[i] = (uint8_t)choose(sim, 256);
-	if (appliance_runs(&sim->nodes[node]))
-		cluster_rotate(sim->nodes[node].cluster, secret);
-}
-
-static void apply(struct sim *sim, struct fault *fault, bool begins)
-{
-	switch ((enum fault_kind)fault->kind) {
-	case FAULT_CUT_ONE:
-	case FAULT_CUT_BOTH:
-		cut(sim, fault, begins);
-		return;
-	case FAULT_PAUSE:
-		pause_node(sim, fault->node, begins);
-		return;
-	case FAULT_CRASH:
-		crash(sim, fault->node, begins);
-		return;
-	case FAULT_JUMP:
-	case FAULT_FAST:
-		clock_fault(sim, fault, begins);
-		return;
-	case FAULT_ROTATE:
-		if (begins)
-			rotate(sim, fault->node);
-		return;
-	case FAULT_REKEY:
-		if (begins && appliance_runs(&sim->nodes[fault->node]))
-			cluster_rekey(sim->nodes[fault->node].cluster);
-		return;
-	case FAULT_SLOW:
-		slow(sim, fault->node, begins);
-		return;
-	case FAULT_REROUTE:
-		if (begins)
-			reroute(sim);
-		return;
-	case FAULT_STORM:
-		storm(sim, fault, begins);
-		return;
-	case FAULT_CUT_DATA:
-		(choose(sim, 2) ? &sim->network.outside : &sim->network.inside)->cut = begins;
-		return;
-	case FAULT_KINDS:
-		return;
-	}
-}
-
-void scenario_fault(struct sim *sim, unsigned index)
-{
-	static const char *const names[] = {"cut one way", "cut", "pause", "crash", "clock jump",
-		"fast clock", "rotate", "rekey", "slow", "reroute", "storm", "data cut"};
-	struct fault *fault = &sim->scenario.faults[index];
-
-	fault->on = !fault->on;
-	sim_trace(sim, "%s %s: n%u n%u", names[fault->kind], fault->on ? "begins" : "ends",
-		fault->node, fault->other);
-	apply(sim, fault, fault->on);
-	if (fault->on)
-		scheduler_add(&sim->scheduler, sim->scheduler.now_ns + fault->length_ns,
-			EVENT_FAULT, index);
-}
-
-static struct link calm(struct link link)
-{
-	return (struct link){.delay_ns = link.delay_ns};
-}
-
-void scenario_heal(struct sim *sim)
-{
-	struct network *network = &sim->network;
-
-	sim_trace(sim, "everything heals");
-	for (unsigned i = 0; i < sim->scenario.fault_count; i++)
-		if (sim->scenario.faults[i].on)
-			scenario_fault(sim, i);
-	network->outside = calm(network->outside);
-	network->inside = calm(network->inside);
-	for (unsigned from = 0; from < sim->scenario.nodes; from++)
-		for (unsigned to = 0; to < sim->scenario.nodes; to++)
-			network->sync[from][to] = calm(network->sync[from][to]);
 }

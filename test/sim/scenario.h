@@ -37,14 +37,17 @@ struct fault {
 struct scenario {
 	uint64_t seed;
 	const char *name;
-	unsigned nodes, connections, noise;
+	unsigned nodes, connections, exchanges, noise;
 	uint8_t share, wait;
-	bool asymmetric;
+	bool apart;	      // cuts are long
+	unsigned crowd;	      // flows beside those that are counted
+	uint32_t datagrams_s; // without one a flow of datagrams ends
 	uint32_t detect_ms, server_syn_ms;
 	uint64_t tick_offset_ns; // of the counter within a tick
 	uint64_t idle_ns;	 // nothing happens for this long in the middle
 	uint64_t rekey_ns, hop_ns;
-	uint64_t open_ns, heal_ns, end_ns; // from the start: first SYN, everything works, the end
+	// From the start: the first SYN, the last but for a few, everything works, the end.
+	uint64_t open_ns, busy_ns, heal_ns, end_ns;
 	struct profile profile;
 	struct fault faults[FAULTS_MAX];
 	unsigned fault_count;
@@ -56,6 +59,8 @@ struct sim;
 bool scenario_choose(struct sim *sim, const char *name, uint64_t seed);
 // The names, NULL at the end.
 const char *scenario_name(unsigned index);
+// A way through the nodes.
+struct route scenario_route(struct sim *sim);
 // Endpoints and their openings.
 void scenario_open_all(struct sim *sim);
 // EVENT_FAULT: begins or ends.

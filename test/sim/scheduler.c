@@ -87,3 +87,10 @@ bool scheduler_chance(struct scheduler *scheduler, unsigned permille)
 {
 	return permille > 0 && scheduler_choose(scheduler, 1000) < permille;
 }
+
+uint64_t scheduler_between(struct scheduler *scheduler, uint64_t low_ns, uint64_t high_ns)
+{
+	uint32_t span_us = (uint32_t)((high_ns - low_ns) / SIM_US);
+
+	return low_ns + scheduler_choose(scheduler, span_us) * SIM_US;
+}

@@ -19,7 +19,8 @@ enum event_kind {
 	EVENT_OPEN,	  // a client opens: index of the connection
 	EVENT_TIMER,	  // an endpoint's timer: 2 * connection + end
 	EVENT_FAULT,	  // a fault begins or ends: index of the fault
-	EVENT_NOISE,	  // somebody who is no client sends something
+	EVENT_NOISE,	  // somebody who is no client sends something, or so many of a crowd do
+	EVENT_ASK,	  // the client of an exchange asks: index of that
 };
 
 struct event {
@@ -49,3 +50,5 @@ bool scheduler_next(struct scheduler *scheduler, uint64_t end_ns, struct event *
 uint32_t scheduler_choose(struct scheduler *scheduler, uint32_t bound);
 // True in `permille` of 1000 cases.
 bool scheduler_chance(struct scheduler *scheduler, unsigned permille);
+// A time between the two.
+uint64_t scheduler_between(struct scheduler *scheduler, uint64_t low_ns, uint64_t high_ns);

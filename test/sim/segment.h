@@ -1,5 +1,5 @@
-// TCP segments as endpoints see them: written into a frame, read from one. It shares no code with
-// lib/pkt, so that it can judge it.
+// TCP segments, and datagrams of UDP, as endpoints see them: written into a frame, read from one.
+// It shares no code with lib/pkt, so that it can judge it.
 #pragma once
 
 #include "base/addr.h"
@@ -21,6 +21,7 @@ enum {
 struct segment {
 	struct addr src, dst;
 	uint16_t sport, dport;
+	bool datagram; // of UDP: addresses, ports and payload are all it has
 	uint32_t seq, ack;
 	uint8_t flags;
 	uint8_t wscale; // SEGMENT_NO_SCALE: no such option
@@ -44,5 +45,5 @@ static inline uint32_t segment_len(const struct segment *segment)
 
 // Returns the length of the frame; `out` has room for 1514 bytes.
 uint16_t segment_write(const struct segment *segment, uint8_t *out);
-// False where it is no whole TCP segment or a checksum is wrong.
+// False where it is no whole segment or datagram, or a checksum is wrong.
 bool segment_read(struct segment *segment, const uint8_t *frame, uint16_t len);

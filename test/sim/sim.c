@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "invariants.h"
 #include "outcome.h"
+#include "trace.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -18,20 +19,6 @@ void sim_fail(struct sim *sim, const char *format, ...)
 	vsnprintf(sim->failure, sizeof(sim->failure), format, list);
 	va_end(list);
 	sim_trace(sim, "FAILED: %s", sim->failure);
-}
-
-void sim_trace(struct sim *sim, const char *format, ...)
-{
-	va_list list;
-
-	if (!sim->verbose)
-		return;
-	printf("%8llu %10.6f  ", (unsigned long long)sim->scheduler.steps,
-		(double)(sim->scheduler.now_ns - SIM_START_NS) / 1e9);
-	va_start(list, format);
-	vprintf(format, list);
-	va_end(list);
-	putchar('\n');
 }
 
 void sim_count(struct sim *sim, uint64_t value)
@@ -69,32 +56,6 @@ void sim_harm(struct sim *sim, uint32_t nodes, enum harm harm)
 					    : (connection->path & nodes) != 0))
 			connection->harm |= (uint8_t)harm;
 	}
-}
-
-static const char *flags_text(const struct segment *segment, char out[8])
-{
-	static const char names[] = "FSRPA";
-	unsigned len = 0;
-
-	for (unsigned i = 0; i < 5; i++)
-		if (segment->flags >> i & 1)
-			out[len++] = names[i];
-	out[len] = '\0';
-	return out;
-}
-
-static void trace_segment(struct sim *sim, const struct connection *connection, unsigned end,
-	const char *what, const struct segment *segment)
-{
-	char flags[8];
-
-	sim_count(sim, (uint64_t)segment->seq << 32 | segment->ack);
-	if (sim->verbose)
-		sim_trace(sim, "c%u %s %s %s seq %08x ack %08x len %u win %u sack %u/%u",
-			connection->number, end == CLIENT ? "client" : "server", what,
-			flags_text(segment, flags), segment->seq, segment->ack,
-			segment->payload_len, segment->window, segment->sack_ok,
-			segment->sack_count);
 }
 
 static void set_timer(struct sim *sim, struct connection *connection, unsigned end)
@@ -148,8 +109,8 @@ static void end_sends(struct endpoint *endpoint, const struct segment *segment)
 	bool up = endpoint->config.client;
 
 	trace_segment(sim, connection, up ? CLIENT : SERVER, "sends", segment);
-	network_from_end(
-		sim, up ? route->up : route->down, up ? PORT_OUTSIDE : PORT_INSIDE, segment);
+	network_from_end(sim, up ? route->up : route->down, connection_port(up, connection->inside),
+		segment);
 }
 
 // Two clusters that are founded apart have secrets of their own until they meet, and the cookies of
@@ -230,44 +191,6 @@ static void world_send(
 	struct world *world, unsigned index, unsigned to, const uint8_t *data, uint16_t len)
 {
 	network_datagram(sim_of(world), index, to, data, len);
-}
-
-static const char *message_text(const struct message *message)
-{
-	static const char *const names[] = {[MESSAGE_INSTALL] = "INSTALL",
-		[MESSAGE_VIEW] = "VIEW",
-		[MESSAGE_UNSENT] = "UNSENT",
-		[MESSAGE_RESYNC] = "RESYNC",
-		[MESSAGE_CONFIRMED] = "CONFIRMED",
-		[MESSAGE_CHANGED] = "CHANGED",
-		[MESSAGE_FRAME] = "FRAME",
-		[MESSAGE_NONE] = "NONE",
-		[MESSAGE_EMIT] = "EMIT",
-		[MESSAGE_OPENED] = "OPENED"};
-
-	return message->type < ARRAY_LEN(names) && names[message->type] ? names[message->type]
-									: "?";
-}
-
-static void trace_message(
-	struct sim *sim, unsigned index, const char *what, const struct message *message)
-{
-	sim_count(sim, (uint64_t)message->type << 16 | message->node);
-	if (!sim->verbose)
-		return;
-	if (message->type == MESSAGE_OPENED || message->type == MESSAGE_INSTALL)
-		sim_trace(sim, "n%u %s %s %u: port %u of %u gen %u d %08x e %08x frame %u", index,
-			what, message_text(message), message->node,
-			message->body.record.key.outer_port, message->body.record.owner,
-			message->body.record.generation, message->body.record.translation.d,
-			message->body.record.translation.e, message->frame_len);
-	else if (message->type == MESSAGE_VIEW)
-		sim_trace(sim, "n%u %s VIEW %#llx %d", index, what,
-			(unsigned long long)message->body.view.active, message->body.view.decodes);
-	else
-		sim_trace(sim, "n%u %s %s %u: port %u bits %u frame %u", index, what,
-			message_text(message), message->node, message->body.flow.key.outer_port,
-			message->body.flow.bits, message->frame_len);
 }
 
 static void world_takes(struct world *world, unsigned index, const struct message *message)
@@ -359,7 +282,13 @@ static void happen(struct sim *sim, const struct event *event)
 		scenario_fault(sim, event->index);
 		return;
 	case EVENT_NOISE:
-		scenario_noise(sim);
+		if (event->index > 0)
+			exchange_crowd(sim, event->index);
+		else
+			scenario_noise(sim);
+		return;
+	case EVENT_ASK:
+		exchange_ask(sim, event->index);
 		return;
 	}
 }
@@ -372,7 +301,7 @@ static void run_until(struct sim *sim, uint64_t end_ns)
 	while (!sim->failed && sim->scheduler.steps < sim->steps_max &&
 		scheduler_next(&sim->scheduler, end_ns, &event)) {
 		happen(sim, &event);
-		if (sim->scheduler.steps % WHOLE_EVERY == 0)
+		if (sim->scheduler.steps % WHOLE_EVERY == 0 && sim->scenario.crowd == 0)
 			invariants_whole(sim);
 	}
 }
@@ -388,6 +317,8 @@ static void make_node(struct sim *sim, unsigned index)
 		.detect_ms = scenario->detect_ms,
 		.join_ms = 300,
 		.server_syn_ms = scenario->server_syn_ms,
+		.datagrams_s = scenario->datagrams_s,
+		.flows = scenario->crowd > 0 ? FLOWS_MAX : 1024,
 		.rekey_ns = scenario->rekey_ns,
 		.rekey_records = 1u << 22,
 		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns,
@@ -418,6 +349,7 @@ static void start(struct sim *sim)
 	sim->fingerprint = 0xcbf29ce484222325u;
 	memset(sim->connections, 0, sim->scenario.connections * sizeof(sim->connections[0]));
 	sim->crashed = 0;
+	sim->view_ns = 0;
 	memset(sim->stranger_syns, 0, sizeof(sim->stranger_syns));
 	memset(sim->stranger_answers, 0, sizeof(sim->stranger_answers));
 	for (unsigned i = 0; i < sim->scenario.nodes; i++)

@@ -3,6 +3,7 @@
 
 #include "appliance.h"
 #include "connection.h"
+#include "exchange.h"
 #include "network.h"
 #include "scenario.h"
 #include "scheduler.h"
@@ -18,7 +19,7 @@
 
 struct sim_totals {
 	uint64_t steps, packets, datagrams, virtual_ns;
-	unsigned opened, done, refused, reset, excused;
+	unsigned opened, done, refused, excused, exchanges;
 };
 
 struct sim {
@@ -28,6 +29,7 @@ struct sim {
 	struct network network;
 	struct appliance nodes[APPLIANCES_MAX];
 	struct connection connections[CONNECTIONS_MAX];
+	struct exchange exchanges[EXCHANGES_MAX];
 	unsigned stranger_syns[STRANGERS_MAX]; // packets of each stranger
 	unsigned stranger_answers[STRANGERS_MAX];
 	// Of the event that will wake each, UINT64_MAX: none.
@@ -38,6 +40,7 @@ struct sim {
 	uint64_t views[APPLIANCES_MAX];	    // whom each engine knows as active
 	bool decodes[APPLIANCES_MAX];	    // and whether it makes cookies others read
 	uint64_t view_step[APPLIANCES_MAX]; // since when
+	uint64_t view_ns;		    // when one changed last
 	uint64_t steps_max;
 	bool verbose, measures;
 	void (*ended)(struct sim *sim); // a run, before its nodes go; or NULL

@@ -33,7 +33,7 @@ static void print_row(const struct sim *sim)
 		connections / ((double)sums.busy_ns / 1e9),
 		connections / ((double)sums.busy_ns / sim->scenario.nodes / 1e9),
 		connections / ((double)sums.busiest_ns / 1e9), (unsigned long long)sums.held_least,
-		(unsigned long long)sums.held_most, FLOWS_MAX);
+		(unsigned long long)sums.held_most, sim->nodes[0].config.flows);
 }
 
 bool table_print(struct sim *sim, uint64_t seed)

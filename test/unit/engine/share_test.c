@@ -459,6 +459,41 @@ static void ends_are_told(void **state)
 	scene_end(&scene);
 }
 
+// The server answers the first queued segment with its FIN, elsewhere, while the others still wait
+// for buffers: nobody will say so again.
+static void a_fin_told_while_the_queue_leaves(void **state)
+{
+	struct scene scene = scene_make();
+	struct packet data;
+
+	(void)state;
+	node_go(scene.a);
+	node_go(scene.b);
+	handshake_open(scene.a, &scene.handshake, &syn);
+	scene.server_ack = scene.a->sent[0].view.seq + 1;
+	data = scene.handshake.ack;
+	data.payload = (struct bytes)BYTES("data");
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &data), VERDICT_CONSUME);
+	server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0);
+	carry(scene.b, scene.a);
+	carry(scene.a, scene.b);
+	scene.a->lend = 1;
+	carry(scene.b, scene.a);
+	assert_int_equal(scene.a->sent_count, 1);
+	scene.a->lend = 0;
+	server(&scene, scene.b, TCP_FIN | TCP_ACK, ISN_S + 1, 0);
+	carry(scene.b, scene.a);
+	scene.a->lend = HARNESS_LENT;
+	node_turn(scene.a);
+	assert_int_equal(scene.a->sent_count, 1);
+	assert_int_equal(node_state(scene.a, TCP_CLOSING), 1);
+	assert_int_equal(client(&scene, TCP_FIN | TCP_ACK, 4), VERDICT_FORWARD);
+	carry(scene.a, scene.b);
+	assert_int_equal(node_state(scene.a, TCP_TIME_WAIT), 1);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
+	scene_end(&scene);
+}
+
 static void a_reset_and_an_expiry_are_told(void **state)
 {
 	(void)state;
@@ -631,6 +666,7 @@ int main(void)
 		cmocka_unit_test(t7_3_an_answer_without_state),
 		cmocka_unit_test(t3_2_nobody_holds_it),
 		cmocka_unit_test(ends_are_told),
+		cmocka_unit_test(a_fin_told_while_the_queue_leaves),
 		cmocka_unit_test(a_reset_and_an_expiry_are_told),
 		cmocka_unit_test(an_opening_that_ends_elsewhere),
 		cmocka_unit_test(t7_3_unsent_is_said_again),

@@ -319,6 +319,40 @@ static void tells_are_limited(void **state)
 	scene_end(&scene);
 }
 
+// Much that has to be said again lies side by side in the table: what finds no cell is next, it
+// does not wait until ageing comes by again.
+static void t7_3_many_are_said_again(void **state)
+{
+	struct scene scene = scene_make(false);
+	struct message *unsent = calloc(100, sizeof(*unsent));
+	unsigned told = 0;
+
+	(void)state;
+	scene.b->policy.wait = SHARE_NONE;
+	scene.b->policy.limits.per_prefix_flows = 1 << 20;
+	scene_go(&scene);
+	for (uint16_t i = 0; i < 1000; i++) {
+		struct packet packet = udp;
+
+		packet.client_port = (uint16_t)(1000 + i);
+		assert_int_equal(inner(&scene, packet), VERDICT_FORWARD);
+		if (i / 100 == 4)
+			unsent[i % 100].body.flow.key = scene.b->messages[0]->body.record.key;
+	}
+	for (unsigned i = 0; i < 100; i++) {
+		unsent[i].type = MESSAGE_UNSENT;
+		unsent[i].node = NODE_A;
+		node_post(scene.b, &unsent[i]);
+	}
+	for (unsigned i = 0; i < 30; i++) {
+		node_pass_ms(scene.b, 100);
+		told += scene.b->message_count;
+	}
+	assert_int_equal(told, 100);
+	free(unsent);
+	scene_end(&scene);
+}
+
 // The questions go on, nobody answers for long: the copy is kept by telling, four times in its
 // timer at most, and both end when the questions do.
 static void t7_5_copies_of_what_is_asked_stay(void **state)
@@ -371,6 +405,29 @@ static void t7_5_what_is_answered_stays(void **state)
 	scene_end(&scene);
 }
 
+// The questions take another way, and the node that began the flow forgets it: who sees them now
+// speaks for them, to who sees the answers.
+static void t7_5_questions_that_move(void **state)
+{
+	struct scene scene = scene_begin(false);
+	struct packet question = udp, answer = udp;
+
+	(void)state;
+	question.from_server = true;
+	begin_inside(&scene, udp);
+	confirm(&scene);
+	node_flush(scene.b);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &answer), VERDICT_DROP);
+	assert_int_equal(node_offer(scene.a, INSIDE, &question), VERDICT_FORWARD);
+	for (unsigned i = 0; i < 20 && scene.a->message_count == 0; i++)
+		node_pass_ms(scene.a, 100);
+	carry(scene.a, scene.b, MESSAGE_OPENED, true);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &answer), VERDICT_FORWARD);
+	node_pass_ms(scene.a, 2000); // once is enough
+	assert_int_equal(scene.a->message_count, 0);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -387,8 +444,10 @@ int main(void)
 		cmocka_unit_test(t7_3_unsent_is_said_again),
 		cmocka_unit_test(a_record_that_no_rule_allows),
 		cmocka_unit_test(tells_are_limited),
+		cmocka_unit_test(t7_3_many_are_said_again),
 		cmocka_unit_test(t7_5_copies_of_what_is_asked_stay),
 		cmocka_unit_test(t7_5_what_is_answered_stays),
+		cmocka_unit_test(t7_5_questions_that_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

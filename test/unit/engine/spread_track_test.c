@@ -165,6 +165,58 @@ static void another_syn_of_the_same_port(void **state)
 	scene_end(&scene);
 }
 
+// Whatever B says in the next seconds, A is told; returns how much that was.
+static unsigned tell_later(struct scene *scene)
+{
+	unsigned told = 0;
+
+	for (unsigned i = 0; i < 25; i++) {
+		node_pass_ms(scene->b, 100);
+		for (unsigned k = 0; k < scene->b->message_count; k++, told++)
+			node_carry(scene->a, scene->b->messages[k], NODE_B);
+	}
+	return told;
+}
+
+// Both directions pass B. A has seen nothing but what it is told: that is enough for it to go on
+// when the routes change, and to end with the connection.
+static void one_node_sees_all(bool closed_soon)
+{
+	struct scene scene = scene_begin(false);
+	struct packet answer = tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 1);
+	struct packet banner = tcp(TCP_ACK, ISN_S + 1, ISN_C + 1);
+	struct packet fin = tcp(TCP_FIN | TCP_ACK, ISN_S + 1, ISN_C + 1);
+
+	begin_inside(&scene, tcp(TCP_SYN, ISN_C, 0));
+	confirm(&scene);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &answer), VERDICT_FORWARD);
+	assert_passes(&scene, false, tcp(TCP_ACK, ISN_C + 1, ISN_S + 1));
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	if (!closed_soon) {
+		assert_int_equal(tell_later(&scene), 1);
+		assert_int_equal(node_state(scene.a, TCP_ESTABLISHED), 1);
+		banner.payload = (struct bytes)BYTES("220 ready");
+		assert_passes(&scene, true, banner);
+		fin.seq += banner.payload.len;
+	}
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &fin), VERDICT_FORWARD);
+	carry(scene.b, scene.a, MESSAGE_CHANGED, true);
+	assert_int_equal(
+		inner(&scene, tcp(TCP_FIN | TCP_ACK, ISN_C + 1, fin.seq + 1)), VERDICT_FORWARD);
+	carry(scene.b, scene.a, MESSAGE_CHANGED, true);
+	tell_later(&scene);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
+	assert_int_equal(node_state(scene.a, TCP_TIME_WAIT), 1);
+	scene_end(&scene);
+}
+
+static void t7_5_one_node_sees_all(void **state)
+{
+	(void)state;
+	one_node_sees_all(false);
+	one_node_sees_all(true);
+}
+
 // A third node has not seen the answer: it is told that there was one. A copy that saw nothing of
 // the connection ends without a word.
 static void a_third_node(void **state)
@@ -287,6 +339,7 @@ int main(void)
 		cmocka_unit_test(closed_while_the_syn_waits),
 		cmocka_unit_test(an_outside_server_refuses),
 		cmocka_unit_test(another_syn_of_the_same_port),
+		cmocka_unit_test(t7_5_one_node_sees_all),
 		cmocka_unit_test(a_third_node),
 		cmocka_unit_test(t7_3_two_histories),
 		cmocka_unit_test(t3_9_anew_through_another_node),
