@@ -410,6 +410,39 @@ def check_opens_the_files_of_keys(lab):
 
 
 @check(families=False)
+def services_that_differ(lab):
+    """One node reloads another service: both say so until it is undone."""
+    path = f"{lab.state}/pop-b.cfg"
+    with open(path) as file:
+        text = file.read()
+    what = "service lab: ports/prefixes differ"
+
+    def said(node):
+        return [line for line in log_of(lab, node) if what in line]
+
+    def told():
+        return [(lab.show("cluster", "peer", other, node=node)["differs"] or "",
+                 " ".join(lab.show("status", node=node)["problems"]))
+                for node, other in OTHER.items()]
+    try:
+        with open(path, "w") as file:
+            file.write(text.replace('ports = "1-65535"', 'ports = "1-65534"', 1))
+        console(lab, "pop-b", "reload")
+        until(lambda: all(differs == what and what in problems for differs, problems in told()),
+              PATIENCE_S, "it is told at both")
+        until(lambda: all(said(node) for node in OTHER), PATIENCE_S, "the logs say it")
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+    console(lab, "pop-b", "reload")
+    until(lambda: told() == [("", "")] * 2, PATIENCE_S, "it is over at both")
+    for node in OTHER:
+        lines = said(node)
+        expect(len(lines) == 1 and " warning " in lines[0] and OTHER[node] in lines[0],
+               f"log of {node}: {lines}")
+
+
+@check(families=False)
 def another_cluster_is_refused(lab):
     refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other")
 
