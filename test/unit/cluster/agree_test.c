@@ -76,6 +76,8 @@ static void modes_sides_ports_and_prefixes(void **state)
 	expect(&two, 1, "service service-2: ports/prefixes differ");
 	two.other.services[2].to[0] = fixture_prefix("198.51.100.0/25");
 	expect(&two, 1, "service service-2: ports/prefixes differ");
+	two.other.services[2].to[0] = fixture_prefix("198.51.101.0/24");
+	expect(&two, 1, "service service-2: ports/prefixes differ");
 	two.other.services[2].to[0] = two.mine.services[2].to[0];
 	two.other.services[2].to[1] = fixture_prefix("203.0.113.7");
 	two.other.services[2].to_count = 2; // one more
