@@ -313,7 +313,9 @@ static void check_numbers(struct document *document)
 	if (!id->bad && !most->bad && id->number > most->number)
 		report(document, NULL, KEY_CLUSTER_ID,
 			"%" PRId64 " is above cluster.max_id, %" PRId64, id->number, most->number);
-	if (copies->given && !copies->bad && !peers->bad && copies->number > peers->count)
+	if (!peers->bad && peers->count == 0)
+		report(document, NULL, KEY_CLUSTER_PEERS, "is empty: name at least one peer");
+	else if (copies->given && !copies->bad && !peers->bad && copies->number > peers->count)
 		report(document, NULL, KEY_CLUSTER_COPIES,
 			"%" PRId64 " copies need as many peers; there are %u", copies->number,
 			peers->count);

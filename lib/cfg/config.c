@@ -139,8 +139,8 @@ void config_complain(const struct config *config, const char *path, struct confi
 	va_list arguments;
 
 	for (enum key key = 0; key < KEY_COUNT; key++)
-		if (strcmp(schema[key].path, path) == 0 && config->document->values[key].given)
-			place = config->document->values[key].place;
+		if (strcmp(schema[key].path, path) == 0)
+			place = place_of_key(config->document, key);
 	if (errors->list == NULL && !errors_start(errors))
 		return;
 	va_start(arguments, format);

@@ -114,7 +114,8 @@ void config_free(struct config *config);
 void config_errors_free(struct config_errors *errors);
 
 // Adds what is accepted and hardly meant, as "FILE:LINE: PATH: warning: what": rules and services
-// that nothing can reach, an MSS that ports have no room for. The policy must not have been taken.
+// that nothing can reach, an MSS that ports have no room for, ports of a cluster that nothing uses,
+// sharing that keeps it from working. The policy must not have been taken.
 // `warnings` starts as {0}; the caller frees it (config_errors_free).
 void config_warn(const struct config *config, struct config_errors *warnings);
 

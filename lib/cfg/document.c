@@ -84,11 +84,24 @@ const char *path_format(const struct element *element, enum key key, char *out, 
 	return out;
 }
 
+struct place place_of_key(const struct document *document, enum key key)
+{
+	struct place place = {.line = 1};
+
+	if (document->values[key].given)
+		return document->values[key].place;
+	for (enum key group = 0; group < key; group++)
+		if (schema[group].type == TYPE_GROUP && schema_end(group) > key &&
+			document->values[group].given)
+			place = document->values[group].place;
+	return place;
+}
+
 void report(
 	struct document *document, struct element *element, enum key key, const char *format, ...)
 {
 	struct value *value = NULL;
-	struct place place = {.line = 1};
+	struct place place;
 	char path[PATH_BYTES];
 	char text[400];
 	va_list arguments;
@@ -99,8 +112,8 @@ void report(
 	}
 	if (value != NULL && value->given)
 		place = value->place;
-	else if (element != NULL)
-		place = element->place;
+	else
+		place = element != NULL ? element->place : place_of_key(document, key);
 	va_start(arguments, format);
 	vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);

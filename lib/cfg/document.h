@@ -56,6 +56,9 @@ static inline struct value *value_of(
 // "services.lab.mode"; returns out.
 const char *path_format(const struct element *element, enum key key, char *out, size_t size);
 
+// Where a key of the top level is given; else the group it belongs to, else the first line.
+struct place place_of_key(const struct document *document, enum key key);
+
 // Reports an error about a key, at the place of its value or else of what surrounds it.
 __attribute__((format(printf, 4, 5))) void report(
 	struct document *document, struct element *element, enum key key, const char *format, ...);

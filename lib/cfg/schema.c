@@ -212,7 +212,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.restart = true,
 		.doc = "Its UDP port; 0: the same as cluster.udp_port."},
 	[KEY_CLUSTER_SHARE] = {"cluster.share", TYPE_CHOICE, "finder", .choices = "finder|all|none",
-		.doc = "Who gets a new connection: the node that met its answer, all nodes, nobody."},
+		.doc = "Who gets a new connection: the node that met its answer, all nodes, nobody "
+		       "(symmetric routing only: other nodes drop its packets)."},
 	[KEY_CLUSTER_WAIT] = {"cluster.wait", TYPE_CHOICE, "finder", .choices = "finder|all|none",
 		.doc = "Whose confirmation the client's first packets wait for."},
 	[KEY_CLUSTER_WAIT_MS] = {"cluster.wait_ms", TYPE_INT, "200", 1, 999,

@@ -1,11 +1,14 @@
 // What is allowed and yet hardly meant: a rule or a service that nothing can reach. Rules and
 // services are compared as boxes (side, protocol, prefixes, port ranges). A box counts as covered
 // where one other box holds it whole: several that cover it together are not seen, so what is
-// reported is true and not all is reported. Besides: an MSS that the ports have no room for.
+// reported is true and not all is reported. Besides: an MSS that the ports have no room for,
+// and parts of a cluster that nothing uses or that keep it from what it is for.
 #include "cfg/check.h"
 
 #include "cfg/config.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 // Comparisons of two boxes: 65536 rules of one row each would take 2^31.
@@ -232,6 +235,59 @@ static void survey_mss(const struct survey *survey, const struct config *config,
 		port->mtu, port->name, port->mtu - MSS_HEADERS);
 }
 
+__attribute__((format(printf, 3, 4))) static void warn_key(
+	const struct survey *survey, enum key key, const char *format, ...)
+{
+	struct document *document = survey->document;
+	char text[200];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	errors_add(survey->out, document->file, place_of_key(document, key), schema[key].path,
+		"warning: %s", text);
+}
+
+// Ports towards other nodes that are not the one the cluster uses.
+static void survey_sync_ports(struct survey *survey, const struct config_cluster *cluster)
+{
+	struct value *ports = &survey->document->values[KEY_PORTS];
+	bool socket = cluster->enabled && cluster->transport == TRANSPORT_SOCKET;
+	const char *why = "nothing uses it: cluster.port names another one";
+
+	if (!cluster->enabled)
+		why = "nothing uses it: there is no group `cluster'";
+	else if (socket)
+		why = "nothing uses it: cluster.transport is \"socket\"";
+	for (unsigned i = 0; i < ports->count; i++) {
+		struct element *port = &ports->elements[i];
+		const char *name = value_of(survey->document, port, KEY_PORTS_NAME)->text;
+
+		if (value_of(survey->document, port, KEY_PORTS_SIDE)->number != SIDE_SYNC ||
+			(cluster->enabled && !socket && strcmp(name, cluster->port.name) == 0))
+			continue;
+		warn(survey, KEY_PORTS, i, why, NULL);
+	}
+	if (socket && survey->document->values[KEY_CLUSTER_PORT].given &&
+		*survey->document->values[KEY_CLUSTER_PORT].text != '\0')
+		warn_key(survey, KEY_CLUSTER_PORT, "%s", why);
+}
+
+static void survey_sharing(const struct survey *survey)
+{
+	const struct policy *policy = survey->policy;
+
+	if (!policy->clustered || policy->share != SHARE_NONE)
+		return;
+	warn_key(survey, KEY_CLUSTER_SHARE,
+		"with \"none\" a connection works only where both directions lead through the "
+		"same node");
+	if (policy->wait != SHARE_NONE && survey->document->values[KEY_CLUSTER_WAIT].given)
+		warn_key(survey, KEY_CLUSTER_WAIT,
+			"has no effect with share = \"none\": there is nothing to wait for");
+}
+
 void config_warn(const struct config *config, struct config_errors *warnings)
 {
 	struct survey survey = {
@@ -249,6 +305,8 @@ void config_warn(const struct config *config, struct config_errors *warnings)
 		survey_mss(&survey, config, i);
 	for (uint32_t at = 0; at < config->policy->row_count;)
 		at = survey_rule(&survey, at);
+	survey_sync_ports(&survey, &config->cluster);
+	survey_sharing(&survey);
 	if (survey.work == 0)
 		errors_add(warnings, config->file, config->document->values[KEY_RULES].place,
 			"rules", "warning: too many to look for all that are shadowed");

@@ -187,6 +187,7 @@ void cluster_set_policy(struct cluster *cluster, const struct policy *policy)
 			delivery_close(&peer->delivery);
 		for (unsigned table = 0; table < ARRAY_LEN(peer->rows); table++)
 			rows_adopt(&peer->rows[table], policy);
+		peer_compare_rows(cluster, peer);
 	}
 }
 
@@ -241,6 +242,11 @@ const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, 
 const char *cluster_rejoined(const struct cluster *cluster)
 {
 	return cluster->rejoined;
+}
+
+const char *cluster_peer_differs(const struct cluster *cluster, unsigned peer)
+{
+	return cluster->peers[peer].differs;
 }
 
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer)

@@ -149,5 +149,8 @@ const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, 
 // One line about when and why this node joined again the last time, "" where it never did. Of the
 // caller's thread.
 const char *cluster_rejoined(const struct cluster *cluster);
+// One line about how the services of the peer and of this node differ, "" where they do not. Of
+// the caller's thread.
+const char *cluster_peer_differs(const struct cluster *cluster, unsigned peer);
 // One line about the last refusal of the peer, "" where none. Of the caller's thread.
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer);

@@ -70,6 +70,7 @@ struct peer {
 
 	enum peer_state state;
 	char error[PEER_ERROR_BYTES];
+	char differs[PEER_ERROR_BYTES]; // its services and the own ones; "": they do not
 	struct delivery delivery;
 };
 
@@ -158,6 +159,8 @@ void peer_handle(struct cluster *cluster, struct peer *peer);
 void peer_send(struct cluster *cluster, struct peer *peer);
 uint64_t peer_due_ns(const struct cluster *cluster, const struct peer *peer);
 bool peer_is_silent(const struct cluster *cluster, const struct peer *peer);
+// Whether its table, as it is in use, and the own one say the same.
+void peer_compare_rows(struct cluster *cluster, struct peer *peer);
 void peer_refuse(struct peer *peer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 // A heartbeat as soon as possible.
 void peer_beat_soon(struct cluster *cluster, struct peer *peer);

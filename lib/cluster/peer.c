@@ -5,6 +5,7 @@
 // HELLO was handled, and nothing at all once it was refused. A peer that falls silent keeps its
 // association: what was sent and not acknowledged is sent again when it is back, so numbers go on
 // without a gap. A new incarnation ends it.
+#include "cluster/agree.h"
 #include "cluster/internal.h"
 
 #include <stdarg.h>
@@ -44,7 +45,7 @@ static void associate(struct cluster *cluster, struct peer *peer)
 
 	peer->associated = true;
 	peer->hello = peer->bye = peer->refused = peer->has_beat = false;
-	peer->error[0] = '\0';
+	peer->error[0] = peer->differs[0] = '\0';
 	peer->heard_ns = cluster->now_ns;
 	peer->beat_sent_ns = 0;
 	peer->beat_due_ns = cluster->now_ns;
@@ -109,10 +110,23 @@ static bool take_beat(
 	return true;
 }
 
-static void use_arrived_rows(struct peer *peer)
+void peer_compare_rows(struct cluster *cluster, struct peer *peer)
+{
+	size_t room = sizeof(peer->differs), used;
+	unsigned count = rows_differ(&cluster->rows, &peer->rows[peer->rows_used],
+		cluster->config.peers[peer->index].name, peer->differs, room);
+
+	if (count < 2)
+		return;
+	used = strlen(peer->differs);
+	snprintf(peer->differs + used, room - used, " (and %u more)", count - 1);
+}
+
+static void use_arrived_rows(struct cluster *cluster, struct peer *peer)
 {
 	peer->rows_used = !peer->rows_used;
 	peer->rows_former = true;
+	peer_compare_rows(cluster, peer);
 }
 
 static bool take_rows(
@@ -122,7 +136,7 @@ static bool take_rows(
 		return false;
 	peer->rows_former = false;
 	if (update_rows_end(body, body_len))
-		use_arrived_rows(peer);
+		use_arrived_rows(cluster, peer);
 	return true;
 }
 
@@ -182,7 +196,8 @@ static void deliver(struct cluster *cluster, struct peer *peer, struct message *
 }
 
 // The table a record was written under; NULL: not here yet.
-static const struct rows *rows_of(struct peer *peer, const struct arrived_record *record, bool turn)
+static const struct rows *rows_of(
+	struct cluster *cluster, struct peer *peer, const struct arrived_record *record, bool turn)
 {
 	static const struct rows none;
 	const struct rows *other = &peer->rows[!peer->rows_used];
@@ -195,7 +210,7 @@ static const struct rows *rows_of(struct peer *peer, const struct arrived_record
 		return NULL;
 	// In number order the whole table has come before the first record that names it.
 	if (!peer->rows_former)
-		use_arrived_rows(peer);
+		use_arrived_rows(cluster, peer);
 	return other;
 }
 
@@ -225,7 +240,7 @@ static bool take_part(struct cluster *cluster, struct peer *peer, const struct u
 static bool handle(
 	struct cluster *cluster, struct peer *peer, struct arrived_record *record, bool turn)
 {
-	struct update_codec codec = {.rows = rows_of(peer, record, turn),
+	struct update_codec codec = {.rows = rows_of(cluster, peer, record, turn),
 		.sender = peer->id,
 		.tick = record->tick,
 		.key = cluster->table_key};

@@ -181,8 +181,11 @@ int boot_check(struct node *node)
 	if (!error) {
 		config_warn(node->config, &warnings);
 		print_errors(&warnings);
-		printf("%s: ok ports=%u services=%u rules=%u sha256=%s\n", node->file,
-			node->config->port_count, node->config->policy->service_count,
+		// The port of a cluster is none of packets.
+		bool sync = node->config->cluster.enabled &&
+			    node->config->cluster.transport == TRANSPORT_PORT;
+		printf("%s: ok ports=%u sync=%u services=%u rules=%u sha256=%s\n", node->file,
+			node->config->port_count, sync, node->config->policy->service_count,
 			node->config->policy->rule_count, node->config->sha256);
 		ports_forget(node);
 	}

@@ -84,6 +84,7 @@ struct busy {
 struct watch {
 	unsigned state, states[CONFIG_PEERS_MAX];
 	char errors[CONFIG_PEERS_MAX][192];
+	char differs[CONFIG_PEERS_MAX][192];
 	char rejoined[192];
 };
 

@@ -79,6 +79,9 @@ static int parse_options(int argc, char **argv, const char *letters, struct comm
 		return usage_error("out of memory", NULL);
 	opterr = 0;
 	while ((letter = getopt_long(argc, argv, letters, names, NULL)) != -1) {
+		if (letter == 'c' && options->file)
+			return usage_error(
+				"one file at a time: -c is given twice, now with", optarg);
 		if (letter == 'c')
 			options->file = optarg;
 		else if (letter == 's')

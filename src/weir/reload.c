@@ -167,30 +167,52 @@ static void compare_addr(struct config_errors *errors, const char *path, const s
 	compare_text(errors, path, addr_format(now, a), addr_format(next, b));
 }
 
+static const struct config_peer *peer_named(const struct config_cluster *cluster, const char *name)
+{
+	for (unsigned i = 0; i < cluster->peer_count; i++)
+		if (strcmp(cluster->peers[i].name, name) == 0)
+			return &cluster->peers[i];
+	return NULL;
+}
+
+static void compare_peer(
+	struct config_errors *errors, const struct config_peer *a, const struct config_peer *b)
+{
+	char path[CONFIG_TEXT_BYTES + 32];
+	size_t used = (size_t)snprintf(path, sizeof(path), "cluster.peers.%s.id", a->name) - 3;
+
+	compare_number(errors, path, a->id, b->id);
+	snprintf(path + used, sizeof(path) - used, ".address");
+	compare_addr(errors, path, &a->address, &b->address);
+	snprintf(path + used, sizeof(path) - used, ".udp_port");
+	compare_number(errors, path, a->udp_port, b->udp_port);
+}
+
 static void compare_peers(struct config_errors *errors, const struct config_cluster *now,
 	const struct config_cluster *next)
 {
-	compare_number(errors, "cluster.peers", now->peer_count, next->peer_count);
-	for (unsigned i = 0; i < now->peer_count && i < next->peer_count; i++) {
-		const struct config_peer *a = &now->peers[i], *b = &next->peers[i];
-		char path[CONFIG_TEXT_BYTES + 32];
-		size_t used = (size_t)snprintf(path, sizeof(path), "cluster.peers.%s", a->name);
+	for (unsigned i = 0; i < now->peer_count; i++) {
+		const struct config_peer *b = peer_named(next, now->peers[i].name);
 
-		compare_text(errors, path, a->name, b->name);
-		snprintf(path + used, sizeof(path) - used, ".id");
-		compare_number(errors, path, a->id, b->id);
-		snprintf(path + used, sizeof(path) - used, ".address");
-		compare_addr(errors, path, &a->address, &b->address);
-		snprintf(path + used, sizeof(path) - used, ".udp_port");
-		compare_number(errors, path, a->udp_port, b->udp_port);
+		if (b)
+			compare_peer(errors, &now->peers[i], b);
+		else
+			add_error(errors, "cluster.peers: peer %s was removed: needs a restart",
+				now->peers[i].name);
 	}
+	for (unsigned i = 0; i < next->peer_count; i++)
+		if (!peer_named(now, next->peers[i].name))
+			add_error(errors, "cluster.peers: peer %s was added: needs a restart",
+				next->peers[i].name);
 }
 
 // The files' content is not compared: their names are.
 static void compare_cluster(struct config_errors *errors, const struct config_cluster *now,
 	const struct config_cluster *next)
 {
-	compare_number(errors, "cluster", now->enabled, next->enabled);
+	if (now->enabled != next->enabled)
+		add_error(errors, "the group cluster was %s: needs a restart",
+			now->enabled ? "removed" : "added");
 	if (!now->enabled || !next->enabled)
 		return;
 	compare_number(errors, "cluster.id", now->id, next->id);
@@ -260,6 +282,8 @@ static void install_next(struct node *node, struct config *next)
 	enum log_level level;
 
 	classifier_acl_build(next->policy);
+	// The same ones, but in the order the cluster knows them by their index.
+	memcpy(next->cluster.peers, old->cluster.peers, sizeof(next->cluster.peers));
 	install->retired[install->retired_count++] = (struct retired){.config = old};
 	node->config = next;
 	node->generation++;

@@ -24,6 +24,14 @@ services = ( { name = "web"; to = "192.0.2.0/24"; ports = "80"; } );
 rules = ( { name = "all"; to = "192.0.2.0/24"; action = "deny"; },
           { name = "web"; to = "192.0.2.1"; protocol = "tcp"; ports = "80"; action = "allow"; } );
 """
+CLUSTERED = """node = "pop-a";
+ports = ( { name = "outside"; side = "outside"; device = "null"; },
+          { name = "inside"; side = "inside"; device = "null"; },
+          { name = "sync"; side = "sync"; device = "null"; } );
+"""
+CLUSTER = """cluster = {{ id = 0; name = "lab"; address = "203.0.113.225/28"; {proof} {more}
+            peers = ( {{ name = "pop-b"; id = 1; address = "203.0.113.226"; }} ); }};
+"""
 NOBODY_USER = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
                "--inh-caps=-all", "--bounding-set=-all")
 
@@ -126,6 +134,69 @@ def usage_errors(lab):
     expect_equal(lab.run("pop-a", WEIR, "-h").returncode, 0, "status of -h")
     for words in ([], ["bogus"], ["run"], ["run", "-c"]):
         expect_equal(lab.run("pop-a", WEIR, *words).returncode, 2, f"status of {words}")
+    for command in ("check", "run"):
+        result = lab.run("pop-a", WEIR, command, "-c", lab.config, "-c", "/nonexistent.cfg")
+        expect_equal(result.returncode, 2, f"status of {command} with two files")
+        expect("-c is given twice, now with: /nonexistent.cfg" in result.stderr, result.stderr)
+
+
+def checked(lab, group):
+    """Status, and what `weir check` writes about a file with this group `cluster` at its line 5."""
+    path = f"{lab.folder}/cluster.cfg"
+    with open(path, "w") as file:
+        file.write(CLUSTERED + group)
+    result = lab.run("pop-a", WEIR, "check", "-c", path)
+    return result.returncode, (result.stdout + result.stderr).replace(f"{path}:", "")
+
+
+@check(families=False)
+def clusters(lab):
+    """What is wrong with the group, where; and what of it nothing uses."""
+    with open(os.open(f"{lab.folder}/psk", os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        file.write("00" * 32)
+    group = CLUSTER.format(proof='psk_file = "psk";', more='port = "sync";')
+    status, text = checked(lab, group)
+    expect_equal(status, 0, f"status ({text})")
+    expect("ok ports=2 sync=1 services=0" in text and "warning" not in text, text)
+    status, text = checked(lab, "cluster = { };\n")
+    expect_equal(status, 1, "status of an empty group")
+    for key in ("id", "name", "address", "port", "psk_file"):
+        expect(re.search(f"^5: cluster.{key}: is missing", text, re.M), text)
+    expect("\n5: cluster.peers: is empty: name at least one peer\n" in text, text)
+    status, text = checked(lab, group.replace('port = "sync";', 'port = "sync"; share = "none"; '
+                                              'wait = "all"; transport = "socket";'))
+    expect_equal(status, 0, f"status ({text})")
+    expect("ok ports=2 sync=0" in text, text)
+    for what in ("4: ports.sync: warning: nothing uses it", "cluster.port: warning: nothing uses it",
+                 "cluster.share: warning: with ", "cluster.wait: warning: has no effect"):
+        expect(what in text, f"no {what!r} in {text}")
+
+
+def readme_commands(folder):
+    """The README's way to a CA and a node's certificate."""
+    with open(f"{ROOT}/README.md") as file:
+        lines = re.findall(r"^    (openssl req (?:.*\\\n)?.*)$", file.read(), re.M)
+    expect_equal(len(lines), 2, f"commands in the README: {lines}")
+    for line in lines:
+        made = subprocess.run(line, shell=True, cwd=folder, capture_output=True, text=True)
+        expect_equal(made.returncode, 0, f"{line}: {made.stderr}")
+
+
+@check(families=False)
+def certificates(lab):
+    """One made as the README says is good; another's is told before a peer refuses it."""
+    proof = 'certificate_file = "pop-a.pem"; key_file = "pop-a.key"; ca_file = "ca.pem";'
+    group = CLUSTER.format(proof=proof, more='port = "sync";')
+    readme_commands(lab.folder)
+    status, text = checked(lab, group)
+    expect_equal((status, text.count("\n")), (0, 1), text)
+    status, text = checked(lab, group.replace("id = 0", "id = 2"))
+    expect_equal(status, 1, "status with another id")
+    expect('5: cluster.certificate_file: ' in text and 'is not of "weir:lab:2"' in text, text)
+    os.chmod(f"{lab.folder}/pop-a.key", 0o644)
+    status, text = checked(lab, group)
+    expect_equal(status, 1, "status with a key for all to read")
+    expect(re.search("5: cluster.key_file: .*must not be open to others", text), text)
 
 
 @check(families=False)

@@ -410,6 +410,69 @@ def check_opens_the_files_of_keys(lab):
 
 
 @check(families=False)
+def services_that_differ(lab):
+    """One node reloads another service: both say so until it is undone."""
+    path = f"{lab.state}/pop-b.cfg"
+    with open(path) as file:
+        text = file.read()
+    what = "service lab: ports/prefixes differ"
+
+    def said(node):
+        return [line for line in log_of(lab, node) if what in line]
+
+    def told():
+        return [(lab.show("cluster", "peer", other, node=node)["differs"] or "",
+                 " ".join(lab.show("status", node=node)["problems"]))
+                for node, other in OTHER.items()]
+    try:
+        with open(path, "w") as file:
+            file.write(text.replace('ports = "1-65535"', 'ports = "1-65534"', 1))
+        console(lab, "pop-b", "reload")
+        until(lambda: all(differs == what and what in problems for differs, problems in told()),
+              PATIENCE_S, "it is told at both")
+        until(lambda: all(said(node) for node in OTHER), PATIENCE_S, "the logs say it")
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+    console(lab, "pop-b", "reload")
+    until(lambda: told() == [("", "")] * 2, PATIENCE_S, "it is over at both")
+    for node in OTHER:
+        lines = said(node)
+        expect(len(lines) == 1 and " warning " in lines[0] and OTHER[node] in lines[0],
+               f"log of {node}: {lines}")
+
+
+@check(families=False)
+def peers_are_compared_by_name(lab):
+    path = f"{lab.state}/pop-a.cfg"
+    with open(path) as file:
+        text = file.read()
+    peers = 'peers = ( { name = "pop-b"; id = 1; address = "203.0.113.226"; } );'
+    other = '{ name = "pop-z"; id = 7; address = "203.0.113.230"; }'
+    expect(peers in text, "the peers of conf/pop-a.cfg")
+    try:
+        for changed, notes in (
+                (text.replace("peers = (", f"peers = ( {other},"),
+                 ["cluster.peers: peer pop-z was added: needs a restart"]),
+                (text.replace(peers, f"peers = ( {other} );"),
+                 ["cluster.peers: peer pop-b was removed: needs a restart",
+                  "cluster.peers: peer pop-z was added: needs a restart"]),
+                (text.replace('name = "pop-b"; id = 1;', 'name = "pop-b"; id = 3;'),
+                 ["cluster.peers.pop-b.id: 1 -> 3 needs a restart"]),
+                (text.split("cluster = {")[0] + text.split("copies = 1;\n};")[1],
+                 ["the group cluster was removed: needs a restart"])):
+            with open(path, "w") as file:
+                file.write(changed)
+            said = console(lab, "pop-a", "reload", "check", status=1)
+            for note in notes:
+                expect(note in said, f"no {note!r} in {said}")
+            expect_equal(said.count("needs a restart"), len(notes), said)
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+
+
+@check(families=False)
 def another_cluster_is_refused(lab):
     refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other")
 

@@ -1,6 +1,7 @@
 #include "weir/cluster/credentials.h"
 
 #include "base/check.h"
+#include "weir/cluster/certificate.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -77,18 +78,38 @@ static unsigned check_readable(const struct config *config, struct config_errors
 	return missing;
 }
 
+// What peers would refuse this node for. True where the key is at fault, too.
+static bool check_certificate(const struct config *config, struct config_errors *errors)
+{
+	const struct config_cluster *cluster = &config->cluster;
+	const struct certificate_files files = {
+		cluster->certificate_file, cluster->key_file, cluster->ca_file};
+	struct certificate_fault faults[CERTIFICATE_FAULTS_MAX];
+	char name[CERTIFICATE_NAME_BYTES];
+	bool of_key = false;
+
+	snprintf(name, sizeof(name), "weir:%.63s:%u", cluster->name, cluster->id);
+	unsigned count = certificate_faults(&files, name, faults);
+	for (unsigned i = 0; i < count; i++) {
+		config_complain(
+			config, key_of(cluster, faults[i].file), errors, "%s", faults[i].text);
+		of_key |= faults[i].file == cluster->key_file;
+	}
+	return of_key;
+}
+
 void credentials_check(const struct config *config, struct config_errors *errors)
 {
 	struct credentials credentials;
 	struct dtls_error error;
 	const char *wrong;
+	bool has_psk = config->cluster.psk_file[0] != '\0', of_key;
 
-	if (!config->cluster.enabled)
+	if (!config->cluster.enabled || (!has_psk && check_readable(config, errors) > 0))
 		return;
-	if (config->cluster.psk_file[0] == '\0' && check_readable(config, errors) > 0)
-		return;
+	of_key = !has_psk && check_certificate(config, errors);
 	wrong = credentials_open(&credentials, &config->cluster, &error);
-	if (wrong)
+	if (wrong && !(of_key && strcmp(wrong, "cluster.key_file") == 0))
 		config_complain(config, wrong, errors, "%s", error.text);
 	credentials_close(&credentials);
 }

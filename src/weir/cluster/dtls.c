@@ -5,12 +5,12 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "weir/cluster/certificate.h"
 #include "weir/cluster/datagram_bio.h"
 #include "weir/cluster/psk.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 
 #include <ctype.h>
 #include <stdbool.h>
@@ -115,50 +115,12 @@ static unsigned psk_of_client(SSL *ssl, const char *hint, char *identity, unsign
 	return give_psk(handshake, hint, psk, psk_room);
 }
 
-// The certificate's own name: 1 it is this one, 0 it is not, -1 it has no URI.
-static int has_uri(X509 *certificate, const char *name)
-{
-	GENERAL_NAMES *names = X509_get_ext_d2i(certificate, NID_subject_alt_name, NULL, NULL);
-	int found = -1;
-
-	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-		const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
-		const ASN1_STRING *uri;
-
-		if (one->type != GEN_URI)
-			continue;
-		uri = one->d.uniformResourceIdentifier;
-		if (found < 0)
-			found = 0;
-		if ((size_t)ASN1_STRING_length(uri) == strlen(name) &&
-			memcmp(ASN1_STRING_get0_data(uri), name, strlen(name)) == 0)
-			found = 1;
-	}
-	GENERAL_NAMES_free(names);
-	return found;
-}
-
-// True where the common name is this one: the only one, and without a NUL inside.
-static bool has_common_name(X509 *certificate, const char *name)
-{
-	X509_NAME *subject = X509_get_subject_name(certificate);
-	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
-	const ASN1_STRING *value;
-
-	if (at < 0 || X509_NAME_get_index_by_NID(subject, NID_commonName, at) >= 0)
-		return false;
-	value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
-	return (size_t)ASN1_STRING_length(value) == strlen(name) &&
-	       memcmp(ASN1_STRING_get0_data(value), name, strlen(name)) == 0;
-}
-
 static int verify(int good, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct handshake *handshake = SSL_get_app_data(ssl);
 	X509 *certificate = X509_STORE_CTX_get_current_cert(store);
 	char name[NAME_BYTES];
-	int uri;
 
 	if (!good) {
 		explain(handshake, "the peer's certificate is refused: %s",
@@ -168,8 +130,7 @@ static int verify(int good, X509_STORE_CTX *store)
 	if (X509_STORE_CTX_get_error_depth(store) > 0)
 		return 1;
 	snprintf(name, sizeof(name), "weir:%s:%u", handshake->dtls->cluster, handshake->peer);
-	uri = has_uri(certificate, name);
-	if (uri > 0 || (uri < 0 && has_common_name(certificate, name)))
+	if (certificate_is_of(certificate, name))
 		return 1;
 	explain(handshake, "the peer's certificate is not of \"%s\"", name);
 	X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);

@@ -20,8 +20,7 @@ struct text {
 	size_t len;
 };
 
-// Why the file is not private; NULL where it is.
-static const char *why_not(int file)
+const char *why_not_private(int file)
 {
 	struct stat status;
 
@@ -40,7 +39,7 @@ static int read_text(const char *path, struct text *text, char *error, size_t ro
 {
 	// O_NONBLOCK: a FIFO must not stop the program before it is seen to be one.
 	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	const char *why = file < 0 ? strerror(errno) : why_not(file);
+	const char *why = file < 0 ? strerror(errno) : why_not_private(file);
 	ssize_t len = -1;
 
 	if (why == NULL) {

@@ -17,4 +17,6 @@ struct psk {
 // other text of 32 characters or more is taken as it is. Blanks at both ends do not count. 0, or
 // -ERR_* and one sentence in `error`.
 int psk_file_read(const char *path, struct psk *out, char *error, size_t error_room);
+// Why an open file with a key is not private: who owns it, who may read it. NULL where it is.
+const char *why_not_private(int file);
 void psk_wipe(struct psk *psk);

@@ -104,6 +104,14 @@ char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTE
 	return out;
 }
 
+char *sync_peer_differs(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES])
+{
+	pthread_mutex_lock(&sync->errors_lock);
+	memcpy(out, sync->differs[peer], SYNC_ERROR_BYTES);
+	pthread_mutex_unlock(&sync->errors_lock);
+	return out;
+}
+
 char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES])
 {
 	pthread_mutex_lock(&sync->errors_lock);
@@ -165,9 +173,12 @@ static void copy_errors(struct sync *sync)
 		return;
 	sync->errors_ns = sync->now_ns;
 	snprintf(sync->rejoined, SYNC_ERROR_BYTES, "%s", cluster_rejoined(sync->cluster));
-	for (unsigned i = 0; i < sync->peer_count; i++)
+	for (unsigned i = 0; i < sync->peer_count; i++) {
 		snprintf(sync->errors[i], SYNC_ERROR_BYTES, "%s",
 			cluster_peer_error(sync->cluster, i));
+		snprintf(sync->differs[i], SYNC_ERROR_BYTES, "%s",
+			cluster_peer_differs(sync->cluster, i));
+	}
 	pthread_mutex_unlock(&sync->errors_lock);
 }
 

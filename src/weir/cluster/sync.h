@@ -38,10 +38,12 @@ bool sync_is_active(const struct sync *sync);
 bool sync_rekey(struct sync *sync);
 bool sync_rotate(struct sync *sync);
 
-// For the console: any thread, but the last two are of the control thread.
+// For the console: any thread, but those that fill `out' are of the control thread.
 const struct cluster *sync_cluster(const struct sync *sync);
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out);
 // Why the peer was refused last, "" where it was not. Into out, which is returned.
 char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES]);
+// How its services and this node's differ, "" where they do not. Into out, which is returned.
+char *sync_peer_differs(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES]);
 // When and why this node joined again, "" where it never did. Into out, which is returned.
 char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES]);

@@ -50,6 +50,7 @@ struct sync {
 	_Atomic unsigned requests;   // enum sync_request, set by control, taken by the thread
 	pthread_mutex_t errors_lock; // the thread only tries it
 	char errors[CLUSTER_PEERS_MAX][SYNC_ERROR_BYTES];
+	char differs[CLUSTER_PEERS_MAX][SYNC_ERROR_BYTES];
 	char rejoined[SYNC_ERROR_BYTES];
 };
 

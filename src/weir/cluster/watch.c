@@ -1,5 +1,6 @@
 // The control core's eye on the cluster: one line in the log for each change of this node's state
-// and its peers', one for each other reason a peer is refused, and one where it joins again.
+// and its peers', one for each other reason a peer is refused, one where its services come to
+// differ from the own ones, and one where this node joins again.
 #include "weir/control_internal.h"
 
 #include "common/log.h"
@@ -29,6 +30,22 @@ static void look_at_self(struct node *node, const struct cluster_stats *stats)
 		(unsigned long long)counter_get(&stats->tick));
 }
 
+// Nodes that handle a connection differently break it, and nothing else would say why.
+static void look_at_services(struct node *node, unsigned peer)
+{
+	char differs[SYNC_ERROR_BYTES], *told = node->control->watch.differs[peer];
+	const char *name = node->config->cluster.peers[peer].name;
+
+	sync_peer_differs(node->sync, peer, differs);
+	if (strcmp(differs, told) == 0)
+		return;
+	memcpy(told, differs, sizeof(differs));
+	if (*differs)
+		log_warning("peer %s does not agree: %s", name, differs);
+	else
+		log_info("peer %s agrees about all services", name);
+}
+
 static void look_at_peer(struct node *node, unsigned peer)
 {
 	const struct cluster_peer_stats *stats = cluster_peer_stats(sync_cluster(node->sync), peer);
@@ -56,6 +73,8 @@ void watch_look(struct node *node)
 	if (!node->sync)
 		return;
 	look_at_self(node, cluster_stats(sync_cluster(node->sync)));
-	for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
+	for (unsigned i = 0; i < node->config->cluster.peer_count; i++) {
 		look_at_peer(node, i);
+		look_at_services(node, i);
+	}
 }

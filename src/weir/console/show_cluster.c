@@ -169,6 +169,8 @@ void command_show_cluster_peer(struct session *session)
 	json_object_set_new(row, "rekeys", reply_count(counter_get(&channel->rekeys)));
 	sync_peer_error(node->sync, index, error);
 	json_object_set_new(row, "error", reply_name(*error ? error : NULL));
+	sync_peer_differs(node->sync, index, error);
+	json_object_set_new(row, "differs", reply_name(*error ? error : NULL));
 	session_answer(session, row);
 }
 

@@ -2,6 +2,7 @@
 #include "weir/console/console_private.h"
 
 #include "common/log.h"
+#include "weir/cluster/sync.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/port.h"
@@ -10,6 +11,23 @@
 #include <rte_ethdev.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+// Peers whose services are others: what both carry does not come through. A peer that is away
+// disturbs nobody.
+static void add_disagreements(const struct node *node, json_t *list)
+{
+	for (unsigned i = 0; node->sync && i < node->config->cluster.peer_count; i++) {
+		const struct cluster_peer_stats *stats =
+			cluster_peer_stats(sync_cluster(node->sync), i);
+		char differs[SYNC_ERROR_BYTES];
+
+		if (counter_get(&stats->state) == PEER_ACTIVE &&
+			*sync_peer_differs(node->sync, i, differs))
+			json_array_append_new(
+				list, json_sprintf("peer %s does not agree: %s",
+					      node->config->cluster.peers[i].name, differs));
+	}
+}
 
 // What keeps this node from its work, in sentences.
 static json_t *problems(const struct node *node)
@@ -27,6 +45,7 @@ static json_t *problems(const struct node *node)
 		else if (!control_link_up(node, i))
 			json_array_append_new(list, json_sprintf("port %s has no link", name));
 	}
+	add_disagreements(node, list);
 	return list;
 }
 

@@ -240,6 +240,47 @@ static void an_mss_that_does_not_fit(void **state)
 	(void)state;
 }
 
+#define SYNC_PORTS                                                                                 \
+	"node = \"a\";\n"                                                                          \
+	"ports = ( { name = \"o\"; side = \"outside\"; device = \"null\"; },\n"                    \
+	"          { name = \"i\"; side = \"inside\"; device = \"null\"; },\n"                     \
+	"          { name = \"sync\"; side = \"sync\"; device = \"null\"; } );\n"
+#define CLUSTER(rest)                                                                              \
+	"cluster = { id = 0; name = \"lab\"; address = \"203.0.113.225/28\"; psk_file = \"p\";\n"  \
+	"peers = ( { name = \"b\"; id = 1; address = \"203.0.113.226\"; } );\n" rest " };\n"
+#define UNUSED "t.cfg:4: ports.sync: warning: nothing uses it: "
+
+static void what_a_cluster_does_not_use(void **state)
+{
+	static const char *const leftovers[] = {UNUSED "cluster.transport is \"socket\"",
+		"t.cfg:7: cluster.port: warning: nothing uses it: cluster.transport is "
+		"\"socket\""};
+
+	expect_one(SYNC_PORTS, UNUSED "there is no group `cluster'");
+	expect_none(SYNC_PORTS CLUSTER("port = \"sync\";"));
+	expect_warnings(
+		SYNC_PORTS CLUSTER("transport = \"socket\"; port = \"sync\";"), leftovers, 2);
+	expect_none(MINIMAL CLUSTER("transport = \"socket\"; port = \"\";"));
+	(void)state;
+}
+
+static void sharing_with_nobody(void **state)
+{
+	static const char *const both[] = {
+		"t.cfg:7: cluster.share: warning: with \"none\" a connection works only "
+		"where both directions lead through the same node",
+		"t.cfg:8: cluster.wait: warning: has no effect with share = \"none\": "
+		"there is nothing to wait for"};
+
+	expect_none(SYNC_PORTS CLUSTER("port = \"sync\"; share = \"all\"; wait = \"finder\";"));
+	expect_one(SYNC_PORTS CLUSTER("port = \"sync\"; share = \"none\";"), both[0]);
+	expect_one(
+		SYNC_PORTS CLUSTER("port = \"sync\"; share = \"none\"; wait = \"none\";"), both[0]);
+	expect_warnings(
+		SYNC_PORTS CLUSTER("port = \"sync\"; share = \"none\";\nwait = \"all\";"), both, 2);
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +291,8 @@ int main(void)
 		cmocka_unit_test(a_service_behind_one_that_holds_all_of_it),
 		cmocka_unit_test(what_a_set_hides),
 		cmocka_unit_test(an_mss_that_does_not_fit),
+		cmocka_unit_test(what_a_cluster_does_not_use),
+		cmocka_unit_test(sharing_with_nobody),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
