@@ -60,9 +60,11 @@
 	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
 		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
-		"What would happen to a first packet now: verdict, reason, rule, service, mode, "  \
-		"flow, and the limit a new flow would exceed (with `cookie`: once its client "     \
-		"returned that). "                                                                 \
+		"What would happen to a first packet now: verdict and reason, by which of the "    \
+		"rule and an existing flow, rule, service, mode, flow, and the limit a new flow "  \
+		"would exceed (with `cookie`: once its client returned that). `offered_to` says "  \
+		"whom an answer from the inside that has no flow here goes to, `others_active` "   \
+		"whether there is anybody. "                                                       \
 		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
 		"would arrive (outside unless said); of ICMP, DPORT is the type and SPORT 0.",     \
 		"show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside")                       \
