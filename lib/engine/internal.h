@@ -301,6 +301,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	const struct opening *proof);
 void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
+void opening_count_wait(struct engine *engine, const struct opening *opening);
 // A free context; NULL where there is none.
 struct opening *opening_take(struct engine *engine);
 void opening_run(struct engine *engine);

@@ -151,6 +151,10 @@ void command_show_cluster_peer(struct session *session)
 
 	if (!has_cluster(session))
 		return;
+	if (node->config->cluster.peer_count == 0) {
+		session_fail(session, "failed", NULL, "the cluster has no other node configured");
+		return;
+	}
 	unsigned index = peer_index(session);
 	const struct cluster *cluster = sync_cluster(node->sync);
 	const struct channel_stats *channel = cluster_peer_channel(cluster, index);
