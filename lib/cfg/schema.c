@@ -43,7 +43,8 @@ const struct schema_key schema[KEY_COUNT] = {
 	[KEY_PORTS_DEVICE] = {"ports.device", TYPE_TEXT, .example = "af_packet:outside",
 		.max = 255, .restart = true,
 		.doc = "pci:0000:03:00.0 af_packet:IF af_xdp:IF memif:SOCKET ring:NAME "
-		       "pcap:FILE[,loop] null tap:IF"},
+		       "pcap:FILE[,loop] null tap:IF; of a veth pair with af_packet: ethtool -K IF "
+		       "tx off tso off gso off gro off at both ends."},
 	[KEY_PORTS_MTU] = {"ports.mtu", TYPE_INT, "1500", 68, 9600, .restart = true,
 		.doc = "Largest IP packet, bytes."},
 	[KEY_FOLLOW_LINK] = {"follow_link", TYPE_BOOL, "false", .restart = true,

@@ -92,7 +92,7 @@ struct cluster_peer_stats {
 	counter tx_bytes, rx_bytes; // of datagrams
 	counter updates_sent, updates_applied;
 	counter resent;	 // records
-	counter unsent;	 // updates that found no room (MESSAGE_UNSENT)
+	counter unsent;	 // messages that found no room, or no peer behind the address
 	counter dropped; // datagrams that made no sense behind their authentication
 	counter refused; // times it introduced itself as a node this one cannot work with
 	counter rtt_ns;	 // gauge
@@ -108,6 +108,7 @@ struct cluster_stats {
 	counter secret_generation; // 1: the founder's, and one more with each rotation
 	counter counter_refused;   // a peer's counter was too far ahead
 	counter misdirected;	   // messages to nodes that are not configured
+	counter unsent;		   // messages to all nodes while none was active
 };
 
 struct cluster;

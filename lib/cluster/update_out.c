@@ -137,6 +137,7 @@ static void send_to(
 static void route(struct cluster *cluster, struct message *message, uint64_t hash)
 {
 	struct peer *peer;
+	bool said = false;
 
 	switch (message->type) {
 	case MESSAGE_OPENED:
@@ -160,9 +161,14 @@ static void route(struct cluster *cluster, struct message *message, uint64_t has
 			counter_add(&cluster->stats.misdirected, 1);
 		return;
 	}
-	for (unsigned i = 0; i < cluster->config.peer_count; i++)
-		if (cluster->peers[i].state == PEER_ACTIVE)
-			send_to(cluster, &cluster->peers[i], message, 0);
+	for (unsigned i = 0; i < cluster->config.peer_count; i++) {
+		if (cluster->peers[i].state != PEER_ACTIVE)
+			continue;
+		send_to(cluster, &cluster->peers[i], message, 0);
+		said = true;
+	}
+	if (!said)
+		counter_add(&cluster->stats.unsent, 1);
 }
 
 // Whose table key a message's digest is made with; NULL: it has none, or one for each peer.

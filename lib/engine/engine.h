@@ -102,7 +102,7 @@ struct engine_stats {
 		synack_from_finder;    // handed over, and taken, by way of the cluster
 	counter shared;		       // OPENED messages
 	counter wait_timeouts;	       // confirmations that did not come in time
-	counter wait_us[WAIT_BUCKETS]; // confirmations after < 2^i us
+	counter wait_us[WAIT_BUCKETS]; // waits that ended after < 2^i us, in vain or not
 	counter flows_created, flows_closed, flows_expired, flows_evicted, flows_refused;
 	counter states[TCP_STATE_COUNT + 1]; // gauge by tcp_state; the last is UDP, ICMP and other
 	counter path_packets[PATH_COUNT];

@@ -11,7 +11,7 @@
 // not let out by itself; an ICMP error about one. Who has it answers, and is asked alone from then
 // on. Nothing of the outside is ever offered (so what a client of the inside needs from there is
 // told before it is needed: share.c), and a flood of answers to forged questions costs OFFERS_PER_S
-// frames, no more.
+// frames, no more. While no other node is active it is dropped as `no_owner`.
 //
 // The packet goes to the owner whole. The owner tells its own state and, where the packet has to
 // leave here, returns it ready to be sent (MESSAGE_EMIT, or with the INSTALL): only here do its
@@ -146,9 +146,11 @@ static bool owner_of(struct engine *engine, const struct arrival *arrival, uint3
 	return admit_is_cookied(&admission);
 }
 
-// The owner is gone: the server is told to forget, so that the client's next SYN works.
+// The owner is gone: the server is told to forget, so that the client's next SYN works. What the
+// server said is lost all the same: it counts as dropped, and the reset as one more packet.
 static void refuse_for(struct engine *engine, struct arrival *arrival)
 {
+	struct verdict *verdict = arrival->verdict;
 	struct craft craft;
 
 	craft_reset_for(&craft, &arrival->view);
@@ -157,7 +159,11 @@ static void refuse_for(struct engine *engine, struct arrival *arrival)
 		verdict_drop(arrival, REASON_no_owner);
 		return;
 	}
-	verdict_reply(engine, arrival);
+	verdict->kind = VERDICT_REPLY;
+	verdict->reason = REASON_NONE;
+	verdict->port = arrival->frame->port;
+	counter_add(&engine->stats.dropped[REASON_no_owner], 1);
+	counter_add(&engine->stats.generated, 1);
 }
 
 // Remembers what was handed over. False where this flow has asked often enough.
@@ -247,7 +253,7 @@ bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival)
 {
 	struct admission admission;
 
-	if (!may_search(engine, arrival))
+	if (!may_search(engine, arrival) || share_is_alone(engine))
 		return false;
 	admission = admit_key(engine, &arrival->key, SIDE_OUTSIDE);
 	return admit_is_tracked(&admission, &arrival->key);
@@ -276,12 +282,30 @@ static bool may_answer(struct engine *engine, const struct arrival *arrival)
 	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
+enum why_offered finder_offers(struct engine *engine, const struct arrival *arrival)
+{
+	struct admission admission;
+
+	if (!may_search(engine, arrival))
+		return WHY_OFFERED_NOBODY;
+	admission = admit_key(engine, &arrival->key, SIDE_OUTSIDE);
+	if (admit_is_tracked(&admission, &arrival->key))
+		return WHY_OFFERED_OTHERS;
+	return admit_is_cookied(&admission) && arrival->key.protocol == PROTOCOL_TCP
+		       ? WHY_OFFERED_OWNER
+		       : WHY_OFFERED_NOBODY;
+}
+
 static bool offer(struct engine *engine, struct arrival *arrival)
 {
 	struct handed *handed;
 
 	if (!may_answer(engine, arrival))
 		return false;
+	if (share_is_alone(engine)) {
+		verdict_drop(arrival, REASON_no_owner);
+		return true;
+	}
 	// What could not be sent was not offered: its repetition is.
 	if (!hand_over(engine, arrival, NODE_ALL) || !remember(engine, arrival, NODE_ALL))
 		return true;

@@ -301,6 +301,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	const struct opening *proof);
 void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct opening *opening);
 void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes);
+void opening_count_wait(struct engine *engine, const struct opening *opening);
 // A free context; NULL where there is none.
 struct opening *opening_take(struct engine *engine);
 void opening_run(struct engine *engine);
@@ -368,6 +369,7 @@ void handshake_reack(struct engine *engine, struct arrival *arrival, struct flow
 void pseudo_decide(struct engine *engine, struct arrival *arrival);
 // A packet of a flow that is there.
 void pseudo_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
+bool pseudo_is_reply(const struct view *view);
 
 // icmp.c
 void icmp_decide_error(struct engine *engine, struct arrival *arrival);
@@ -392,6 +394,9 @@ bool finder_error(struct engine *engine, struct arrival *arrival, const struct q
 // True where another node may have the flow of this server's answer now, whatever is here of an
 // older one.
 bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival);
+// Whom the answer of a server here would be offered to (enum why_offered): `arrival` is one without
+// a flow, of which only the key and the side are known.
+enum why_offered finder_offers(struct engine *engine, const struct arrival *arrival);
 // Takes the telling of one new flow to all from this second's budget.
 bool finder_may_tell(struct engine *engine);
 // What is remembered of a key's packets, NULL: nothing; and fetches that.
@@ -409,6 +414,8 @@ void owner_emit(struct engine *engine, const struct message *message);
 
 // share.c: state that other nodes must have.
 bool share_is_active(const struct engine *engine, uint16_t node);
+// True while no other node is active.
+bool share_is_alone(const struct engine *engine);
 // The first packet of a new tracked flow: forwarded, or, where others have to know the flow before
 // its answer may arrive there, told of, and held until they do (C5).
 void share_begin(struct engine *engine, struct arrival *arrival, struct flow *flow);

@@ -111,12 +111,21 @@ enum why_verdict {
 	WHY_DROP,
 };
 
+// Whom an answer without a flow here would be offered to.
+enum why_offered {
+	WHY_OFFERED_NOBODY,
+	WHY_OFFERED_OTHERS, // all other nodes
+	WHY_OFFERED_OWNER,  // TCP: the node that its cookie names
+};
+
 struct message_why {
 	uint64_t token;
 	uint8_t verdict; // enum why_verdict
 	uint8_t reason;	 // enum reason, with WHY_DROP
 	uint8_t mode;	 // enum flow_mode
 	uint8_t limit;	 // enum reason: the limit a new flow would exceed now
+	uint8_t offered; // enum why_offered
+	bool others;	 // other nodes are active
 	bool has_flow;
 	uint32_t rule; // index, RULE_DEFAULT; of the rule list, whether or not a flow exists
 	uint16_t service;

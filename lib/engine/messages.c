@@ -120,6 +120,29 @@ static void why_without_flow(struct engine *engine, const struct message_query *
 		why->verdict = WHY_COOKIE;
 }
 
+// What starts nothing may answer a flow of another node's. A TCP packet asked about is a SYN: of
+// its answer nothing else is known, and the verdict stays the SYN's.
+static void why_offered(struct engine *engine, const struct message_query *query,
+	const struct arrival *arrival, struct message_why *why)
+{
+	struct view view = arrival->view;
+
+	if (query->protocol == PROTOCOL_ICMP || query->protocol == PROTOCOL_ICMP6) {
+		view.bits |= VIEW_ICMP;
+		view.icmp_type = (uint8_t)query->tuple.dport;
+	}
+	if (why->mode == MODE_BYPASS ||
+		(query->protocol != PROTOCOL_TCP && why->verdict != WHY_DROP &&
+			!pseudo_is_reply(&view)))
+		return;
+	why->offered = (uint8_t)finder_offers(engine, arrival);
+	why->others = !share_is_alone(engine);
+	if (query->protocol == PROTOCOL_TCP || why->offered == WHY_OFFERED_NOBODY || why->others)
+		return;
+	why->verdict = WHY_DROP;
+	why->reason = REASON_no_owner;
+}
+
 // A SYN that gets a cookie makes no flow yet: the limit refuses who comes back with it.
 static void why_limit(struct engine *engine, const struct addr *client, struct message_why *why)
 {
@@ -169,6 +192,7 @@ static void take_query(struct engine *engine, const struct message *message)
 	flow = flow_table_find(
 		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
 	if (flow == NULL || entry_is_memory(flow)) {
+		why_offered(engine, query, &arrival, why);
 		why_limit(engine, &query->tuple.src, why);
 		return;
 	}

@@ -260,7 +260,7 @@ bool opening_start(struct engine *engine, struct arrival *arrival, struct flow *
 	return true;
 }
 
-static void count_wait(struct engine *engine, const struct opening *opening)
+void opening_count_wait(struct engine *engine, const struct opening *opening)
 {
 	uint64_t us = (engine->now_ns - opening->shared_ns) / 1000;
 	unsigned bucket = us == 0 ? 0 : 64u - (unsigned)__builtin_clzll(us);
@@ -277,7 +277,7 @@ void opening_confirmed(struct engine *engine, struct flow *flow, uint64_t nodes)
 	opening->waiting &= ~nodes;
 	if (opening->waiting != 0)
 		return;
-	count_wait(engine, opening);
+	opening_count_wait(engine, opening);
 	opening_start_drain(engine, opening);
 }
 

@@ -88,6 +88,7 @@ static void confirm_late(struct engine *engine, struct flow *flow, struct openin
 	struct view model;
 
 	counter_add(&engine->stats.wait_timeouts, 1);
+	opening_count_wait(engine, opening);
 	if (!engine->policy->drop_on_timeout) {
 		drain_now(engine, flow, opening);
 		return;

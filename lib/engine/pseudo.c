@@ -39,7 +39,7 @@ static void start(struct engine *engine, struct arrival *arrival)
 }
 
 // An answer nobody asked for: ICMP replies start nothing.
-static bool is_reply(const struct view *view)
+bool pseudo_is_reply(const struct view *view)
 {
 	if (!(view->bits & VIEW_ICMP))
 		return false;
@@ -65,7 +65,7 @@ void pseudo_known(struct engine *engine, struct arrival *arrival, struct flow *f
 {
 	bool answer = flow_direction(flow, arrival->side) == TO_CLIENT;
 
-	if (view_is_icmp_query(&arrival->view) && answer != is_reply(&arrival->view)) {
+	if (view_is_icmp_query(&arrival->view) && answer != pseudo_is_reply(&arrival->view)) {
 		if (answer)
 			question_back(engine, arrival);
 		else
@@ -93,7 +93,7 @@ void pseudo_decide(struct engine *engine, struct arrival *arrival)
 		pseudo_known(engine, arrival, flow);
 	else if (admit_bypass(engine, arrival))
 		verdict_forward(engine, arrival);
-	else if (is_reply(&arrival->view))
+	else if (pseudo_is_reply(&arrival->view))
 		unasked(engine, arrival, REASON_no_flow);
 	else
 		start(engine, arrival);

@@ -53,6 +53,11 @@ bool share_is_active(const struct engine *engine, uint16_t node)
 	return (engine->view.active & node_bit(node)) != 0;
 }
 
+bool share_is_alone(const struct engine *engine)
+{
+	return others(engine) == 0;
+}
+
 static uint16_t partner_of(const struct engine *engine, const struct flow *flow)
 {
 	if (!engine->policy->clustered)

@@ -1,5 +1,6 @@
 #include "common/render.h"
 
+#include "common/drop_text.h"
 #include "common/flow_text.h"
 
 #include <inttypes.h>
@@ -388,6 +389,23 @@ static void render_wrapped(const char *text, FILE *out)
 	fputc('\n', out);
 }
 
+// A line for each field of the command's answer.
+static void render_fields(const json_t *fields, FILE *out)
+{
+	const json_t *meaning;
+	const char *name;
+	int names = 0;
+
+	json_object_foreach((json_t *)fields, name, meaning) names = max(names, width(name));
+	json_object_foreach((json_t *)fields, name, meaning)
+	{
+		fputs("      ", out);
+		print_padded(name, names + 2, false, out);
+		render_text(string_of(fields, name), "", out);
+		fputc('\n', out);
+	}
+}
+
 // `help`: a list of commands reads as a manual.
 static void render_manual(const json_t *commands, FILE *out)
 {
@@ -405,6 +423,7 @@ static void render_manual(const json_t *commands, FILE *out)
 			render_text(string_of(command, "example"), "", out);
 			fputc('\n', out);
 		}
+		render_fields(json_object_get(command, "fields"), out);
 	}
 }
 
@@ -453,10 +472,11 @@ static void render_blocks(const json_t *object, bool titled, FILE *out)
 
 void render_document(const json_t *document, FILE *out)
 {
-	const json_t *data = json_object_get(document, "data");
+	json_t *data = drop_explained(json_object_get(document, "data"));
 
 	render_object(data, out);
 	render_blocks(data, json_object_size(data) > 1, out);
+	json_decref(data);
 }
 
 // One line for each thing that is wrong: the details where there are any, else the message.

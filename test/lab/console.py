@@ -16,17 +16,18 @@ KEYS = {  # command: (path to one object, its keys)
     "show port stats all": (("ports", 0), "name side device link rx_packets rx_bytes rx_missed "
                             "rx_errors tx_packets tx_bytes tx_refused"),
     "show drop": ((), "received generated from_peers transmitted consumed queued to_peers dropped "
-                  "unexplained reasons"),
+                  "unexplained reasons meanings"),
     "show flow stats": ((), "total capacity memory_bytes created closed expired evicted refused "
                         "states queue"),
     "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
                   "d e ts_offset worker owner copy generation half idle_ms"),
     "show service": (("services", 0), "name mode from protocol to ports syn synack_sent cookie_valid cookie_bad server_syn "
                      "server_synack server_refused server_timeout profile"),
+    "show rule": (("rules", -1), "name action from protocol source source_ports destination ports"),
     "show rule hits": (("rules", 0), "name action hits"),
     "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
     "show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside":
-        ((), "verdict reason rule service mode flow"),
+        ((), "verdict reason by limit rule service mode offered_to others_active flow"),
 }
 REASONS = ("malformed bad_checksum bad_option bad_flags bad_address fragment rule_denied no_flow "
            "bad_cookie out_of_window bad_ack queue_full flow_limit prefix_limit table_full "
@@ -98,6 +99,28 @@ def console_help_without_an_appliance(lab):
 
 
 @check(families=False)
+def console_meanings(lab):
+    """What the names in an answer mean is a line each, and the same in help."""
+    lines = lab.weirctl("show", "drop").stdout.splitlines()
+    meaning = "belongs to no known connection"
+    expect([line for line in lines if line.startswith("no_flow ") and line.endswith(meaning)], f"{lines}")
+    expect(f"reasons.no_flow         {meaning}" in lab.weirctl("help", "show", "drop").stdout, "help")
+    for words, field in ((["cluster"], "secret_generation  "), (["flow"], "half  ")):
+        text = lab.weirctl("help", "show", *words).stdout
+        expect(f"\n      {field}" in text, text)
+    expect_equal(lab.show("rule")["rules"][-1]["name"], "default", "the last rule")
+
+
+@check(families=False)
+def console_alone(lab):
+    """Without a cluster its commands all say the same."""
+    for words in (["show", "cluster"], ["show", "cluster", "peer", "pop-b"], ["cluster", "rekey"]):
+        result = lab.weirctl(*words)
+        expect_equal(result.returncode, 1, f"status of {words}")
+        expect("this node is on its own" in result.stderr, result.stderr)
+
+
+@check(families=False)
 def console_silence(lab):
     """An appliance that says nothing is given up, with a reason."""
     pid = lab.pid()
@@ -136,7 +159,12 @@ def console_flows_in_text(lab):
 @check(families=False)
 def console_why(lab):
     why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80", "in", "outside")
-    expect_equal((why["rule"], why["service"], why["mode"]), ("servers", "lab", "proxy"), "why")
+    expect_equal((why["rule"], why["service"], why["mode"], why["by"]),
+                 ("servers", "lab", "proxy", "the rule"), "why")
+    flow = lab.show("flow", "limit", "1")["flows"][0]
+    why = lab.show("why", "tcp", flow["client"], str(flow["client_port"]), flow["server"],
+                   str(flow["server_port"]), "in", "outside")
+    expect_equal((why["verdict"], why["by"]), ("allow", "the flow"), "why, of a flow")
     why = lab.show("why", "udp", CLIENT[4], "40000", SERVER[4], "53", "in", "outside")
     expect_equal((why["rule"], why["reason"]), ("default", "rule_denied"), "why")
     lab.weirctl("stop")

@@ -251,6 +251,24 @@ static void why_free(struct session *session)
 	free(why);
 }
 
+// What decides, where the reason does not say it.
+static const char *why_by(
+	const struct message_why *body, enum reason reason, enum why_verdict verdict)
+{
+	if (verdict == WHY_DROP && reason != REASON_rule_denied)
+		return NULL;
+	return body->has_flow ? "the flow" : "the rule";
+}
+
+static const char *offered_to(const struct message_why *body)
+{
+	static const char *const names[] = {[WHY_OFFERED_NOBODY] = NULL,
+		[WHY_OFFERED_OTHERS] = "other nodes",
+		[WHY_OFFERED_OWNER] = "the node its cookie names"};
+
+	return names[body->offered];
+}
+
 static void on_why(void *argument, const struct message *reply)
 {
 	static const char *const verdicts[] = {
@@ -278,12 +296,15 @@ static void on_why(void *argument, const struct message *reply)
 		reason = REASON_stopped;
 	}
 	session_answer(session,
-		json_pack("{s:s,s:o,s:o,s:s,s:o,s:s,s:o}", "verdict", verdicts[verdict], "reason",
-			reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL), "limit",
+		json_pack("{s:s,s:o,s:o,s:o,s:s,s:o,s:s,s:o,s:o,s:o}", "verdict", verdicts[verdict],
+			"reason", reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL),
+			"by", reply_name(why_by(body, reason, verdict)), "limit",
 			reply_name(body->limit != REASON_NONE ? reason_name(body->limit) : NULL),
 			"rule", policy_rule_name(node->config->policy, body->rule), "service",
 			reply_name(service_name(node, body->service)), "mode",
-			flow_mode_name((enum flow_mode)body->mode), "flow",
+			flow_mode_name((enum flow_mode)body->mode), "offered_to",
+			reply_name(offered_to(body)), "others_active",
+			body->offered ? json_boolean(body->others) : json_null(), "flow",
 			body->has_flow ? reply_flow(node, &body->flow, worker) : json_null()));
 }
 

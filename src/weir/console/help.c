@@ -11,7 +11,18 @@ static bool is_wanted(unsigned command, const char *const *words, unsigned count
 	return grammar_path_starts(&command_table[command], words, count);
 }
 
-// With words, or `all`, it is the manual.
+static json_t *fields_of(unsigned command)
+{
+	json_t *fields = json_object();
+
+	for (const struct command_field *field = command_fields; field->name; field++)
+		if (field->command == command)
+			json_object_set_new(fields, field->name, json_string(field->meaning));
+	return fields;
+}
+
+// With words, or `all`, it is the manual; the fields of the answers come where one object is asked
+// about (`help show drop`).
 json_t *help_rows(const char *const *words, unsigned count)
 {
 	json_t *rows = json_array();
@@ -25,6 +36,8 @@ json_t *help_rows(const char *const *words, unsigned count)
 		row = json_pack("{s:s,s:s}", "command", command->form, "help", command->help);
 		if (count > 0)
 			json_object_set_new(row, "example", json_string(command->example));
+		if (count > 1)
+			json_object_set_new(row, "fields", fields_of(i));
 		json_array_append_new(rows, row);
 	}
 	return rows;

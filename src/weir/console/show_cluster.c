@@ -119,7 +119,7 @@ void command_show_cluster(struct session *session)
 	for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
 		json_array_append_new(peers, peer_row(session, i));
 	session_answer(session,
-		json_pack("{s:i,s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o}", "id",
+		json_pack("{s:i,s:i,s:s,s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:s,s:o,s:o,s:o,s:o}", "id",
 			node->config->cluster.id, "max_id", node->config->cluster.max_id, "name",
 			node->config->cluster.name, "state",
 			cluster_state_name((enum cluster_state)state), "view",
@@ -127,7 +127,8 @@ void command_show_cluster(struct session *session)
 			"key_epoch", reply_count(tick / KEYRING_TICKS_PER_EPOCH),
 			"secret_generation", reply_count(counter_get(&stats->secret_generation)),
 			"counter_refused", reply_count(counter_get(&stats->counter_refused)),
-			"share", scope_name(node->config->policy->share), "wait",
+			"unsent", reply_count(counter_get(&stats->unsent)), "share",
+			scope_name(node->config->policy->share), "wait",
 			scope_name(node->config->policy->wait), "sessions", sessions(node), "peers",
 			peers, "opening", opening(node), "transport", transport(node)));
 }
@@ -150,6 +151,10 @@ void command_show_cluster_peer(struct session *session)
 
 	if (!has_cluster(session))
 		return;
+	if (node->config->cluster.peer_count == 0) {
+		session_fail(session, "failed", NULL, "the cluster has no other node configured");
+		return;
+	}
 	unsigned index = peer_index(session);
 	const struct cluster *cluster = sync_cluster(node->sync);
 	const struct channel_stats *channel = cluster_peer_channel(cluster, index);

@@ -157,21 +157,25 @@ void command_clear_port_stats(struct session *session)
 
 void command_show_drop(struct session *session)
 {
-	json_t *reasons = json_object();
+	json_t *reasons = json_object(), *meanings = json_object();
 	struct drop_stats s;
 
 	stats_drop(session->node, &s);
-	for (unsigned reason = REASON_NONE + 1; reason < REASON_COUNT; reason++)
+	for (unsigned i = REASON_NONE + 1; i < REASON_COUNT; i++) {
+		enum reason reason = (enum reason)i;
+
+		json_object_set_new(reasons, reason_name(reason), reply_count(s.reasons[reason]));
 		json_object_set_new(
-			reasons, reason_name((enum reason)reason), reply_count(s.reasons[reason]));
-	session_answer(
-		session, json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o}", "received",
-				 reply_count(s.received), "generated", reply_count(s.generated),
-				 "from_peers", reply_count(s.from_peers), "transmitted",
-				 reply_count(s.transmitted), "consumed", reply_count(s.consumed),
-				 "queued", reply_count(s.queued), "to_peers",
-				 reply_count(s.to_peers), "dropped", reply_count(s.dropped),
-				 "unexplained", (json_int_t)s.unexplained, "reasons", reasons));
+			meanings, reason_name(reason), json_string(reason_text(reason)));
+	}
+	session_answer(session,
+		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:o,s:o}", "received",
+			reply_count(s.received), "generated", reply_count(s.generated),
+			"from_peers", reply_count(s.from_peers), "transmitted",
+			reply_count(s.transmitted), "consumed", reply_count(s.consumed), "queued",
+			reply_count(s.queued), "to_peers", reply_count(s.to_peers), "dropped",
+			reply_count(s.dropped), "unexplained", (json_int_t)s.unexplained, "reasons",
+			reasons, "meanings", meanings));
 }
 
 // `pending` are flows whose server has not been asked yet: they wait for the cluster.

@@ -129,6 +129,15 @@ static json_t *rule_row(const struct policy *policy, uint32_t rule)
 		"ports", dports);
 }
 
+// The implied last rule, for what matches no other.
+static json_t *default_row(const struct policy *policy)
+{
+	return json_pack("{s:s,s:s,s:s,s:s,s:[s],s:[],s:[s],s:[]}", "name",
+		policy_rule_name(policy, RULE_DEFAULT), "action", action_name(RULE_DENY), "from",
+		"any", "protocol", "any", "source", "any", "source_ports", "destination", "any",
+		"ports");
+}
+
 void command_show_rule(struct session *session)
 {
 	const struct policy *policy = session->node->config->policy;
@@ -136,6 +145,7 @@ void command_show_rule(struct session *session)
 
 	for (uint32_t i = 0; i < policy->rule_count; i++)
 		json_array_append_new(rows, rule_row(policy, i));
+	json_array_append_new(rows, default_row(policy));
 	session_answer(session, json_pack("{s:o}", "rules", rows));
 }
 

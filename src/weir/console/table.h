@@ -60,9 +60,11 @@
 	X(show_config, "show config", "The configuration in effect, in the form of its file.",     \
 		"show config")                                                                     \
 	X(show_why, "show why TUPLE",                                                              \
-		"What would happen to a first packet now: verdict, reason, rule, service, mode, "  \
-		"flow, and the limit a new flow would exceed (with `cookie`: once its client "     \
-		"returned that). "                                                                 \
+		"What would happen to a first packet now: verdict and reason, by which of the "    \
+		"rule and an existing flow, rule, service, mode, flow, and the limit a new flow "  \
+		"would exceed (with `cookie`: once its client returned that). `offered_to` says "  \
+		"whom an answer from the inside that has no flow here goes to, `others_active` "   \
+		"whether there is anybody. "                                                       \
 		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
 		"would arrive (outside unless said); of ICMP, DPORT is the type and SPORT 0.",     \
 		"show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside")                       \
@@ -100,6 +102,81 @@
 		"help show port")                                                                  \
 	X(quit, "quit", "Leaves weirctl; in `weir run -i` it stops the appliance.", "quit")
 
+// X(command, field of its answer, what it means). `help` shows them; the reasons of `show drop`
+// come from base/reason.h.
+#define COMMAND_FIELDS(X)                                                                          \
+	X(show_drop, "received", "packets that arrived at the ports")                              \
+	X(show_drop, "generated", "packets made here: answers, server SYNs, resets")               \
+	X(show_drop, "from_peers", "packets other nodes handed to this one")                       \
+	X(show_drop, "transmitted", "packets that left through the ports")                         \
+	X(show_drop, "consumed", "packets that were taken and answered, or not needed any more")   \
+	X(show_drop, "queued", "packets that wait in a queue now")                                 \
+	X(show_drop, "to_peers", "packets handed to other nodes")                                  \
+	X(show_drop, "dropped", "packets dropped, for all reasons together")                       \
+	X(show_drop, "unexplained",                                                                \
+		"what is missing in this sum; 0 unless packets got lost inside")                   \
+	X(show_drop, "reasons", "packets dropped by reason, with what each means:")                \
+	X(show_flow, "client", "who began the flow: address and port")                             \
+	X(show_flow, "server", "whom it asked: address and port")                                  \
+	X(show_flow, "state", "of the TCP connection as seen here; `other` where it is none")      \
+	X(show_flow, "mode", "proxy (SYN cookies), msyn (m.SYN), track, bypass")                   \
+	X(show_flow, "service", "the service it belongs to, - where it has none")                  \
+	X(show_flow, "idle_ms", "since the last packet that kept it alive")                        \
+	X(show_flow, "d", "added to the server's sequence numbers on their way to the client")     \
+	X(show_flow, "e", "added to the client's sequence numbers on their way to the server")     \
+	X(show_flow, "ts_offset", "added to the server's time stamps (column ts)")                 \
+	X(show_flow, "copy",                                                                       \
+		"own: made by this node; finder: given by the owner; backup: kept for it")         \
+	X(show_flow, "owner", "id of the node that made it (in column copy, before the point)")    \
+	X(show_flow, "generation", "number of the handshake the state is of (behind the point)")   \
+	X(show_flow, "half", "one direction is seen by another node (`half` in column copy)")      \
+	X(show_flow, "worker", "the worker of this node that has it (column w)")                   \
+	X(show_cluster, "id", "this node's number; m.SYN cookies carry it")                        \
+	X(show_cluster, "max_id",                                                                  \
+		"the highest id the cluster may ever have: how many ids a cookie tells apart")     \
+	X(show_cluster, "state",                                                                   \
+		"joining (agrees with the others first), active, draining (is leaving)")           \
+	X(show_cluster, "view", "ids of the active nodes, as this one sees them")                  \
+	X(show_cluster, "time_counter", "the cluster's common clock, in steps of 16 s")            \
+	X(show_cluster, "key_epoch", "which keys cookies are made with now; follows time_counter") \
+	X(show_cluster, "secret_generation",                                                       \
+		"how often the secret of the cookies was made: 1, and 1 more per rotation")        \
+	X(show_cluster, "counter_refused",                                                         \
+		"times a peer's clock was too far ahead to be believed")                           \
+	X(show_cluster, "unsent", "messages for all nodes while none was active")                  \
+	X(show_cluster, "share",                                                                   \
+		"who gets a new connection: finder (who saw the answer), all, none")               \
+	X(show_cluster, "wait", "whose confirmation the client's first segments wait for")         \
+	X(show_cluster, "sessions",                                                                \
+		"who holds a session, how many fit here, and into the whole cluster")              \
+	X(show_cluster, "opening.synack_to_owner",                                                 \
+		"SYN/ACKs found here and handed to the node that asked")                           \
+	X(show_cluster, "opening.synack_from_finder",                                              \
+		"SYN/ACKs other nodes found and handed to this one")                               \
+	X(show_cluster, "opening.shared", "states of connections told to other nodes")             \
+	X(show_cluster, "opening.wait_timeouts", "confirmations that did not come within wait_ms") \
+	X(show_cluster, "opening.wait_us_p50",                                                     \
+		"how long confirmations were waited for: half of them at most")                    \
+	X(show_cluster, "opening.wait_us_p99",                                                     \
+		"99 of 100 at most; those that never came count with wait_ms")                     \
+	X(show_cluster, "transport",                                                               \
+		"packets between the nodes: kind of link, and what was wrong with them")           \
+	X(show_cluster, "peers.state", "down, connecting, joining, active, draining, refused")     \
+	X(show_cluster, "peers.rtt_us", "round trip time to the peer")                             \
+	X(show_cluster, "peers.updates_sent",                                                      \
+		"messages about flows told to the peer; updates_applied: by it")                   \
+	X(show_cluster, "peers.resent", "records sent again because no acknowledgement came")      \
+	X(show_cluster, "peers.dirty", "1: the peer missed something, which will be told again")   \
+	X(show_cluster, "peers.refused",                                                           \
+		"datagrams: not authentic, repeated, of another version; hello: not our kind")     \
+	X(show_cluster_peer, "queued", "records the peer has not acknowledged yet")                \
+	X(show_cluster_peer, "unsent",                                                             \
+		"messages that found no room, or the peer gone; state is told later")              \
+	X(show_cluster_peer, "dropped", "datagrams that were authentic and made no sense")         \
+	X(show_cluster_peer, "handshakes", "key agreements with it")                               \
+	X(show_cluster_peer, "rekeys", "times its keys were renewed")                              \
+	X(show_cluster_peer, "error", "why it was refused last, - where it was not")
+
 enum command {
 #define X(name, form, help, example) COMMAND_##name,
 	COMMANDS(X)
@@ -108,3 +185,12 @@ enum command {
 };
 
 extern const struct grammar_command command_table[COMMAND_COUNT];
+
+struct command_field {
+	enum command command;
+	const char *name;
+	const char *meaning;
+};
+
+// COMMAND_FIELDS, and the reasons; ends with a name of NULL.
+extern const struct command_field command_fields[];

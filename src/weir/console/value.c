@@ -60,6 +60,15 @@ static bool known_name(const struct grammar *grammar, enum grammar_type type, co
 	return false;
 }
 
+// Where nothing has such a name any word will do: the command says what is missing.
+static bool has_none(const struct grammar *grammar, enum grammar_type type)
+{
+	struct grammar_choices choices = {.count = 0};
+
+	value_choices(grammar, type, true, &choices);
+	return choices.count == 0;
+}
+
 // A port may be given by its number, as in testpmd.
 static bool is_port_number(const struct grammar *grammar, const char *word)
 {
@@ -122,7 +131,8 @@ int value_parse(const struct grammar *grammar, enum grammar_type type, bool exac
 	case TYPE_PEER:
 		*why = "is no peer";
 		args->peer = word;
-		return known_name(grammar, type, word) ? 0 : -ERR_MISSING;
+		return has_none(grammar, type) || known_name(grammar, type, word) ? 0
+										  : -ERR_MISSING;
 	case TYPE_SCOPE:
 		*why = "is none of finder, all, none";
 		args->scope = word;

@@ -295,6 +295,31 @@ static void frames_go_to_the_owner(void **state)
 	finish(net);
 }
 
+// What went to a peer that is gone, or to all while none was there, is counted.
+static void frames_to_nobody_are_counted(void **state)
+{
+	struct net *net = make_one((struct net_config){.hosts = 2, .seed = 1});
+	static struct message said;
+
+	(void)state;
+	said = (struct message){.type = MESSAGE_FRAME, .node = NODE_ALL, .frame_len = 60};
+	said.body.flow.key = net_flow_key(5);
+	net_post(net, 0, &said);
+	net_run_ms(net, 10);
+	assert_int_equal(net->hosts[1].took[MESSAGE_FRAME], 1);
+	assert_int_equal(net_stats(net, 0)->unsent, 0);
+	net_part(net, 1, true);
+	net_run_ms(net, 5000);
+	net_post(net, 0, &said);
+	said.node = 1;
+	net_post(net, 0, &said);
+	net_run_ms(net, 10);
+	assert_int_equal(net->hosts[1].took[MESSAGE_FRAME], 1);
+	assert_int_equal(net_stats(net, 0)->unsent, 1);
+	assert_int_equal(net_peer_stats(net, 0, 1)->unsent, 1);
+	finish(net);
+}
+
 // Every flow is heard of exactly once, or given back exactly once, and never in the wrong order.
 static void audit(const struct ledger *ledger, unsigned host)
 {
@@ -752,6 +777,7 @@ int main(void)
 		cmocka_unit_test(confirmation_takes_one_round_trip),
 		cmocka_unit_test(records_arrive_whole),
 		cmocka_unit_test(frames_go_to_the_owner),
+		cmocka_unit_test(frames_to_nobody_are_counted),
 		cmocka_unit_test(nothing_is_lost_repeated_or_overtaken),
 		cmocka_unit_test(early_messages_do_not_wait),
 		cmocka_unit_test(a_slow_peer_gets_the_rest_later),

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "base/reason.h"
 #include "pkt/view.h"
 
 #include <stdarg.h>
@@ -25,6 +26,13 @@ static void values(void *context, enum grammar_type type, struct grammar_choices
 		grammar_choice_add(out, "lab");
 	if (type == TYPE_PEER)
 		grammar_choice_add(out, "pop-b");
+}
+
+static void no_values(void *context, enum grammar_type type, struct grammar_choices *out)
+{
+	(void)context;
+	(void)type;
+	(void)out;
 }
 
 static const struct grammar grammar = {
@@ -275,6 +283,39 @@ static void help_takes_shortened_paths(void **state)
 	assert_false(grammar_path_starts(&command_table[COMMAND_show_status], none, 3));
 }
 
+// Each field is said once, in a line.
+static void fields_are_of_their_commands(void **state)
+{
+	const struct command_field *field, *before;
+	unsigned of[COMMAND_COUNT] = {0};
+
+	(void)state;
+	for (field = command_fields; field->name; field++) {
+		assert_in_range(field->command, 0, COMMAND_COUNT - 1);
+		assert_in_range(strlen(field->meaning), 1, 80);
+		assert_null(strchr(field->meaning, '\n'));
+		of[field->command]++;
+		for (before = command_fields; before != field; before++)
+			assert_false(before->command == field->command &&
+				     strcmp(before->name, field->name) == 0);
+	}
+	assert_true(of[COMMAND_show_cluster] > 0 && of[COMMAND_show_flow] > 0);
+	assert_true(of[COMMAND_show_drop] >= REASON_COUNT - 1);
+}
+
+// A node on its own has no peers: the command itself says so.
+static void no_peer_where_there_is_none(void **state)
+{
+	const struct grammar alone = {
+		.commands = command_table, .command_count = COMMAND_COUNT, .values = no_values};
+
+	(void)state;
+	assert_int_equal(grammar_split(&line, "show cluster peer pop-b", &error), 0);
+	assert_int_equal(grammar_parse(&alone, &line, &args, &error), 0);
+	assert_int_equal(args.command, COMMAND_show_cluster_peer);
+	refuses("show cluster peer pop-c", "bad_argument", "pop-c", "`pop-b'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -289,6 +330,8 @@ int main(void)
 		cmocka_unit_test(completion_walks_every_command),
 		cmocka_unit_test(nearest_is_near),
 		cmocka_unit_test(help_takes_shortened_paths),
+		cmocka_unit_test(fields_are_of_their_commands),
+		cmocka_unit_test(no_peer_where_there_is_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -203,6 +203,31 @@ static void help_is_a_manual(void **state)
 		"    example: show drop\n");
 }
 
+static void fields_are_lines(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"commands\":[{\"command\":\"show x\",\"help\":\"What.\",\"example\":"
+		"\"show x\",\"fields\":{\"a\":\"one thing\",\"long\":\"another\\u001b\"}}]}}",
+		"show x\n"
+		"    What.\n"
+		"    example: show x\n"
+		"      a     one thing\n"
+		"      long  another\\x1b\n");
+}
+
+// With their meanings, reasons are a table; JSON keeps them as an object.
+static void reasons_have_meanings(void **state)
+{
+	(void)state;
+	renders("{\"data\":{\"dropped\":1207,\"reasons\":{\"bad_ack\":1200,\"stopped\":7},"
+		"\"meanings\":{\"bad_ack\":\"never sent\",\"stopped\":\"not now\"}}}",
+		"dropped  1207\n"
+		"\nreasons\n"
+		"reason   packets  meaning\n"
+		"bad_ack     1200  never sent\n"
+		"stopped        7  not now\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -220,6 +245,8 @@ int main(void)
 		cmocka_unit_test(details_are_lines),
 		cmocka_unit_test(wide_tables_are_turned),
 		cmocka_unit_test(help_is_a_manual),
+		cmocka_unit_test(fields_are_lines),
+		cmocka_unit_test(reasons_have_meanings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -187,6 +187,69 @@ static void show_why(void **state)
 	assert_true(node_end(node));
 }
 
+// ask() from the inside, where the server is.
+static const struct message_why *ask_inside(struct node *node, uint8_t protocol, uint16_t dport)
+{
+	struct message *message = new_message(MESSAGE_QUERY);
+	struct message_query *query = &message->body.query;
+
+	query->protocol = protocol;
+	query->side = SIDE_INSIDE;
+	assert_int_equal(addr_parse(&query->tuple.src, "198.51.100.10"), 0);
+	assert_int_equal(addr_parse(&query->tuple.dst, "192.0.2.10"), 0);
+	query->tuple.sport = protocol == PROTOCOL_ICMP ? 0 : 80;
+	query->tuple.dport = dport;
+	node_post(node, message);
+	free(message);
+	return &node->messages[0]->body.reply;
+}
+
+static void set_active(struct node *node, uint64_t active)
+{
+	struct message *message = new_message(MESSAGE_VIEW);
+
+	message->body.view = (struct message_view){.active = active, .decodes = true};
+	node_post(node, message);
+	free(message);
+}
+
+// Whom an answer would be offered to, and what becomes of it where nobody is there.
+static void show_why_offered(void **state)
+{
+	struct node *node = node_make();
+	const struct message_why *why;
+
+	(void)state;
+	node->policy.clustered = true;
+	node->policy.row_count = 3; // without "out"
+	node_go(node);
+	set_active(node, 3);
+	why = ask_inside(node, PROTOCOL_ICMP, 0);
+	assert_int_equal(why->offered, WHY_OFFERED_OTHERS);
+	assert_true(why->others);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	why = ask_inside(node, PROTOCOL_ICMP, 8); // begins a flow itself
+	assert_int_equal(why->offered, WHY_OFFERED_NOBODY);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	why = ask_inside(node, PROTOCOL_TCP, 40000);
+	assert_int_equal(why->offered, WHY_OFFERED_OWNER);
+	why = ask_inside(node, PROTOCOL_UDP, 40000); // no rule lets its client be
+	assert_int_equal(why->offered, WHY_OFFERED_NOBODY);
+	assert_int_equal(why->reason, REASON_rule_denied);
+	set_active(node, 1);
+	why = ask_inside(node, PROTOCOL_ICMP, 0);
+	assert_int_equal(why->offered, WHY_OFFERED_OTHERS);
+	assert_false(why->others);
+	assert_int_equal(why->verdict, WHY_DROP);
+	assert_int_equal(why->reason, REASON_no_owner);
+	why = ask_inside(node, PROTOCOL_ICMP, 8);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	// From the outside nothing is offered.
+	why = ask(node, PROTOCOL_ICMP, "192.0.2.10", "198.51.100.10", 0);
+	assert_int_equal(why->offered, WHY_OFFERED_NOBODY);
+	assert_true(node_end(node));
+}
+
 // A limit that refuses shows before somebody tries: at once where a flow would be made, and beside
 // the cookie where that comes first.
 static void show_why_limits(void **state)
@@ -486,6 +549,7 @@ int main(void)
 		cmocka_unit_test(dump_in_slices),
 		cmocka_unit_test(show_why),
 		cmocka_unit_test(show_why_limits),
+		cmocka_unit_test(show_why_offered),
 		cmocka_unit_test(policy_replaced),
 		cmocka_unit_test(tracked_becomes_proxied),
 		cmocka_unit_test(t1_5_epochs),

@@ -173,6 +173,16 @@ static void t7_4_a_dead_finder_is_not_waited_for(void **state)
 	scene_end(&scene);
 }
 
+// Waits of 2^17 us and more.
+static uint64_t long_waits(const struct node *node)
+{
+	uint64_t waits = 0;
+
+	for (unsigned i = 18; i < WAIT_BUCKETS; i++)
+		waits += counter_get(&engine_stats(node->engine)->wait_us[i]);
+	return waits;
+}
+
 static void t7_4_timeout_forwards_or_drops(void **state)
 {
 	(void)state;
@@ -185,6 +195,7 @@ static void t7_4_timeout_forwards_or_drops(void **state)
 		assert_int_equal(scene.a->sent_count, 0);
 		node_pass_ms(scene.a, 20);
 		assert_int_equal(counter_get(&engine_stats(scene.a->engine)->wait_timeouts), 1);
+		assert_int_equal(long_waits(scene.a), 1);
 		if (!drop) {
 			assert_int_equal(scene.a->sent_count, 1);
 			assert_int_equal(scene.a->sent[0].port, INSIDE);

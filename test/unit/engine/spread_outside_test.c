@@ -302,6 +302,69 @@ static void t7_6_offers_are_limited(void **state)
 	scene_end(&scene);
 }
 
+// With nobody to ask, what may be another node's is lost by name, and nothing is handed over.
+static void nobody_is_asked_where_nobody_is(void **state)
+{
+	(void)state;
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct scene scene = scene_make(ip6);
+		uint8_t room[PACKET_ROOM_BYTES];
+
+		scene.b->rows[ip6].protocol = RULE_ANY;
+		scene.b->policy.row_count = 3; // without "out"
+		scene_go(&scene);
+		view(scene.b, 1u << NODE_B);
+		assert_refused(&scene, false, echo(&scene, true));
+		assert_refused(&scene, false, udp);
+		assert_refused(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 1));
+		assert_refused(&scene, false, tcp(TCP_RST | TCP_ACK, 0, ISN_C + 1));
+		assert_refused(&scene, false, tcp(TCP_ACK, ISN_S, ISN_C + 1));
+		assert_refused(&scene, false, error_about(&scene, udp, room));
+		assert_int_equal(node_dropped(scene.b, REASON_no_owner), 6);
+		assert_int_equal(node_dropped_all(scene.b), 6);
+		assert_int_equal(counter_get(&engine_stats(scene.b->engine)->to_peers), 0);
+		// As soon as there is somebody, it is.
+		view(scene.b, 1u << NODE_A | 1u << NODE_B);
+		assert_int_equal(inner(&scene, echo(&scene, true)), VERDICT_CONSUME);
+		assert_int_equal(scene.b->messages[0]->type, MESSAGE_FRAME);
+		scene_end(&scene);
+	}
+}
+
+// Where a node is alone, what it has of an older connection judges the server's answer.
+static void alone_an_older_connection_counts(void **state)
+{
+	struct scene scene = scene_begin(false);
+
+	(void)state;
+	open_from_outside(&scene, ISN_C, true);
+	close_both(&scene, ISN_C, true);
+	view(scene.b, 1u << NODE_B);
+	assert_passes(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 100001));
+	scene_end(&scene);
+}
+
+// The server's answer to a node that is gone is lost, and counts so; the reset is one packet more.
+static void a_synack_without_its_owner(void **state)
+{
+	struct scene scene = scene_make(false);
+	uint32_t seq;
+
+	(void)state;
+	scene.a->services[0].mode = scene.b->services[0].mode = MODE_MSYN;
+	scene_go(&scene);
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C, 0));
+	seq = scene.a->sent[0].view.seq;
+	view(scene.b, 1u << NODE_B);
+	assert_int_equal(inner(&scene, tcp(TCP_SYN | TCP_ACK, ISN_S, seq + 1)), VERDICT_REPLY);
+	assert_sent(scene.b, 1, INSIDE);
+	assert_true(scene.b->sent[0].view.tcp_flags & TCP_RST);
+	assert_int_equal(node_dropped(scene.b, REASON_no_owner), 1);
+	assert_int_equal(counter_get(&engine_stats(scene.b->engine)->consumed), 0);
+	assert_int_equal(counter_get(&engine_stats(scene.b->engine)->to_peers), 0);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -318,6 +381,9 @@ int main(void)
 		cmocka_unit_test(a_forbidden_client_is_not_looked_for),
 		cmocka_unit_test(t7_6_the_outside_asks_nobody),
 		cmocka_unit_test(t7_6_offers_are_limited),
+		cmocka_unit_test(nobody_is_asked_where_nobody_is),
+		cmocka_unit_test(alone_an_older_connection_counts),
+		cmocka_unit_test(a_synack_without_its_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
