@@ -106,6 +106,7 @@ struct cluster_stats {
 	counter view;		   // bit i: node i is active (own included)
 	counter tick;		   // the counter, 16 s
 	counter secret_generation; // 1: the founder's, and one more with each rotation
+	counter secret_epoch;	   // from which on that counts
 	counter counter_refused;   // a peer's counter was too far ahead
 	counter misdirected;	   // messages to nodes that are not configured
 };
@@ -149,5 +150,6 @@ const struct channel_stats *cluster_peer_channel(const struct cluster *cluster, 
 // One line about when and why this node joined again the last time, "" where it never did. Of the
 // caller's thread.
 const char *cluster_rejoined(const struct cluster *cluster);
-// One line about the last refusal of the peer, "" where none. Of the caller's thread.
+// One line about what is wrong with the peer now, "" where nothing is known: of one that is heard,
+// what it says of itself; else why no keys are made. Of the caller's thread.
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer);

@@ -2,6 +2,7 @@
 #include "weir/console/console_private.h"
 
 #include "common/log.h"
+#include "weir/cluster/watch.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/port.h"
@@ -12,9 +13,10 @@
 #include <stdlib.h>
 
 // What keeps this node from its work, in sentences.
-static json_t *problems(const struct node *node)
+static json_t *problems(struct node *node)
 {
 	json_t *list = json_array();
+	char text[WATCH_TEXT_BYTES];
 
 	for (unsigned i = 0; i < node->device_count; i++) {
 		const char *name = node->ports[i].config->name;
@@ -27,6 +29,9 @@ static json_t *problems(const struct node *node)
 		else if (!control_link_up(node, i))
 			json_array_append_new(list, json_sprintf("port %s has no link", name));
 	}
+	for (unsigned i = 0; node->sync && i < node->config->cluster.peer_count; i++)
+		if (watch_peer_trouble(node, i, text))
+			json_array_append_new(list, json_string(text));
 	return list;
 }
 
