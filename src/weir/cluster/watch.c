@@ -13,8 +13,8 @@
 
 #define NS_PER_S     1000000000ULL
 #define NS_PER_MS    1000000ULL
-#define PATIENCE_NS  (5 * NS_PER_S)  // with a peer that does not answer, and longer than joining
-#define REFUSED_NS   (10 * NS_PER_S) // between two reasons of one peer
+#define PATIENCE_NS  (5 * NS_PER_S) // with a peer that does not answer, and longer than joining
+#define REFUSED_NS   (5 * NS_PER_S) // between two reasons of one peer
 #define STRANGERS_NS (60 * NS_PER_S)
 
 _Static_assert(sizeof(((struct watch_peer *)NULL)->error) == SYNC_ERROR_BYTES, "copied whole");
