@@ -83,9 +83,9 @@ struct busy {
 // cluster/watch.c: what was logged of the cluster last.
 struct watch_peer {
 	unsigned state;
-	bool was_active;     // ever
+	bool was_heard;	     // ever
 	bool told;	     // that it does not answer, since it is not active
-	uint64_t since_ns;   // it is not active
+	uint64_t since_ns;   // it is not active, or is down
 	uint64_t refused_ns; // when the log was told why it is refused
 	char error[192];     // that reason, "": none since it was active
 };

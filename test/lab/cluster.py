@@ -194,7 +194,7 @@ def cut_and_heal(lab):
             expect_equal(lab.cluster(node)["view"], [number], "view")
             expect_equal(lab.cluster(node)["state"], "active", "state")
             expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
-            until(lambda n=node: "since it was lost" in str(lab.show("status", node=n)["problems"]),
+            until(lambda n=node: "since it was heard last" in str(lab.show("status", node=n)["problems"]),
                   PATIENCE_S, f"{node} shows no problem")
         answer = json.loads(console(lab, "pop-a", "-j", "cluster", "rekey"))["data"]
         expect_equal((answer["peers"], answer["not_reached"]), (0, ["pop-b"]), "reached by rekey")
@@ -586,6 +586,8 @@ def sockets_of_the_system(lab):
         stranger.sendto(b"hello", (addresses["pop-a"], 47800))
         stranger.close()
         until(lambda: lab.cluster()["transport"]["foreign"] == 1, PATIENCE_S, "no stranger counted")
+        until(lambda: any("is no configured peer" in line for line in log_of(lab, "pop-a")),
+              PATIENCE_S, "the log does not tell of the stranger")
     finally:
         for node in OTHER:
             restart_with(lab, node)

@@ -44,7 +44,7 @@ static void describe(const struct node *node, unsigned peer, const struct sync_n
 	case PEER_DOWN:
 		snprintf(out, WATCH_TEXT_BYTES, "peer %s at %s has not answered %s (%llu s)",
 			config->name, at,
-			seen->was_active ? "since it was lost" : "since the start", age_s);
+			seen->was_heard ? "since it was heard last" : "since the start", age_s);
 		return;
 	case PEER_CONNECTING:
 		snprintf(out, WATCH_TEXT_BYTES,
@@ -117,13 +117,13 @@ static void look_at_state(const char *name, struct watch_peer *seen, enum peer_s
 		return;
 	log_write(bad ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "peer %s state=%s", name,
 		peer_state_name(state));
-	if (seen->state == PEER_ACTIVE)
+	if (seen->state == PEER_ACTIVE || state == PEER_DOWN)
 		seen->since_ns = node_now_ns();
+	seen->was_heard |= state != PEER_DOWN;
 	seen->state = state;
 	if (state != PEER_ACTIVE)
 		return;
 	// What happens after that is another event.
-	seen->was_active = true;
 	seen->told = false;
 	seen->error[0] = '\0';
 	seen->refused_ns = 0;
