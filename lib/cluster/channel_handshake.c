@@ -260,14 +260,19 @@ static size_t put_header(
 	return HANDSHAKE_HEADER_BYTES;
 }
 
-// Where the method has an idea why it takes so long, the peer answered, but not as it should.
+// Where the method has an idea why it takes so long, the peer answered, but not as it should. Where
+// it has none, what the peer was refused for a moment ago says more.
 static void give_up(struct channel *channel, uint64_t now_ns)
 {
 	void *handshake = channel->attempt.handshake;
+	char former[CHANNEL_ERROR_BYTES];
 
 	if (handshake != NULL && channel->config.methods->error(handshake)[0] != 0)
 		channel_refuse(channel, now_ns);
-	fail(channel, now_ns, "the peer does not answer");
+	memcpy(former, channel->error, sizeof(former));
+	fail(channel, now_ns,
+		channel_is_refused(channel, now_ns) && former[0] != 0 ? former
+								      : "the peer does not answer");
 }
 
 // What the attempt has to send; ends what is over.

@@ -251,7 +251,8 @@ const char *cluster_peer_differs(const struct cluster *cluster, unsigned peer)
 
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer)
 {
-	const char *own = cluster->peers[peer].error;
+	const struct peer *of = &cluster->peers[peer];
+	bool heard = !peer_is_silent(cluster, of) && channel_is_up(of->channel);
 
-	return own[0] != '\0' ? own : channel_error(cluster->peers[peer].channel);
+	return heard ? of->error : channel_error(of->channel);
 }

@@ -106,6 +106,7 @@ struct cluster_stats {
 	counter view;		   // bit i: node i is active (own included)
 	counter tick;		   // the counter, 16 s
 	counter secret_generation; // 1: the founder's, and one more with each rotation
+	counter secret_epoch;	   // from which on that counts
 	counter counter_refused;   // a peer's counter was too far ahead
 	counter misdirected;	   // messages to nodes that are not configured
 	counter unsent;		   // messages to all nodes while none was active
@@ -153,5 +154,6 @@ const char *cluster_rejoined(const struct cluster *cluster);
 // One line about how the services of the peer and of this node differ, "" where they do not. Of
 // the caller's thread.
 const char *cluster_peer_differs(const struct cluster *cluster, unsigned peer);
-// One line about the last refusal of the peer, "" where none. Of the caller's thread.
+// One line about what is wrong with the peer now, "" where nothing is known: of one that is heard,
+// what it says of itself; else why no keys are made. Of the caller's thread.
 const char *cluster_peer_error(const struct cluster *cluster, unsigned peer);

@@ -178,8 +178,10 @@ enum link_verdict link_take_udp(
 		(link->config.peers[peer].udp_port != be16_get(udp) ||
 			!addr_equal(&link->config.peers[peer].address, &source)))
 		peer++;
-	if (peer == link->config.peer_count)
+	if (peer == link->config.peer_count) {
+		link->stranger = (struct link_peer){source, be16_get(udp)};
 		return link_count(&link->stats.foreign);
+	}
 	// Peers always send a checksum; 0 says there is none.
 	if (be16_get(udp + 6) == 0 ||
 		checksum_finish(link_sum(link, ip, PROTOCOL_UDP, udp, udp_len)) != 0)

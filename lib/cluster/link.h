@@ -66,6 +66,7 @@ struct link {
 	uint8_t hop[LINK_PEERS_MAX]; // index in neighbours by peer
 	uint64_t echo_second;	     // in which `echo_count` were answered
 	unsigned echo_count;
+	struct link_peer stranger; // who sent the latest of stats.foreign
 };
 
 void link_init(struct link *link, const struct link_config *config);

@@ -94,6 +94,8 @@ void post_secrets(struct cluster *cluster)
 	cluster->post.secrets_due = cluster->secrets.previous.generation != 0 ? 2 : 1;
 	atomic_store_explicit(&cluster->stats.secret_generation,
 		cluster->secrets.newest.generation >> SECRET_ROUND_SHIFT, memory_order_relaxed);
+	atomic_store_explicit(&cluster->stats.secret_epoch, cluster->secrets.newest.first_epoch,
+		memory_order_relaxed);
 }
 
 static bool flush_secrets(struct cluster *cluster)

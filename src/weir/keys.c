@@ -149,24 +149,43 @@ bool keys_are_posted(const struct node *node)
 	return node->control->keys.running;
 }
 
+static bool is_secret(const struct keys_secret *secret, const struct message_secret *message)
+{
+	return secret->valid && secret->generation == message->generation &&
+	       secret->len == message->secret_len &&
+	       memcmp(secret->bytes, message->secret, secret->len) == 0;
+}
+
+static void log_secret(const struct node *node, const struct message_secret *message)
+{
+	uint32_t now = epoch_now(node);
+
+	// Before the node is active its epochs are not the cluster's.
+	if (sync_is_active(node->sync) && (int32_t)(message->first_epoch - now) > 0)
+		log_info("cluster %s: a new secret makes the keys from epoch %u on epoch=%u",
+			node->config->cluster.name, message->first_epoch, now);
+	else
+		log_info("cluster %s: has the secret the keys are made from",
+			node->config->cluster.name);
+}
+
 // The cluster tells the former one first where that is still of use.
 void keys_secret(struct node *node, const struct message_secret *message)
 {
 	struct keys *keys = &node->control->keys;
 	struct keys_secret *secrets = keys->secrets;
 
-	if (secrets[0].valid && secrets[0].generation == message->generation &&
-		secrets[0].len == message->secret_len &&
-		memcmp(secrets[0].bytes, message->secret, message->secret_len) == 0)
+	if (is_secret(&secrets[0], message))
 		return; // told again
+	// Both are told again where one of them changed.
+	if (!is_secret(&secrets[1], message))
+		log_secret(node, message);
 	secrets[1] = secrets[0];
 	secrets[0] = (struct keys_secret){.valid = true,
 		.generation = message->generation,
 		.first_epoch = message->first_epoch,
 		.len = message->secret_len};
 	memcpy(secrets[0].bytes, message->secret, sizeof(secrets[0].bytes));
-	log_info("the cluster has a secret from_epoch=%u now=%u", message->first_epoch,
-		epoch_now(node));
 	for (unsigned e = 0; e < CONTROL_EPOCHS; e++)
 		keys->epochs[e].due = true;
 	keys_tick(node);

@@ -102,7 +102,8 @@ void links_refresh(struct node *node)
 		bool link = ask_link(node, port);
 
 		if (link != port->link)
-			log_info("port %s link=%s", port->config->name, link ? "up" : "down");
+			log_write(link ? LOG_LEVEL_INFO : LOG_LEVEL_WARNING, "port %s link=%s",
+				port->config->name, link ? "up" : "down");
 		if (link != port->link && port_is_gone(port))
 			log_error("port %s: interface %s is gone or was made anew: restart weir "
 				  "once it is "

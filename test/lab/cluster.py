@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # Two nodes on `asym`: they find each other, lose each other and find each other again; strangers are
 # refused; keys and secrets change under traffic; the commands of the cluster.
-# limit: quick 90 full 240
+# limit: quick 100 full 260
 import os
 import signal
 import sys
@@ -72,6 +72,8 @@ def connections_open_over_both(lab, family):
 def commands(lab):
     text = console(lab, "pop-a", "help", "cluster")
     expect("cluster rekey" in text and "cluster rotate" in text, text)
+    text = console(lab, "pop-a", "help", "set", "cluster", "wait")
+    expect("finder|all|none" in text and "until its next reload" in text, text)
     expect("pop-b" in console(lab, "pop-a", "show", "cluster"), "the peer in text")
     expect_equal(lab.show("cluster", "peer", "pop-b")["address"], "203.0.113.226", "address")
     expect("did you mean" in console(lab, "pop-a", "show", "cluster", "peer", "pop-c", status=2),
@@ -168,7 +170,10 @@ def rekey_and_rotate_under_traffic(lab):
         rekeys += 1
         until(lambda: lab.show("cluster", "peer", "pop-b")["rekeys"] >= rekeys, PATIENCE_S,
               f"no new keys after `cluster rekey' at {node}")
-    console(lab, "pop-b", "cluster", "rotate")
+    answer = json.loads(console(lab, "pop-b", "-j", "cluster", "rotate"))["data"]
+    expect_equal((answer["secret_generation"], answer["peers"]), (generation + 1, 1), f"{answer}")
+    expect(answer["from_epoch"] > lab.cluster()["key_epoch"], f"{answer}")
+    expect(any("cluster rotate" in line for line in log_of(lab, "pop-b")), "the log tells of rotate")
     for node in OTHER:
         until(lambda n=node: lab.cluster(n)["secret_generation"] > generation, PATIENCE_S,
               f"{node} has no new secret")
@@ -189,6 +194,10 @@ def cut_and_heal(lab):
             expect_equal(lab.cluster(node)["view"], [number], "view")
             expect_equal(lab.cluster(node)["state"], "active", "state")
             expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
+            until(lambda n=node: "since it was heard last" in str(lab.show("status", node=n)["problems"]),
+                  PATIENCE_S, f"{node} shows no problem")
+        answer = json.loads(console(lab, "pop-a", "-j", "cluster", "rekey"))["data"]
+        expect_equal((answer["peers"], answer["not_reached"]), (0, ["pop-b"]), "reached by rekey")
     finally:
         lab.command_lab("heal", "pop-a", "pop-b")
     lab.await_active()
@@ -330,6 +339,44 @@ def refused_join(lab, why, counter, *sets, both=False):
         lab.command_lab("kill", "pop-b")
         lab.command_lab("start", "pop-b")
     lab.await_active()
+
+
+def error_of(lab, node):
+    return lab.show("cluster", "peer", OTHER[node], node=node)["error"]
+
+
+@check(families=False)
+def who_never_hears_a_peer_says_so(lab):
+    """pop-a speaks from another port than pop-b knows, and hears nothing at it: each founds a
+    cluster of its own, and both say what is wrong, once."""
+    with with_sets(lab, "pop-a", "cluster.udp_port=47801", "cluster.peers.pop-b.udp_port=47800"):
+        for node in OTHER:
+            lab.command_lab("kill", node)
+        for node in OTHER:
+            lab.command_lab("start", node)
+    try:
+        for number, node in enumerate(OTHER):
+            text = f"peer {OTHER[node]} at 203.0.113.{226 - number}:47800 has not answered since the start ("
+            expect_equal(peer(lab, node)["state"], "down", node)
+            expect(error_of(lab, node).startswith(text), error_of(lab, node))
+            problems = lab.show("status", node=node)["problems"]
+            expect(len(problems) == 1 and problems[0].startswith(text), f"{problems}")
+            until(lambda n=node: any(text in line for line in log_of(lab, n)), PATIENCE_S,
+                  f"no line of {node} says {text!r}")
+            lines = log_of(lab, node)
+            expect_equal(sum("a cluster of its own: no peer answered" in one for one in lines), 1,
+                         f"{node} founded alone")
+            expect_equal(sum(text in one for one in lines), 1, f"lines {text!r} of {node}")
+            expect(not any("is refused" in one for one in lines), f"{node} was not refused")
+        strange = "datagrams from 203.0.113.225:47801, which is no configured peer"
+        expect_equal([sum(strange in one for one in log_of(lab, node)) for node in OTHER], [0, 1],
+                     "lines about strangers")
+    finally:
+        restart_with(lab, "pop-a")
+    lab.await_active()
+    for node in OTHER:
+        until(lambda n=node: error_of(lab, n) is None, PATIENCE_S, f"error of {node}")
+        expect_equal(lab.show("status", node=node)["problems"], [], node)
 
 
 def profile_of(lab, node):
@@ -478,6 +525,32 @@ def another_cluster_is_refused(lab):
 
 
 @check(families=False)
+def another_reason_of_a_refusal_is_told(lab):
+    """pop-b comes back with one mistake, is gone, and comes back with another."""
+    if size("quick", "full") == "quick":
+        raise Skip("waits for the pace of such lines: --full")
+    before = len(log_of(lab, "pop-a"))
+
+    def told(why):
+        return [line for line in log_of(lab, "pop-a")[before:] if f"is refused: {why}" in line]
+    try:
+        for sets, why in ((["cluster.max_id=31"], "has cluster.max_id = 31"),
+                          (["cluster.max_id=63"], "has cluster.max_id = 63")):
+            restart_with(lab, "pop-b", *sets)
+            until(lambda w=why: told(w) and w in (error_of(lab, "pop-a") or ""), 20,
+                  f"{why} is not told: {error_of(lab, 'pop-a')}")
+            expect(any(why in one for one in lab.show("status")["problems"]), "problems")
+        lab.command_lab("kill", "pop-b")
+        until(lambda: "has not answered" in (error_of(lab, "pop-a") or ""), PATIENCE_S, "error")
+        expect_equal((len(told("has cluster.max_id")), told("the peer does not answer")), (2, []),
+                     "lines")
+    finally:
+        lab.command_lab("start", "pop-b")
+    lab.await_active()
+    expect_equal(error_of(lab, "pop-a"), None, "error of an active peer")
+
+
+@check(families=False)
 def an_id_in_use_is_refused(lab):
     """pop-b believes to be what pop-a is."""
     refused_join(lab, "says its id is 0, which is configured as 1", "bad_auth",
@@ -576,6 +649,8 @@ def sockets_of_the_system(lab):
         stranger.sendto(b"hello", (addresses["pop-a"], 47800))
         stranger.close()
         until(lambda: lab.cluster()["transport"]["foreign"] == 1, PATIENCE_S, "no stranger counted")
+        until(lambda: any("is no configured peer" in line for line in log_of(lab, "pop-a")),
+              PATIENCE_S, "the log does not tell of the stranger")
     finally:
         for node in OTHER:
             restart_with(lab, node)

@@ -34,8 +34,9 @@
 #define ASK_NS		  100000ULL    // where the transport cannot wake the thread
 #define RETRY_NS	  100000ULL    // while a worker's mailbox is full
 #define IDLE_MAX_NS	  100000000ULL // channel_poll() wants its turn
-#define ERRORS_NS	  100000000ULL
 #define DRAIN_NS	  200000000ULL
+#define SERVED_PAUSE_NS	  100000
+#define SERVED_PAUSES_MAX 500 // control waits no longer
 #define NS_PER_S	  1000000000ULL
 #define BACKLOG_TURNS_MAX 64
 #define JOIN_DETECTS	  10 // a node founds a cluster after it reached nobody for so many detect_ms,
@@ -67,23 +68,35 @@ bool sync_is_active(const struct sync *sync)
 	return atomic_load_explicit(&sync->active, memory_order_acquire);
 }
 
-static bool request(struct sync *sync, enum sync_request what)
+// Only control asks, one thing at a time.
+static int request(struct sync *sync, enum sync_request what)
 {
+	const struct timespec pause = {.tv_nsec = SERVED_PAUSE_NS};
+	unsigned before = atomic_load_explicit(&sync->served, memory_order_relaxed);
+
 	if (!sync_is_active(sync))
-		return false;
+		return -ERR_MISSING;
 	atomic_fetch_or_explicit(&sync->requests, what, memory_order_release);
 	bell_ring(&sync->bell);
-	return true;
+	for (unsigned i = 0; i < SERVED_PAUSES_MAX; i++) {
+		// Acquire pairs with the release in turn(): the result is there.
+		if (atomic_load_explicit(&sync->served, memory_order_acquire) != before)
+			return 0;
+		nanosleep(&pause, NULL);
+	}
+	return -ERR_EXISTS;
 }
 
-bool sync_rekey(struct sync *sync)
+int sync_rekey(struct sync *sync)
 {
 	return request(sync, SYNC_REKEY);
 }
 
-bool sync_rotate(struct sync *sync)
+int sync_rotate(struct sync *sync)
 {
-	return request(sync, SYNC_ROTATE);
+	int error = request(sync, SYNC_ROTATE);
+
+	return error ? error : atomic_load_explicit(&sync->rotated, memory_order_relaxed);
 }
 
 const struct cluster *sync_cluster(const struct sync *sync)
@@ -96,90 +109,28 @@ void sync_transport_stats(const struct sync *sync, struct transport_stats *out)
 	sync->transport->methods->stats(sync->transport, out);
 }
 
-char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES])
-{
-	pthread_mutex_lock(&sync->errors_lock);
-	memcpy(out, sync->errors[peer], SYNC_ERROR_BYTES);
-	pthread_mutex_unlock(&sync->errors_lock);
-	return out;
-}
-
-char *sync_peer_differs(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES])
-{
-	pthread_mutex_lock(&sync->errors_lock);
-	memcpy(out, sync->differs[peer], SYNC_ERROR_BYTES);
-	pthread_mutex_unlock(&sync->errors_lock);
-	return out;
-}
-
-char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES])
-{
-	pthread_mutex_lock(&sync->errors_lock);
-	memcpy(out, sync->rejoined, SYNC_ERROR_BYTES);
-	pthread_mutex_unlock(&sync->errors_lock);
-	return out;
-}
-
 // --- the thread ---
+
+static int rotate(struct sync *sync)
+{
+	uint8_t secret[32];
+	int error = -ERR_FULL;
+
+	if (getrandom(secret, sizeof(secret), 0) == sizeof(secret))
+		error = cluster_rotate(sync->cluster, secret);
+	explicit_bzero(secret, sizeof(secret));
+	return error;
+}
 
 static void take_requests(struct sync *sync)
 {
 	unsigned what = atomic_exchange_explicit(&sync->requests, 0, memory_order_acquire);
-	uint8_t secret[32];
 
+	sync->serving = what != 0;
 	if (what & SYNC_REKEY)
 		cluster_rekey(sync->cluster);
-	if (!(what & SYNC_ROTATE) || getrandom(secret, sizeof(secret), 0) != sizeof(secret))
-		return;
-	cluster_rotate(sync->cluster, secret);
-	explicit_bzero(secret, sizeof(secret));
-}
-
-// Own state and those of the peers, to see a change at one glance.
-static uint64_t all_states(const struct sync *sync)
-{
-	uint64_t states = counter_get(&cluster_stats(sync->cluster)->state);
-
-	for (unsigned i = 0; i < sync->peer_count; i++)
-		states = states << 4 | counter_get(&cluster_peer_stats(sync->cluster, i)->state);
-	return states;
-}
-
-static void publish(struct sync *sync)
-{
-	const struct cluster_stats *stats = cluster_stats(sync->cluster);
-	bool active = counter_get(&stats->state) != CLUSTER_JOINING;
-	uint64_t states = all_states(sync), view = counter_get(&stats->view);
-
-	if (active) {
-		uint64_t counter_ns = cluster_counter_ns(sync->cluster, sync->now_ns);
-
-		// Relaxed: workers use it alone (node_counter_ns).
-		atomic_store_explicit(&sync->node->counter_offset_ns,
-			(int64_t)(counter_ns - sync->now_ns), memory_order_relaxed);
-		// Release pairs with the acquire in sync_is_active().
-		atomic_store_explicit(&sync->active, true, memory_order_release);
-	}
-	if (states == sync->states && view == sync->view)
-		return;
-	sync->states = states;
-	sync->view = view;
-	bell_ring(&sync->node->bell);
-}
-
-static void copy_errors(struct sync *sync)
-{
-	if (sync->now_ns - sync->errors_ns < ERRORS_NS || pthread_mutex_trylock(&sync->errors_lock))
-		return;
-	sync->errors_ns = sync->now_ns;
-	snprintf(sync->rejoined, SYNC_ERROR_BYTES, "%s", cluster_rejoined(sync->cluster));
-	for (unsigned i = 0; i < sync->peer_count; i++) {
-		snprintf(sync->errors[i], SYNC_ERROR_BYTES, "%s",
-			cluster_peer_error(sync->cluster, i));
-		snprintf(sync->differs[i], SYNC_ERROR_BYTES, "%s",
-			cluster_peer_differs(sync->cluster, i));
-	}
-	pthread_mutex_unlock(&sync->errors_lock);
+	if (what & SYNC_ROTATE)
+		atomic_store_explicit(&sync->rotated, rotate(sync), memory_order_relaxed);
 }
 
 // How many datagrams to take: none while records wait for the workers, for a while. What stays in
@@ -222,9 +173,11 @@ static bool turn(struct sync *sync)
 	sync->free_count -= batch.messages_out_used;
 	memmove(sync->free, sync->free + batch.messages_out_used,
 		sync->free_count * sizeof(sync->free[0]));
-	publish(sync);
+	sync_publish(sync);
 	sync_deliver(sync);
-	copy_errors(sync);
+	sync_tell_control(sync);
+	if (sync->serving)
+		atomic_fetch_add_explicit(&sync->served, 1, memory_order_release);
 	return batch.datagram_count > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
 }
 
@@ -338,6 +291,13 @@ static uint64_t first_counter_ns(void)
 	return COUNTER_BASE_NS + (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+uint32_t sync_join_ms(const struct config_cluster *config)
+{
+	uint32_t join_ms = config->detect_ms * JOIN_DETECTS;
+
+	return join_ms < JOIN_MS_MIN ? JOIN_MS_MIN : join_ms;
+}
+
 static int describe_cluster(const struct sync *sync, struct cluster_config *out)
 {
 	const struct node *node = sync->node;
@@ -347,7 +307,7 @@ static int describe_cluster(const struct sync *sync, struct cluster_config *out)
 		.id = config->id,
 		.max_id = config->max_id,
 		.detect_ms = config->detect_ms,
-		.join_ms = config->detect_ms * JOIN_DETECTS,
+		.join_ms = sync_join_ms(config),
 		.workers = (uint16_t)node->worker_count,
 		.counter_ns = first_counter_ns(),
 		.datagram_bytes = sync->transport->datagram_bytes,
@@ -357,8 +317,6 @@ static int describe_cluster(const struct sync *sync, struct cluster_config *out)
 		.context = sync->credentials.dtls,
 		.peer_count = config->peer_count,
 	};
-	if (out->join_ms < JOIN_MS_MIN)
-		out->join_ms = JOIN_MS_MIN;
 	snprintf(out->name, sizeof(out->name), "%.*s", CLUSTER_NAME_BYTES - 1, config->name);
 	snprintf(out->node, sizeof(out->node), "%.*s", CLUSTER_NAME_BYTES - 1, node->config->node);
 	memcpy(out->table_key, node->table_key, sizeof(out->table_key));
@@ -419,7 +377,7 @@ int sync_init(struct node *node)
 	sync->node = node;
 	sync->peer_count = node->config->cluster.peer_count;
 	sync->bell.fd = -1;
-	pthread_mutex_init(&sync->errors_lock, NULL);
+	pthread_mutex_init(&sync->news_lock, NULL);
 	if (make_mail(sync) || open_credentials(sync) || open_transport(sync) ||
 		make_cluster(sync)) {
 		sync_finish(node);

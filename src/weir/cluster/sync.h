@@ -34,16 +34,30 @@ struct mailbox *sync_mail(struct sync *sync);
 // Counter and secret are agreed: node_counter_ns() is the cluster's. Any thread.
 bool sync_is_active(const struct sync *sync);
 
-// `cluster rekey` and `cluster rotate`: asks the thread. False: not active.
-bool sync_rekey(struct sync *sync);
-bool sync_rotate(struct sync *sync);
+// `cluster rekey` and `cluster rotate`, of control: asks the thread and waits until it has begun,
+// which takes a turn of it. -ERR_MISSING: not active; -ERR_EXISTS: the thread is busy and will do
+// it later; -ERR_FULL: there is no further generation, or no random bytes.
+int sync_rekey(struct sync *sync);
+int sync_rotate(struct sync *sync);
 
 // For the console: any thread, but those that fill `out' are of the control thread.
 const struct cluster *sync_cluster(const struct sync *sync);
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out);
-// Why the peer was refused last, "" where it was not. Into out, which is returned.
-char *sync_peer_error(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES]);
-// How its services and this node's differ, "" where they do not. Into out, which is returned.
-char *sync_peer_differs(struct sync *sync, unsigned peer, char out[SYNC_ERROR_BYTES]);
-// When and why this node joined again, "" where it never did. Into out, which is returned.
-char *sync_rejoined(struct sync *sync, char out[SYNC_ERROR_BYTES]);
+
+// What the thread tells control of the cluster, all of the same moment.
+struct sync_news {
+	enum peer_state states[CLUSTER_PEERS_MAX];
+	char errors[CLUSTER_PEERS_MAX]
+		   [SYNC_ERROR_BYTES]; // what is wrong with each peer, "": nothing
+	char differs[CLUSTER_PEERS_MAX]
+		    [SYNC_ERROR_BYTES]; // how its services and the own ones differ, "": they do not
+	char rejoined[SYNC_ERROR_BYTES]; // when and why this node joined again, "": it never did
+	struct link_peer stranger;	 // the latest that sent datagrams and is no peer
+	bool born;			 // this node has become active, and when it did
+	bool founded;			 // it founded the cluster
+	bool founded_alone;		 // reaching nobody
+};
+
+void sync_news(struct sync *sync, struct sync_news *out);
+// How long this node waits for others before it founds a cluster alone.
+uint32_t sync_join_ms(const struct config_cluster *config);

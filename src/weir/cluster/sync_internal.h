@@ -27,10 +27,12 @@ struct sync {
 
 	// the thread's own
 	uint64_t now_ns;
-	unsigned backlog;   // turns since there were none
-	uint64_t errors_ns; // when peers' errors were copied last
-	uint64_t view;	    // as control was told last
-	uint64_t states;    // of this node and its peers, 4 bits each, as control was told last
+	unsigned backlog;		   // turns since there were none
+	bool serving;			   // requests, in this turn
+	uint64_t news_ns;		   // when `news` was written last
+	bool born, founded, founded_alone; // as in the news
+	uint64_t view;			   // as control was told last
+	uint64_t states; // of this node and its peers, 4 bits each, as control was told last
 	const struct policy *policy;
 	unsigned first_worker;		  // whose answers are read first in the next turn
 	unsigned taken[NODE_WORKERS_MAX]; // answers of each worker to be released after the turn
@@ -43,16 +45,21 @@ struct sync {
 
 	// shared
 	struct bell bell CPU_ALIGNED;
-	struct mailbox mail;	     // from control
-	struct mailbox answers;	     // to control
-	_Atomic bool stop;	     // written by control
-	_Atomic bool active;	     // written by the thread
-	_Atomic unsigned requests;   // enum sync_request, set by control, taken by the thread
-	pthread_mutex_t errors_lock; // the thread only tries it
-	char errors[CLUSTER_PEERS_MAX][SYNC_ERROR_BYTES];
-	char differs[CLUSTER_PEERS_MAX][SYNC_ERROR_BYTES];
-	char rejoined[SYNC_ERROR_BYTES];
+	struct mailbox mail;	   // from control
+	struct mailbox answers;	   // to control
+	_Atomic bool stop;	   // written by control
+	_Atomic bool active;	   // written by the thread
+	_Atomic unsigned requests; // enum sync_request, set by control, taken by the thread
+	_Atomic unsigned served;   // turns of the thread that had some
+	_Atomic int rotated;	   // what became of the latest rotation: 0, -ERR_*
+	pthread_mutex_t news_lock; // the thread only tries it
+	struct sync_news news;
 };
+
+// The cluster's counter, once the node is active.
+void sync_publish(struct sync *sync);
+// News for control, which is rung where a state changed.
+void sync_tell_control(struct sync *sync);
 
 // Takes a policy from control and gives the former one back.
 void sync_take_policy(struct sync *sync);

@@ -9,6 +9,7 @@
 #include "base/counter.h"
 #include "cfg/config.h"
 #include "cluster/cluster.h"
+#include "cluster/link.h"
 
 #include <stdint.h>
 
@@ -36,8 +37,9 @@ struct transport_methods {
 // The head of each kind's own structure.
 struct transport {
 	const struct transport_methods *methods;
-	int fd;			 // readable when something arrived; -1: it must be asked
-	uint16_t datagram_bytes; // longest that should be sent
+	int fd;				  // readable when something arrived; -1: it must be asked
+	uint16_t datagram_bytes;	  // longest that should be sent
+	const struct link_peer *stranger; // who sent the latest of stats.foreign; its thread's
 };
 
 // NULL after a message that says why.

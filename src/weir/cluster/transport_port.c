@@ -220,6 +220,7 @@ struct transport *transport_port_open(const struct node *node)
 	self->pool = port->pool;
 	self->id = port->id;
 	self->head = (struct transport){.methods = &methods,
+		.stranger = &self->link.stranger,
 		.fd = port->wake.count == 1 ? port->wake.fds[0] : -1,
 		.datagram_bytes = (uint16_t)(LINK_FRAME_MAX - link_headers_bytes(&self->link))};
 	return &self->head;

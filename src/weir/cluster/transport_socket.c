@@ -30,6 +30,7 @@ struct transport_socket {
 	unsigned peer_count;
 	struct socket_address peers[CONFIG_PEERS_MAX];
 	struct transport_stats stats;
+	struct link_peer stranger;
 	struct mmsghdr rx[CLUSTER_BATCH_MAX], tx[CLUSTER_BATCH_MAX];
 	struct iovec rx_parts[CLUSTER_BATCH_MAX], tx_parts[CLUSTER_BATCH_MAX];
 	struct socket_address rx_from[CLUSTER_BATCH_MAX];
@@ -62,6 +63,18 @@ static struct socket_address make_address(const struct addr *addr, uint16_t port
 		address.len = sizeof(*in);
 	}
 	return address;
+}
+
+static struct link_peer name_address(const struct socket_address *address)
+{
+	const struct sockaddr_in *in4 = (const struct sockaddr_in *)&address->storage;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address->storage;
+
+	if (address->storage.ss_family == AF_INET)
+		return (struct link_peer){
+			addr_from_ip4((const uint8_t *)&in4->sin_addr), ntohs(in4->sin_port)};
+	return (struct link_peer){
+		addr_from_ip6((const uint8_t *)&in6->sin6_addr), ntohs(in6->sin6_port)};
 }
 
 static bool same_address(const struct socket_address *a, const struct socket_address *b)
@@ -105,6 +118,7 @@ static unsigned socket_receive(
 
 		if (peer == self->peer_count) {
 			counter_add(&self->stats.foreign, 1);
+			self->stranger = name_address(&self->rx_from[i]);
 			continue;
 		}
 		if (len == 0 || len > DATAGRAM_BYTES_MAX) {
@@ -259,7 +273,9 @@ struct transport *transport_socket_open(const struct config_cluster *cluster)
 			.msg_iov = &self->rx_parts[i],
 			.msg_iovlen = 1};
 	}
-	self->head = (struct transport){
-		.methods = &methods, .fd = file, .datagram_bytes = choose_bytes(self)};
+	self->head = (struct transport){.methods = &methods,
+		.stranger = &self->stranger,
+		.fd = file,
+		.datagram_bytes = choose_bytes(self)};
 	return &self->head;
 }

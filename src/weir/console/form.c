@@ -73,6 +73,14 @@ void form_parse(struct form *form, const char *text)
 		form->path++;
 }
 
+static bool is_type(const char *word, size_t len)
+{
+	for (unsigned type = 0; type < TYPE_COUNT; type++)
+		if (word_is(word, len, type_names[type]))
+			return true;
+	return false;
+}
+
 static enum grammar_type type_by_name(const char *word, size_t len)
 {
 	for (unsigned type = 0; type < TYPE_COUNT; type++)
@@ -89,11 +97,13 @@ bool form_next(const struct form_element *element, unsigned *at, struct form_alt
 
 	if (*at >= element->len)
 		return false;
-	bar = memchr(word, '|', element->len - *at);
+	// A type may be named by all its values.
+	bar = *at == 0 && is_type(word, element->len) ? NULL
+						      : memchr(word, '|', element->len - *at);
 	len = bar ? (size_t)(bar - word) : (size_t)(element->len - *at);
 	*at += (unsigned)len + 1;
 	memset(out, 0, sizeof(*out));
-	if (is_lower(*word)) {
+	if (is_lower(*word) && !is_type(word, len)) {
 		CHECK(len < sizeof(out->keyword));
 		memcpy(out->keyword, word, len);
 	} else {

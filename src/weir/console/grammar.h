@@ -25,7 +25,7 @@ struct grammar_command {
 	X(PORT, "PORT")                                                                            \
 	X(SERVICE, "SERVICE")                                                                      \
 	X(PEER, "PEER")                                                                            \
-	X(SCOPE, "SCOPE")                                                                          \
+	X(SCOPE, "finder|all|none")                                                                \
 	X(LEVEL, "LEVEL")                                                                          \
 	X(FILE, "FILE")                                                                            \
 	X(NUMBER, "NUMBER")                                                                        \

@@ -2,7 +2,9 @@
 #include "weir/console/console_private.h"
 
 #include "base/error.h"
+#include "common/log.h"
 #include "weir/cluster/sync.h"
+#include "weir/cluster/watch.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/stats.h"
@@ -159,7 +161,8 @@ void command_show_cluster_peer(struct session *session)
 	const struct cluster *cluster = sync_cluster(node->sync);
 	const struct channel_stats *channel = cluster_peer_channel(cluster, index);
 	const struct config_peer *config = &node->config->cluster.peers[index];
-	char address[ADDR_TEXT_BYTES], error[SYNC_ERROR_BYTES];
+	char address[ADDR_TEXT_BYTES], error[WATCH_TEXT_BYTES];
+	struct sync_news news;
 	json_t *row = peer_row(session, index);
 
 	json_object_set_new(row, "address", json_string(addr_format(&config->address, address)));
@@ -172,10 +175,11 @@ void command_show_cluster_peer(struct session *session)
 		reply_count(counter_get(&cluster_peer_stats(cluster, index)->dropped)));
 	json_object_set_new(row, "handshakes", reply_count(counter_get(&channel->handshakes)));
 	json_object_set_new(row, "rekeys", reply_count(counter_get(&channel->rekeys)));
-	sync_peer_error(node->sync, index, error);
+	watch_peer_trouble(session->node, index, error);
 	json_object_set_new(row, "error", reply_name(*error ? error : NULL));
-	sync_peer_differs(node->sync, index, error);
-	json_object_set_new(row, "differs", reply_name(*error ? error : NULL));
+	sync_news(node->sync, &news);
+	json_object_set_new(
+		row, "differs", reply_name(*news.differs[index] ? news.differs[index] : NULL));
 	session_answer(session, row);
 }
 
@@ -197,22 +201,86 @@ void command_set_cluster_wait(struct session *session)
 	config_errors_free(&errors);
 }
 
-static void ask_cluster(struct session *session, bool (*ask)(struct sync *sync))
+static bool is_reached(const struct session *session, unsigned peer)
 {
-	if (!has_cluster(session))
-		return;
-	if (ask(session->node->sync))
-		session_answer(session, json_object());
-	else
+	const struct cluster *cluster = sync_cluster(session->node->sync);
+	uint64_t state = counter_get(&cluster_peer_stats(cluster, peer)->state);
+
+	return state != PEER_DOWN && state != PEER_REFUSED;
+}
+
+// How many peers hear of it now, and of the others when they will.
+static void add_reached(const struct session *session, json_t *answer, const char *later)
+{
+	const struct config_cluster *config = &session->node->config->cluster;
+	json_t *away = json_array();
+	unsigned reached = 0;
+
+	for (unsigned i = 0; i < config->peer_count; i++) {
+		if (is_reached(session, i))
+			reached++;
+		else
+			json_array_append_new(away, json_string(config->peers[i].name));
+	}
+	json_object_set_new(answer, "peers", json_integer(reached));
+	if (json_array_size(away) > 0) {
+		json_object_set_new(answer, "not_reached", json_incref(away));
+		json_object_set_new(answer, "note", json_string(later));
+	}
+	json_decref(away);
+}
+
+static void fail_asked(struct session *session, int error)
+{
+	if (error == -ERR_MISSING)
 		session_fail(session, "busy", "see `show cluster'", "the node is not active yet");
+	else if (error == -ERR_EXISTS)
+		session_fail(session, "busy", "see `show cluster' whether it was done",
+			"the cluster's thread is busy and does it later");
+	else
+		session_fail(session, "failed", "see `show cluster'", "no secret could be made");
 }
 
 void command_cluster_rekey(struct session *session)
 {
-	ask_cluster(session, sync_rekey);
+	json_t *answer;
+	int error;
+
+	if (!has_cluster(session))
+		return;
+	error = sync_rekey(session->node->sync);
+	if (error) {
+		fail_asked(session, error);
+		return;
+	}
+	answer = json_object();
+	add_reached(session, answer, "a peer that is not reached gets new keys when it is back");
+	log_info("console: cluster rekey: new keys for the channels to %lld peers",
+		(long long)json_integer_value(json_object_get(answer, "peers")));
+	session_answer(session, answer);
 }
 
 void command_cluster_rotate(struct session *session)
 {
-	ask_cluster(session, sync_rotate);
+	const struct cluster_stats *stats;
+	uint64_t generation, epoch;
+	json_t *answer;
+	int error;
+
+	if (!has_cluster(session))
+		return;
+	error = sync_rotate(session->node->sync);
+	if (error) {
+		fail_asked(session, error);
+		return;
+	}
+	stats = cluster_stats(sync_cluster(session->node->sync));
+	generation = counter_get(&stats->secret_generation);
+	epoch = counter_get(&stats->secret_epoch);
+	answer = json_pack("{s:o,s:o}", "secret_generation", reply_count(generation), "from_epoch",
+		reply_count(epoch));
+	add_reached(session, answer, "a peer that is not reached gets the secret when it is back");
+	log_info("console: cluster rotate: a new secret generation=%llu from_epoch=%llu",
+		(unsigned long long)generation, (unsigned long long)epoch);
+	session_answer(session, answer);
 }

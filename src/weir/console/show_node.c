@@ -3,6 +3,7 @@
 
 #include "common/log.h"
 #include "weir/cluster/sync.h"
+#include "weir/cluster/watch.h"
 #include "weir/control.h"
 #include "weir/node.h"
 #include "weir/port.h"
@@ -16,23 +17,23 @@
 // disturbs nobody.
 static void add_disagreements(const struct node *node, json_t *list)
 {
-	for (unsigned i = 0; node->sync && i < node->config->cluster.peer_count; i++) {
-		const struct cluster_peer_stats *stats =
-			cluster_peer_stats(sync_cluster(node->sync), i);
-		char differs[SYNC_ERROR_BYTES];
+	struct sync_news news;
 
-		if (counter_get(&stats->state) == PEER_ACTIVE &&
-			*sync_peer_differs(node->sync, i, differs))
-			json_array_append_new(
-				list, json_sprintf("peer %s does not agree: %s",
-					      node->config->cluster.peers[i].name, differs));
-	}
+	if (!node->sync)
+		return;
+	sync_news(node->sync, &news);
+	for (unsigned i = 0; i < node->config->cluster.peer_count; i++)
+		if (news.states[i] == PEER_ACTIVE && *news.differs[i])
+			json_array_append_new(list,
+				json_sprintf("peer %s does not agree: %s",
+					node->config->cluster.peers[i].name, news.differs[i]));
 }
 
 // What keeps this node from its work, in sentences.
-static json_t *problems(const struct node *node)
+static json_t *problems(struct node *node)
 {
 	json_t *list = json_array();
+	char text[WATCH_TEXT_BYTES];
 
 	for (unsigned i = 0; i < node->device_count; i++) {
 		const char *name = node->ports[i].config->name;
@@ -46,6 +47,9 @@ static json_t *problems(const struct node *node)
 			json_array_append_new(list, json_sprintf("port %s has no link", name));
 	}
 	add_disagreements(node, list);
+	for (unsigned i = 0; node->sync && i < node->config->cluster.peer_count; i++)
+		if (watch_peer_trouble(node, i, text))
+			json_array_append_new(list, json_string(text));
 	return list;
 }
 

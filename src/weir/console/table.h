@@ -80,9 +80,9 @@
 	X(stop, "stop", "Stops forwarding: packets are dropped as `stopped`; flows stay.", "stop") \
 	X(set_log, "set log LEVEL", "Sets the log level of Weir until the next restart.",          \
 		"set log debug")                                                                   \
-	X(set_cluster_wait, "set cluster wait SCOPE",                                              \
+	X(set_cluster_wait, "set cluster wait finder|all|none",                                    \
 		"Whose confirmation the client's first segments wait for: the finder's, that of "  \
-		"all nodes, nobody's; until the next reload.",                                     \
+		"all nodes, nobody's. It holds for this node alone, until its next reload.",       \
 		"set cluster wait none")                                                           \
 	X(cluster_rekey, "cluster rekey",                                                          \
 		"New keys for the channels to all peers, now; nothing is lost.", "cluster rekey")  \

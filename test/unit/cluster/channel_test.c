@@ -94,6 +94,15 @@ static void another_secret(void **state)
 		channel_error(pair->ends[SERVER].channel), "the peer has another secret");
 	assert_string_equal(channel_error(pair->ends[CLIENT].channel), "the peer does not answer");
 	assert_in_range(counter_get(&world_stats(world, SERVER)->bad_auth), 2, 30);
+	// What it was refused for lately says more than that it does not answer, for a while.
+	uint8_t stranger[24] = {1, 1, 0xff, 0xff}, *plain;
+	size_t plain_len;
+	channel_feed(pair->ends[CLIENT].channel, pair->now_ns, stranger, sizeof(stranger), &plain,
+		&plain_len);
+	pair_run(pair, 10 * SECOND);
+	assert_non_null(strstr(channel_error(pair->ends[CLIENT].channel), "another cluster"));
+	pair_run(pair, 20 * SECOND);
+	assert_string_equal(channel_error(pair->ends[CLIENT].channel), "the peer does not answer");
 	assert_int_equal(pair->ends[0].ups + pair->ends[1].ups, 0);
 	world->contexts[SERVER].secret[31] ^= 1;
 	assert_true(pair_connect(pair, 10 * MS, 10 * SECOND));

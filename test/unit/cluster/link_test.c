@@ -196,6 +196,9 @@ static void others_are_foreign_or_ignored(void **state)
 		assert_int_equal(give(&link, &sent, 1), LINK_NOTHING);
 		assert_int_equal(counter_get(&link.stats.foreign), cases[i].foreign);
 		assert_int_equal(counter_get(&link.stats.ignored), !cases[i].foreign);
+		assert_int_equal(link.stranger.udp_port != 0, cases[i].foreign);
+		if (cases[i].packet.client_port)
+			assert_int_equal(link.stranger.udp_port, cases[i].packet.client_port);
 	}
 	(void)state;
 }

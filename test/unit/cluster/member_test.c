@@ -36,6 +36,36 @@ static int64_t off_ns(const struct net *net, unsigned host, unsigned from)
 	return (int64_t)(net_counter_ns(net, host) - net_counter_ns(net, from));
 }
 
+static const char *error_of(const struct net *net, unsigned host, unsigned peer)
+{
+	return cluster_peer_error(net->hosts[host].cluster, net_peer(host, peer));
+}
+
+// What is wrong with a peer is said of what it is now, not of what it was.
+static void an_error_goes_with_its_reason(void **state)
+{
+	struct net *net = make_one(2, 1);
+
+	(void)state;
+	assert_string_equal(error_of(net, 0, 1), "");
+	net_crash(net, 1);
+	net->hosts[1].config.max_id = 31;
+	net_boot(net, 1);
+	net_run_ms(net, 8000);
+	assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_REFUSED);
+	assert_non_null(strstr(error_of(net, 0, 1), "max_id = 31"));
+	net_crash(net, 1);
+	net_run_ms(net, 20000);
+	assert_int_equal(net_peer_stats(net, 0, 1)->state, PEER_DOWN);
+	assert_string_equal(error_of(net, 0, 1), "the peer does not answer");
+	net->hosts[1].config.max_id = net->hosts[0].config.max_id;
+	net_boot(net, 1);
+	assert_true(net_run_until(net, 10000, net_is_one));
+	assert_string_equal(error_of(net, 0, 1), "");
+	assert_string_equal(error_of(net, 1, 0), "");
+	net_end(net);
+}
+
 static void a_lone_node_founds_after_join_ms(void **state)
 {
 	struct net *net = make(2, 1);
@@ -680,6 +710,7 @@ static void storms_end_in_one_cluster(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_error_goes_with_its_reason),
 		cmocka_unit_test(a_lone_node_founds_after_join_ms),
 		cmocka_unit_test(the_lowest_of_those_that_gather_founds),
 		cmocka_unit_test(joining_takes_the_median),
