@@ -57,6 +57,14 @@ static bool is_settled(const struct sim *sim, const struct connection *c, uint8_
 	       sim->scheduler.now_ns - server->done_ns >= SETTLE_NS;
 }
 
+static bool has_wrong_clock(const struct sim *sim, uint32_t nodes)
+{
+	for (unsigned i = 0; i < sim->scenario.nodes; i++)
+		if ((nodes >> i & 1) && sim->clock_wrong[i])
+			return true;
+	return false;
+}
+
 // Everybody who held it knows that a connection has ended.
 static void check_ended(struct sim *sim, unsigned node, const struct flow_row *row)
 {
@@ -67,6 +75,9 @@ static void check_ended(struct sim *sim, unsigned node, const struct flow_row *r
 	// answers a client inside comes from where forgers are, to a node that has its state from
 	// another one: there the forged segment may be the first at once.
 	if (c != NULL && c->is_forged && (c->is_moved || c->inside))
+		return;
+	// One whose clock jumps after the end has aged the flow before it told all of that.
+	if (c != NULL && has_wrong_clock(sim, c->path))
 		return;
 	// What a node that crashed knew alone is lost.
 	if (c == NULL || !is_settled(sim, c, HARM_APART) || (c->path & sim->crashed) ||
