@@ -160,7 +160,7 @@ def tcp_from_inside(lab, family):
             inside = lab.socket("server", family)
             inside.connect((CLIENT[family], PORT))
             outside = listener.accept()[0]
-            outside.settimeout(15)
+            outside.settimeout(size(15, 120))
             inside.sendall(b"question")
             expect_equal(receive_exactly(outside, 8), b"question", "question")
             if first == "client":
