@@ -385,12 +385,12 @@ bool finder_claims(struct engine *engine, struct arrival *arrival);
 // A packet of a flow that was handed over goes where those before it went; one of another flow that
 // may be another node's is offered. False, and nothing done, where it is neither.
 bool finder_late(struct engine *engine, struct arrival *arrival);
+// The same for an ICMP error without a flow.
+bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
 // True where the server's SYN/ACK to another node's SYN was handed over moments ago: to `owner`.
 bool finder_answered(struct engine *engine, uint64_t hash, uint16_t *owner);
 // Then what else the server says goes there, too.
 bool finder_follows(struct engine *engine, struct arrival *arrival);
-// The same for an ICMP error without a flow.
-bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
 // True where another node may have the flow of this server's answer now, whatever is here of an
 // older one.
 bool finder_may_be_tracked(struct engine *engine, const struct arrival *arrival);

@@ -161,16 +161,22 @@ void prefix_limit_give(
 		take_off_lanes(limit);
 }
 
+// Where the prefix counts, or would: UINT32_MAX where nowhere. What was given back counts by then.
+static uint32_t slot_of(struct prefix_limit *limit, struct slot *wanted, const struct addr *addr,
+	unsigned bits4, unsigned bits6)
+{
+	take_off_given(limit);
+	slot_start(wanted, addr, bits4, bits6);
+	slot_hash(wanted, limit);
+	return slot_find(limit, wanted);
+}
+
 bool prefix_limit_take(struct prefix_limit *limit, const struct addr *addr, unsigned bits4,
 	unsigned bits6, uint32_t max)
 {
 	struct slot wanted;
-	uint32_t index;
+	uint32_t index = slot_of(limit, &wanted, addr, bits4, bits6);
 
-	take_off_given(limit);
-	slot_start(&wanted, addr, bits4, bits6);
-	slot_hash(&wanted, limit);
-	index = slot_find(limit, &wanted);
 	if (index == UINT32_MAX || limit->slots[index].count >= max)
 		return false;
 	if (limit->slots[index].count == 0) {
@@ -187,11 +193,7 @@ uint32_t prefix_limit_count(
 	struct prefix_limit *limit, const struct addr *addr, unsigned bits4, unsigned bits6)
 {
 	struct slot wanted;
-	uint32_t index;
+	uint32_t index = slot_of(limit, &wanted, addr, bits4, bits6);
 
-	take_off_given(limit);
-	slot_start(&wanted, addr, bits4, bits6);
-	slot_hash(&wanted, limit);
-	index = slot_find(limit, &wanted);
 	return index == UINT32_MAX ? 0 : limit->slots[index].count;
 }

@@ -384,3 +384,12 @@ void handshake_answer(struct node *node, const struct handshake *handshake, uint
 	synack.options = options;
 	node_offer(node, INSIDE, &synack);
 }
+
+void node_view(struct node *node, uint64_t active)
+{
+	static struct message message;
+
+	message.type = MESSAGE_VIEW;
+	message.body.view = (struct message_view){.active = active, .decodes = true};
+	node_post(node, &message);
+}

@@ -63,6 +63,8 @@ enum verdict_kind node_offer(struct node *node, uint8_t port, const struct packe
 enum verdict_kind node_offer_frame(struct node *node, struct frame frame);
 // Posts a message.
 void node_post(struct node *node, const struct message *message);
+// Tells the node who is active (bits of ids), and that cookies can be made and read.
+void node_view(struct node *node, uint64_t active);
 // Names the flow as the wire does, by the digest `to` would look up (CONFIRMED, CHANGED ...).
 void node_name_flow(const struct node *to, struct message *message, const struct flow_key *key,
 	uint32_t incarnation, uint16_t generation);

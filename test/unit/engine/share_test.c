@@ -56,17 +56,6 @@ static void carry(struct node *from, struct node *to)
 	node_carry(to, from->messages[0], from->policy.node_id);
 }
 
-static void view(struct node *node, uint64_t active)
-{
-	struct message *message = calloc(1, sizeof(*message));
-
-	assert_non_null(message);
-	message->type = MESSAGE_VIEW;
-	message->body.view = (struct message_view){.active = active, .decodes = true};
-	node_post(node, message);
-	free(message);
-}
-
 static enum verdict_kind server(
 	struct scene *scene, struct node *node, uint8_t flags, uint32_t seq, uint32_t more_ack)
 {
@@ -139,7 +128,7 @@ static void p6_wait_for_all(void **state)
 	scene.a->policy.share = SHARE_ALL;
 	scene.a->policy.wait = SHARE_ALL;
 	node_go(scene.a);
-	view(scene.a, 1u << NODE_A | 1u << NODE_B | 1u << NODE_C);
+	node_view(scene.a, 1u << NODE_A | 1u << NODE_B | 1u << NODE_C);
 	node_go(scene.b);
 	handshake_open(scene.a, &scene.handshake, &syn);
 	scene.server_ack = scene.a->sent[0].view.seq + 1;
@@ -152,7 +141,7 @@ static void p6_wait_for_all(void **state)
 	assert_int_equal(scene.a->sent_count, 0); // C is missing
 	node_carry(scene.a, confirmed, NODE_B);
 	assert_int_equal(scene.a->sent_count, 0); // B twice is not C
-	view(scene.a, 1u << NODE_A | 1u << NODE_B);
+	node_view(scene.a, 1u << NODE_A | 1u << NODE_B);
 	node_turn(scene.a);
 	assert_int_equal(scene.a->sent_count, 1);
 	free(confirmed);
@@ -166,7 +155,7 @@ static void t7_4_a_dead_finder_is_not_waited_for(void **state)
 	(void)state;
 	until_owner(&scene);
 	assert_int_equal(scene.a->sent_count, 0);
-	view(scene.a, 1u << NODE_A);
+	node_view(scene.a, 1u << NODE_A);
 	node_turn(scene.a);
 	assert_int_equal(scene.a->sent_count, 1);
 	assert_int_equal(counter_get(&engine_stats(scene.a->engine)->wait_timeouts), 0);
@@ -561,11 +550,11 @@ static void t7_3_unsent_is_said_again(void **state)
 	unsent->type = MESSAGE_UNSENT;
 	unsent->node = NODE_B;
 	unsent->body.flow.key = scene.a->messages[0]->body.record.key;
-	view(scene.a, 1u << NODE_A);
+	node_view(scene.a, 1u << NODE_A);
 	node_post(scene.a, unsent);
 	node_pass_ms(scene.a, 3000);
 	assert_int_equal(scene.a->message_count, 0);
-	view(scene.a, 1u << NODE_A | 1u << NODE_B);
+	node_view(scene.a, 1u << NODE_A | 1u << NODE_B);
 	pass_until_message(scene.a);
 	assert_int_equal(scene.a->message_count, 1);
 	assert_int_equal(scene.a->messages[0]->type, MESSAGE_OPENED);
@@ -624,7 +613,7 @@ static void t7_6_a_dead_owner(void **state)
 	node_go(scene.b);
 	handshake_open(scene.a, &scene.handshake, &syn);
 	scene.server_ack = scene.a->sent[0].view.seq + 1;
-	view(scene.b, 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_B);
 	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_REPLY);
 	assert_int_equal(scene.b->sent[0].port, INSIDE);
 	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_RST);

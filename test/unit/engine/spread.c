@@ -22,23 +22,12 @@ struct scene scene_make(bool ip6)
 	return (struct scene){.a = new_node(NODE_A), .b = new_node(NODE_B), .ip6 = ip6};
 }
 
-void view(struct node *node, uint64_t active)
-{
-	struct message *message = calloc(1, sizeof(*message));
-
-	assert_non_null(message);
-	message->type = MESSAGE_VIEW;
-	message->body.view = (struct message_view){.active = active, .decodes = true};
-	node_post(node, message);
-	free(message);
-}
-
 void scene_go(struct scene *scene)
 {
 	node_go(scene->a);
 	node_go(scene->b);
-	view(scene->a, 1u << NODE_A | 1u << NODE_B);
-	view(scene->b, 1u << NODE_A | 1u << NODE_B);
+	node_view(scene->a, 1u << NODE_A | 1u << NODE_B);
+	node_view(scene->b, 1u << NODE_A | 1u << NODE_B);
 }
 
 struct scene scene_begin(bool ip6)

@@ -28,8 +28,6 @@ struct scene {
 // Tracks TCP from the outside.
 struct node *new_node(uint16_t id);
 struct scene scene_make(bool ip6);
-// Tells the node who is active.
-void view(struct node *node, uint64_t active);
 void scene_go(struct scene *scene);
 // Both at once.
 struct scene scene_begin(bool ip6);

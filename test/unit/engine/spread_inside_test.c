@@ -128,7 +128,7 @@ static void t7_4_a_dead_node_is_not_waited_for(void **state)
 
 	(void)state;
 	begin_inside(&scene, udp);
-	view(scene.b, 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_B);
 	node_turn(scene.b);
 	assert_int_equal(scene.b->transmitted, 1);
 	assert_int_equal(counter_get(&engine_stats(scene.b->engine)->wait_timeouts), 0);
@@ -142,11 +142,11 @@ static void t7_3_a_node_that_comes(void **state)
 	struct message *resync = calloc(1, sizeof(*resync));
 
 	(void)state;
-	view(scene.b, 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_B);
 	assert_passes(&scene, false, udp);
 	node_pass_ms(scene.b, 2000);
 	assert_int_equal(scene.b->message_count, 0);
-	view(scene.b, 1u << NODE_A | 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_A | 1u << NODE_B);
 	resync->type = MESSAGE_RESYNC;
 	resync->why = 1;
 	resync->node = NODE_A;
@@ -172,7 +172,7 @@ static void who_does_not_wait(void **state)
 		scene.b->policy.clustered = i != 2;
 		scene_go(&scene);
 		if (i == 3)
-			view(scene.b, 1u << NODE_B);
+			node_view(scene.b, 1u << NODE_B);
 		assert_int_equal(inner(&scene, udp), VERDICT_FORWARD);
 		assert_int_equal(scene.b->message_count, i == 0);
 		if (i == 0)

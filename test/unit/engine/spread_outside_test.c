@@ -234,7 +234,7 @@ static void a_copy_stays_silent(void **state)
 	carry(scene.a, scene.b, MESSAGE_OPENED, false);
 	node_carry(scene.b, frame, NODE_C); // C offers it, too
 	assert_int_equal(scene.b->message_count, 0);
-	view(scene.b, 1u << NODE_B | 1u << NODE_C);
+	node_view(scene.b, 1u << NODE_B | 1u << NODE_C);
 	node_carry(scene.b, frame, NODE_C);
 	assert_int_equal(scene.b->message_count, 1);
 	assert_int_equal(scene.b->messages[0]->type, MESSAGE_EMIT);
@@ -313,7 +313,7 @@ static void nobody_is_asked_where_nobody_is(void **state)
 		scene.b->rows[ip6].protocol = RULE_ANY;
 		scene.b->policy.row_count = 3; // without "out"
 		scene_go(&scene);
-		view(scene.b, 1u << NODE_B);
+		node_view(scene.b, 1u << NODE_B);
 		assert_refused(&scene, false, echo(&scene, true));
 		assert_refused(&scene, false, udp);
 		assert_refused(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 1));
@@ -324,7 +324,7 @@ static void nobody_is_asked_where_nobody_is(void **state)
 		assert_int_equal(node_dropped_all(scene.b), 6);
 		assert_int_equal(counter_get(&engine_stats(scene.b->engine)->to_peers), 0);
 		// As soon as there is somebody, it is.
-		view(scene.b, 1u << NODE_A | 1u << NODE_B);
+		node_view(scene.b, 1u << NODE_A | 1u << NODE_B);
 		assert_int_equal(inner(&scene, echo(&scene, true)), VERDICT_CONSUME);
 		assert_int_equal(scene.b->messages[0]->type, MESSAGE_FRAME);
 		scene_end(&scene);
@@ -339,7 +339,7 @@ static void alone_an_older_connection_counts(void **state)
 	(void)state;
 	open_from_outside(&scene, ISN_C, true);
 	close_both(&scene, ISN_C, true);
-	view(scene.b, 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_B);
 	assert_passes(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 100001));
 	scene_end(&scene);
 }
@@ -355,7 +355,7 @@ static void a_synack_without_its_owner(void **state)
 	scene_go(&scene);
 	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C, 0));
 	seq = scene.a->sent[0].view.seq;
-	view(scene.b, 1u << NODE_B);
+	node_view(scene.b, 1u << NODE_B);
 	assert_int_equal(inner(&scene, tcp(TCP_SYN | TCP_ACK, ISN_S, seq + 1)), VERDICT_REPLY);
 	assert_sent(scene.b, 1, INSIDE);
 	assert_true(scene.b->sent[0].view.tcp_flags & TCP_RST);

@@ -228,7 +228,7 @@ static void a_third_node(void **state)
 	(void)state;
 	node_go(c);
 	c->policy.timeouts.transitory_s = c->policy.timeouts.established_s = 2;
-	view(scene.b, 1u << NODE_A | 1u << NODE_B | 1u << NODE_C);
+	node_view(scene.b, 1u << NODE_A | 1u << NODE_B | 1u << NODE_C);
 	begin_inside(&scene, tcp(TCP_SYN, ISN_C, 0));
 	node_carry(c, scene.b->messages[0], NODE_B);
 	memcpy(opened, c->messages[0], sizeof(*opened));
