@@ -4,8 +4,8 @@
 
 #define MESSAGE_HEAD_BYTES 3
 #define HELLO_BYTES	   22 // without the name
-#define HEARTBEAT_BYTES	   46
-#define SECRET_BYTES	   (20 + CLUSTER_SECRET_BYTES)
+#define HEARTBEAT_BYTES	   54
+#define SECRET_BYTES	   (36 + CLUSTER_SECRET_BYTES)
 
 static bool start(struct cursor *out, uint8_t type, size_t len)
 {
@@ -51,6 +51,19 @@ bool hello_get(struct hello *hello, const uint8_t *body, size_t len)
 	return true; // fields of later versions follow
 }
 
+static void put_generation(struct cursor *out, struct generation generation)
+{
+	cursor_put64(out, generation.founded_ns);
+	cursor_put64(out, generation.number);
+}
+
+static struct generation get_generation(struct cursor *in)
+{
+	uint64_t founded_ns = cursor_get64(in);
+
+	return (struct generation){.founded_ns = founded_ns, .number = cursor_get64(in)};
+}
+
 bool heartbeat_put(struct cursor *out, const struct heartbeat *beat)
 {
 	if (!start(out, UPDATE_HEARTBEAT, HEARTBEAT_BYTES))
@@ -62,7 +75,7 @@ bool heartbeat_put(struct cursor *out, const struct heartbeat *beat)
 	cursor_put64(out, beat->time_ns);
 	cursor_put64(out, beat->echo_ns);
 	cursor_put64(out, beat->held_ns);
-	cursor_put64(out, beat->generation);
+	put_generation(out, beat->generation);
 	return true;
 }
 
@@ -77,31 +90,31 @@ bool heartbeat_get(struct heartbeat *beat, const uint8_t *body, size_t len)
 	beat->time_ns = cursor_get64(&in);
 	beat->echo_ns = cursor_get64(&in);
 	beat->held_ns = cursor_get64(&in);
-	beat->generation = cursor_get64(&in);
+	beat->generation = get_generation(&in);
 	return !in.failed && beat->state <= HEARTBEAT_DRAINING && beat->time_ns != 0;
 }
 
-bool secret_put(struct cursor *out, const struct secret *secret, uint64_t newest)
+bool secret_put(struct cursor *out, const struct secret *secret, struct generation newest)
 {
 	if (!start(out, UPDATE_SECRET, SECRET_BYTES))
 		return false;
-	cursor_put64(out, newest);
-	cursor_put64(out, secret->generation);
+	put_generation(out, newest);
+	put_generation(out, secret->generation);
 	cursor_put32(out, secret->first_epoch);
 	cursor_put(out, secret->bytes, CLUSTER_SECRET_BYTES);
 	return true;
 }
 
-bool secret_get(struct secret *secret, uint64_t *newest, const uint8_t *body, size_t len)
+bool secret_get(struct secret *secret, struct generation *newest, const uint8_t *body, size_t len)
 {
 	struct cursor in = cursor_read(body, len);
 	const uint8_t *bytes;
 
-	*newest = cursor_get64(&in);
-	secret->generation = cursor_get64(&in);
+	*newest = get_generation(&in);
+	secret->generation = get_generation(&in);
 	secret->first_epoch = cursor_get32(&in);
 	bytes = cursor_take(&in, CLUSTER_SECRET_BYTES);
-	if (in.failed || bytes == NULL || secret->generation == 0)
+	if (in.failed || bytes == NULL || secret->generation.number == 0)
 		return false;
 	memcpy(secret->bytes, bytes, CLUSTER_SECRET_BYTES);
 	return true;

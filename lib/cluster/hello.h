@@ -20,6 +20,12 @@ struct hello {
 	char node[CLUSTER_NAME_BYTES];
 };
 
+// Which secret it is (secret.h). Number 0: none.
+struct generation {
+	uint64_t founded_ns; // what the cluster counter was when its cluster was founded
+	uint64_t number;
+};
+
 enum heartbeat_state {
 	HEARTBEAT_JOINING = 0,
 	HEARTBEAT_ACTIVE = 1,
@@ -31,14 +37,14 @@ struct heartbeat {
 	bool alone;
 	uint32_t age_s;
 	uint64_t counter_ns;
-	uint64_t time_ns;    // the sender's clock
-	uint64_t echo_ns;    // the latest time_ns heard from the receiver, 0: it is not heard
-	uint64_t held_ns;    // how long ago that was
-	uint64_t generation; // of the secret, 0: none
+	uint64_t time_ns; // the sender's clock
+	uint64_t echo_ns; // the latest time_ns heard from the receiver, 0: it is not heard
+	uint64_t held_ns; // how long ago that was
+	struct generation generation; // of the secret
 };
 
 struct secret {
-	uint64_t generation; // 0: none
+	struct generation generation;
 	uint32_t first_epoch;
 	uint8_t bytes[CLUSTER_SECRET_BYTES];
 };
@@ -47,10 +53,10 @@ struct secret {
 bool hello_put(struct cursor *out, const struct hello *hello);
 bool heartbeat_put(struct cursor *out, const struct heartbeat *beat);
 // `newest`: generation of the newest secret the sender has.
-bool secret_put(struct cursor *out, const struct secret *secret, uint64_t newest);
+bool secret_put(struct cursor *out, const struct secret *secret, struct generation newest);
 bool bye_put(struct cursor *out);
 
 // From a message's body. False: malformed.
 bool hello_get(struct hello *hello, const uint8_t *body, size_t len);
 bool heartbeat_get(struct heartbeat *beat, const uint8_t *body, size_t len);
-bool secret_get(struct secret *secret, uint64_t *newest, const uint8_t *body, size_t len);
+bool secret_get(struct secret *secret, struct generation *newest, const uint8_t *body, size_t len);

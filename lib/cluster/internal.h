@@ -43,9 +43,9 @@ struct peer {
 	uint64_t apart_ns;   // since when the two have only each other, and no counter, 0: no
 	struct rows rows[2]; // its table in use, and the former or one that arrives
 	uint8_t rows_used;
-	bool rows_former;	// the other one is whole, and may still be named
-	uint64_t secret_told;	// generation this node sent it
-	uint8_t secret_told_as; // what the two were then (told_as)
+	bool rows_former;	       // the other one is whole, and may still be named
+	struct generation secret_told; // what this node sent it
+	uint8_t secret_told_as;	       // what the two were then (told_as)
 	uint64_t secret_told_ns;
 	struct profile_set arriving; // as far as it has come
 	struct parts parts; // of a message that is longer than a record, as far as they came
@@ -187,8 +187,8 @@ void post_flush(struct cluster *cluster);
 // member.c: who belongs to the cluster, since when, and under which counter and secret.
 void member_run(struct cluster *cluster);
 void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct heartbeat *beat);
-void member_secret(
-	struct cluster *cluster, struct peer *peer, const struct secret *secret, uint64_t newest);
+void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret,
+	struct generation newest);
 void member_tell_all(struct cluster *cluster); // heartbeats at once
 uint64_t member_due_ns(const struct cluster *cluster);
 

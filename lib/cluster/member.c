@@ -90,12 +90,12 @@ static bool is_sane(const struct peer *peer)
 static bool can_lead(const struct peer *peer)
 {
 	return (peer->state == PEER_ACTIVE || peer->state == PEER_DRAINING) && is_sane(peer) &&
-	       peer->beat.generation != 0;
+	       peer->beat.generation.number != 0;
 }
 
 static bool has_same_secret(const struct cluster *cluster, const struct peer *peer)
 {
-	return peer->beat.generation == cluster->secrets.newest.generation;
+	return generation_is_same(peer->beat.generation, cluster->secrets.newest.generation);
 }
 
 // The median of the peers' counters, the lower one of two. False: there is none.
@@ -125,7 +125,8 @@ static void found(struct cluster *cluster)
 	// A node that was active before goes on with what it had.
 	if (!cluster->was_active) {
 		counter_start(&cluster->clock, cluster->now_ns, cluster->config.counter_ns);
-		secrets_found(&cluster->secrets, cluster->config.id, cluster->config.secret);
+		secrets_found(&cluster->secrets, cluster->config.counter_ns, cluster->config.id,
+			cluster->config.secret);
 		post_secrets(cluster);
 	} else {
 		counter_start(&cluster->clock, cluster->now_ns,
@@ -359,8 +360,8 @@ void member_heartbeat(struct cluster *cluster, struct peer *peer, const struct h
 		compare(cluster, peer);
 }
 
-void member_secret(
-	struct cluster *cluster, struct peer *peer, const struct secret *secret, uint64_t newest)
+void member_secret(struct cluster *cluster, struct peer *peer, const struct secret *secret,
+	struct generation newest)
 {
 	// A newcomer that founded alone does not change what those who are together use; and itself
 	// takes it when it joins them, not before.
@@ -368,9 +369,9 @@ void member_secret(
 		(!peer->has_beat || peer->beat.alone != cluster->alone))
 		return;
 	// What a joining node was told by one who has since followed others is nobody's any more,
-	// and must not keep it from what is in use because its generation is higher.
+	// and must not keep it from what is in use because its generation is later.
 	if (cluster->state == CLUSTER_JOINING && !secret_is_shared(cluster) &&
-		secret->generation < cluster->secrets.newest.generation)
+		generation_is_later(cluster->secrets.newest.generation, secret->generation))
 		cluster->secrets.open = true;
 	// Who joins knows no epoch; but what it is told first counted before what it is told next.
 	if (!secrets_adopt(&cluster->secrets, secret, newest,
@@ -404,14 +405,14 @@ static bool put_bye(struct cursor *out, const void *unused)
 static bool lacks_secret(const struct cluster *cluster, const struct peer *peer)
 {
 	const struct heartbeat *beat = &peer->beat;
-	uint64_t own = cluster->secrets.newest.generation;
+	struct generation own = cluster->secrets.newest.generation;
 
-	if (beat->generation == own)
+	if (generation_is_same(beat->generation, own))
 		return false;
 	if (peer->state == PEER_JOINING)
 		return true;
 	return (peer->state == PEER_ACTIVE || peer->state == PEER_DRAINING) &&
-	       beat->generation < own && (beat->alone || !cluster->alone);
+	       generation_is_later(own, beat->generation) && (beat->alone || !cluster->alone);
 }
 
 // What decides whether it takes what it is told: when this changes, it is told again.
@@ -426,7 +427,7 @@ static void tell_secret(struct cluster *cluster, struct peer *peer)
 	const struct secrets *secrets = &cluster->secrets;
 
 	if (!lacks_secret(cluster, peer) ||
-		(peer->secret_told == secrets->newest.generation &&
+		(generation_is_same(peer->secret_told, secrets->newest.generation) &&
 			peer->secret_told_as == told_as(cluster, peer) &&
 			cluster->now_ns - peer->secret_told_ns < TELL_AGAIN_NS))
 		return;

@@ -52,7 +52,7 @@ static void associate(struct cluster *cluster, struct peer *peer)
 	peer->rows_next = 0;
 	peer->rows_sent = peer->rows_named = 0;
 	peer->rows_former = false;
-	peer->secret_told = 0;
+	peer->secret_told.number = 0;
 	peer->arriving.valid = false;
 	peer->parts.open = false;
 	peer->pace = (struct pace){0};
@@ -144,7 +144,7 @@ static bool take_control(struct cluster *cluster, struct peer *peer, uint8_t typ
 	const uint8_t *body, size_t body_len)
 {
 	struct secret secret;
-	uint64_t newest;
+	struct generation newest;
 	struct hello hello;
 
 	switch (type) {

@@ -49,10 +49,13 @@ static bool seal(
 
 static void fill_beat(struct cluster *cluster, struct peer *peer, struct heartbeat *beat)
 {
-	*beat = (struct heartbeat){.state = HEARTBEAT_JOINING,
+	*beat = (struct heartbeat){
+		.state = HEARTBEAT_JOINING,
 		.alone = cluster->alone,
 		.time_ns = cluster->now_ns,
-		.generation = cluster->secrets.open ? 0 : cluster->secrets.newest.generation};
+	};
+	if (!cluster->secrets.open)
+		beat->generation = cluster->secrets.newest.generation;
 	if (cluster->state != CLUSTER_JOINING) {
 		beat->state =
 			cluster->state == CLUSTER_ACTIVE ? HEARTBEAT_ACTIVE : HEARTBEAT_DRAINING;

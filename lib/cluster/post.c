@@ -91,9 +91,10 @@ struct message *post_to_all(struct cluster *cluster, enum message_type type, uin
 
 void post_secrets(struct cluster *cluster)
 {
-	cluster->post.secrets_due = cluster->secrets.previous.generation != 0 ? 2 : 1;
+	cluster->post.secrets_due = cluster->secrets.previous.generation.number != 0 ? 2 : 1;
 	atomic_store_explicit(&cluster->stats.secret_generation,
-		cluster->secrets.newest.generation >> SECRET_ROUND_SHIFT, memory_order_relaxed);
+		cluster->secrets.newest.generation.number >> SECRET_ROUND_SHIFT,
+		memory_order_relaxed);
 	atomic_store_explicit(&cluster->stats.secret_epoch, cluster->secrets.newest.first_epoch,
 		memory_order_relaxed);
 }
@@ -108,9 +109,10 @@ static bool flush_secrets(struct cluster *cluster)
 
 		if (message == NULL)
 			return false;
-		message->body.secret = (struct message_secret){.generation = secret->generation,
-			.first_epoch = secret->first_epoch,
-			.secret_len = CLUSTER_SECRET_BYTES};
+		message->body.secret =
+			(struct message_secret){.generation = secret->generation.number,
+				.first_epoch = secret->first_epoch,
+				.secret_len = CLUSTER_SECRET_BYTES};
 		memcpy(message->body.secret.secret, secret->bytes, CLUSTER_SECRET_BYTES);
 	}
 	return true;

@@ -34,7 +34,7 @@ static void say(struct rogue *rogue, uint8_t how, const uint8_t *data, size_t le
 static void introduce(struct rogue *rogue, uint8_t how)
 {
 	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
-	struct heartbeat beat = {.state = (how >> 1) % 3, .generation = 64};
+	struct heartbeat beat = {.state = (how >> 1) % 3, .generation = {.number = 64}};
 
 	net_run_ms(rogue->net, 20);
 	if (!(how & 1))

@@ -45,7 +45,6 @@ static void set_cluster(struct appliance *a)
 		.detect_ms = a->config.detect_ms,
 		.join_ms = a->config.join_ms,
 		.workers = 1,
-		.counter_ns = a->config.counter_ns,
 		.datagram_bytes = DATAGRAM_BYTES_MAX,
 		.rekey_ns = a->config.rekey_ns,
 		.rekey_records = a->config.rekey_records,
@@ -443,6 +442,7 @@ void appliance_boot(struct appliance *a, uint64_t now_ns)
 	a->paused = false;
 	a->cluster_config.incarnation = (uint64_t)a->lives << 32 | (a->config.index + 1);
 	a->keys.nonce = a->cluster_config.incarnation << 8;
+	a->cluster_config.counter_ns = a->config.counter_ns + now_ns;
 	memset(a->cluster_config.secret, (int)(0x40 + 16 * a->config.index + a->lives), 32);
 	memset(a->cluster_config.table_key, (int)(a->config.index + 1 + 16 * a->lives),
 		sizeof(a->cluster_config.table_key));

@@ -60,10 +60,10 @@ struct appliance_config {
 	uint32_t flows;	      // capacity
 	uint64_t rekey_ns;
 	uint32_t rekey_records;
-	uint64_t counter_ns;
-	uint64_t clock_ns; // of the first life
-	uint64_t hop_ns;   // between engine and cluster
-	bool measures;	   // busy_ns
+	uint64_t counter_ns; // the host's real time when the scheduler's is 0
+	uint64_t clock_ns;   // of the first life
+	uint64_t hop_ns;     // between engine and cluster
+	bool measures;	     // busy_ns
 };
 
 struct appliance_secret {

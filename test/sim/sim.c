@@ -321,7 +321,7 @@ static void make_node(struct sim *sim, unsigned index)
 		.flows = scenario->crowd > 0 ? FLOWS_MAX : 1024,
 		.rekey_ns = scenario->rekey_ns,
 		.rekey_records = 1u << 22,
-		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns,
+		.counter_ns = 70000 * KEYRING_TICK_NS + scenario->tick_offset_ns - SIM_START_NS,
 		.clock_ns = SIM_START_NS + index * 7 * SIM_S,
 		.hop_ns = scenario->hop_ns,
 		.measures = sim->measures};

@@ -650,7 +650,7 @@ static void expect_refusal(const struct hello *hello, const char *error)
 {
 	struct rogue rogue = {0};
 	struct net *net = with_rogue(&rogue, 15);
-	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = 64};
+	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = {.number = 64}};
 
 	rogue_beat(&rogue, &beat);
 	net_run_ms(net, 2);
@@ -747,7 +747,7 @@ static void nonsense_is_dropped(void **state)
 	struct rogue rogue = {0};
 	struct net *net = with_rogue(&rogue, 15);
 	struct hello hello = {.lowest = 1, .highest = 1, .max_id = 15};
-	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = 64};
+	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = {.number = 64}};
 	static const uint8_t unknown[] = {0x3f, 0, 1, 9};
 
 	(void)state;

@@ -128,7 +128,7 @@ static void joining_believes_no_single_peer(void **state)
 	for (unsigned i = 0; i < 60; i++) {
 		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
 			.counter_ns = NET_COUNTER_NS + 3600 * NET_S,
-			.generation = 64};
+			.generation = {.number = 64}};
 
 		rogue_beat(&rogue, &beat);
 		net_run_ms(net, 50);
@@ -297,6 +297,35 @@ static void a_founder_that_restarts_apart_joins_again(void **state)
 	net_end(net);
 }
 
+// Two of four restart while they are cut off, and found: what they meet again is older, whoever has
+// the higher ids, and nothing that is in flight there is lost.
+static void the_older_cluster_keeps_its_secret(void **state)
+{
+	(void)state;
+	for (unsigned restarted = 0; restarted < 4; restarted += 2) {
+		struct net *net = make_one(4, 1);
+		unsigned other = 2 - restarted;
+		uint64_t number = net_secret(net, other, 0)->generation;
+
+		net_crash(net, restarted);
+		net_crash(net, restarted + 1);
+		net_part(net, 3, true);
+		for (unsigned i = restarted; i < restarted + 2; i++) {
+			net->hosts[i].config.counter_ns = net_counter_ns(net, other);
+			net_boot(net, i);
+		}
+		net_run_ms(net, 3000);
+		assert_int_equal(net_stats(net, restarted)->state, CLUSTER_ACTIVE);
+		assert_int_not_equal(net_secret(net, restarted, 0)->generation, number);
+		net_part(net, 3, false);
+		assert_true(net_run_until(net, 5000, net_is_one));
+		assert_int_equal(net_secret(net, restarted, 0)->generation, number);
+		assert_int_equal(net->hosts[other].secret_count, 1);
+		assert_int_equal(net->hosts[other + 1].secret_count, 1);
+		net_end(net);
+	}
+}
+
 // The others' counters run on as if nothing had happened: within what following a lead of one tick
 // could give, had it not ended.
 static void expect_undisturbed(struct net *net, uint64_t ms, uint64_t slack_ns)
@@ -366,7 +395,7 @@ static void expect_lie_ignored(uint64_t counter_ns, bool alone, uint64_t slack_n
 		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
 			.alone = alone,
 			.counter_ns = counter_ns,
-			.generation = i % 2 ? 64 : UINT32_MAX};
+			.generation = {.number = i % 2 ? 64 : UINT32_MAX}};
 
 		rogue_beat(&rogue, &beat);
 		expect_undisturbed(net, 50, slack_ns);
@@ -411,7 +440,7 @@ static void insane_counters_are_not_followed(void **state)
 		struct heartbeat beat = {.state = HEARTBEAT_ACTIVE,
 			.alone = i & 1,
 			.counter_ns = i & 2 ? COUNTER_SANE_NS : UINT64_MAX,
-			.generation = 65};
+			.generation = {.number = 65}};
 
 		rogue_beat(&rogue, &beat);
 		net_run_ms(net, 50);
@@ -445,7 +474,7 @@ static void secrets_come_from_members(void **state)
 	struct net *net = net_make(&(struct net_config){
 		.hosts = 3, .seed = 1, .link = good, .raw = rogue_arrive, .context = &rogue});
 	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
-	struct secret secret = {.generation = 1ULL << 63, .bytes = {0xee}};
+	struct secret secret = {.generation = {.number = 1ULL << 63}, .bytes = {0xee}};
 
 	(void)state;
 	net_boot(net, 0);
@@ -459,7 +488,7 @@ static void secrets_come_from_members(void **state)
 			.alone = alone,
 			.counter_ns = net_counter_ns(net, 0),
 			.generation = secret.generation};
-		uint8_t data[64];
+		uint8_t data[128];
 		struct cursor out = cursor_write(data, sizeof(data));
 
 		rogue_beat(&rogue, &beat);
@@ -720,6 +749,7 @@ int main(void)
 		cmocka_unit_test(who_is_ahead_waits_without_cookies),
 		cmocka_unit_test(pairs_that_founded_apart_become_one),
 		cmocka_unit_test(a_founder_that_restarts_apart_joins_again),
+		cmocka_unit_test(the_older_cluster_keeps_its_secret),
 		cmocka_unit_test(one_host_cannot_move_the_counter),
 		cmocka_unit_test(a_small_lead_is_followed_slowly),
 		cmocka_unit_test(lies_about_the_counter_are_ignored),

@@ -290,7 +290,7 @@ static void what_is_put_together_is_not_trusted(void **state)
 		.raw = rogue_arrive,
 		.context = &rogue});
 	struct hello hello = {.lowest = 1, .highest = 1, .max_id = NODES_MAX - 1};
-	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = 64};
+	struct heartbeat beat = {.state = HEARTBEAT_ACTIVE, .generation = {.number = 64}};
 	const struct cluster_peer_stats *stats;
 	uint64_t dropped;
 
