@@ -72,7 +72,7 @@ void channel_install(struct channel *channel, uint64_t now_ns, struct keys *keys
 {
 	counter_add(&channel->stats.handshakes, 1);
 	keys->made_ns = now_ns;
-	keys->until_ns = now_ns + KEYS_NEXT_NS;
+	keys->until_ns = now_ns + (channel->client ? KEYS_TRIED_NS : KEYS_NEXT_NS);
 	keys_move(&channel->next, keys);
 	channel->try_ns = now_ns;
 }

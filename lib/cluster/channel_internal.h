@@ -17,7 +17,8 @@
 #define HANDSHAKE_HOLD_NS	 1000000000ULL // a running one gives way to another after this long
 #define HANDSHAKE_LIMIT_NS	 5000000000ULL // no handshake takes longer; a finished one lingers
 #define KEYS_PREVIOUS_NS	 5000000000ULL
-#define KEYS_NEXT_NS		 5000000000ULL
+#define KEYS_NEXT_NS		 5000000000ULL // server: the client may yet lack the last flight
+#define KEYS_TRIED_NS		 1000000000ULL // client: a server that lives has answered by then
 #define REKEY_NS_DEFAULT	 120000000000ULL
 #define REKEY_RECORDS_DEFAULT	 (1U << 22)
 

@@ -419,6 +419,31 @@ static void a_server_restarts(void **state)
 	world_end(world);
 }
 
+// The server ends right behind a handshake, the first or another: what the client has tried for a
+// while it does not try for ever.
+static void a_server_restarts_behind_a_handshake(void **state)
+{
+	(void)state;
+	for (unsigned up = 0; up < 2; up++) {
+		struct world *world = up ? world_up() : world_new();
+		struct pair *pair = &world->pair;
+
+		if (up) {
+			pair_run(pair, SECOND);
+			channel_rekey(pair->ends[CLIENT].channel);
+		}
+		for (unsigned i = 0; i < 5 && world_stats(world, CLIENT)->handshakes == up; i++)
+			pair_turn(pair);
+		pair_restart(pair, SERVER);
+		pair_run(pair, SECOND + SECOND / 2);
+		channel_restart(pair->ends[CLIENT].channel, pair->now_ns, 0); // it hears nothing
+		pair_run(pair, SECOND / 2);
+		assert_int_equal(channel_peer_incarnation(pair->ends[CLIENT].channel), 0x2001);
+		world_assert_works(world);
+		world_end(world);
+	}
+}
+
 static void both_restart(void **state)
 {
 	(void)state;
@@ -484,6 +509,7 @@ int main(void)
 		cmocka_unit_test(a_client_restarts),
 		cmocka_unit_test(a_client_restarts_while_asked),
 		cmocka_unit_test(a_server_restarts),
+		cmocka_unit_test(a_server_restarts_behind_a_handshake),
 		cmocka_unit_test(both_restart),
 		cmocka_unit_test(a_partition_heals),
 	};
