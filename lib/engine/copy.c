@@ -178,6 +178,15 @@ static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *rec
 	flow->bits |= FLOW_RESYN;
 }
 
+// True where the server has answered the teller's SYN, and not the flow's that is here.
+static bool is_answered(struct engine *engine, const struct flow *flow,
+	const struct flow_record *record, uint64_t hash)
+{
+	uint16_t owner;
+
+	return flow->superseded && finder_answered(engine, hash, &owner) && owner == record->owner;
+}
+
 static struct flow *place_for(
 	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
 {
@@ -189,7 +198,7 @@ static struct flow *place_for(
 							       cookie_of(engine, record, hash))
 						     : is_newer(flow, record);
 
-		if (!yields)
+		if (!yields && !is_answered(engine, flow, record, hash))
 			return NULL;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);

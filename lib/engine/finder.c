@@ -19,6 +19,10 @@
 // rules let a server be, and what is asked is limited per flow, per owner and in total; packets of
 // the outside have the smaller share. What came from a node is never handed to another one.
 //
+// A server that answers a SYN of another node's, while here is the flow of an older connection, has
+// given that up: what it says from then on is of the new one (flow->superseded), and goes where the
+// SYN/ACK went until the state is here.
+//
 // Written by the engine alone: engine->handed, a direct-mapped table of what was handed over, and
 // engine->asks, this second's budget.
 #include "engine/internal.h"

@@ -257,6 +257,16 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 		opening_server(engine, arrival, flow);
 }
 
+// The server answered a SYN that is not this flow's, but another node's: what it says from now on
+// is of that connection, whose state is on the way.
+static void notice_superseded(struct flow *flow, const struct arrival *arrival)
+{
+	bool known = flow->copy == COPY_OWN || flow->cookie != 0;
+
+	if (arrival->verdict->kind == VERDICT_CONSUME && (arrival->view.tcp_flags & TCP_SYN))
+		flow->superseded |= known && !handshake_is_own(flow, &arrival->view);
+}
+
 static void proxy_decide(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	bool from_server = flow_direction(flow, arrival->side) == TO_CLIENT;
@@ -273,6 +283,7 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 			handshake_reack(engine, arrival, flow);
 		else
 			finder_stray(engine, arrival);
+		notice_superseded(flow, arrival);
 		return;
 	}
 	known_or_anew(engine, arrival, flow);
@@ -319,6 +330,23 @@ static bool is_reused_elsewhere(
 	       finder_may_be_tracked(engine, arrival);
 }
 
+// True for what belongs to another node, although there is a flow: it was handed over.
+static bool is_of_another(struct engine *engine, struct flow *flow, struct arrival *arrival)
+{
+	bool handed;
+
+	if (flow_direction(flow, arrival->side) != TO_CLIENT)
+		return false;
+	if (flow->superseded && !(arrival->view.tcp_flags & TCP_SYN))
+		return finder_late(engine, arrival);
+	handed = (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
+			 finder_claims(engine, arrival)) ||
+		 (is_reused_elsewhere(engine, flow, arrival) && finder_late(engine, arrival));
+	if (handed)
+		notice_superseded(flow, arrival);
+	return handed;
+}
+
 void tcp_decide(struct engine *engine, struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
@@ -337,10 +365,7 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
 	if (flow == NULL || entry_is_memory(flow))
 		unknown(engine, arrival, flow);
-	else if (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
-		 finder_claims(engine, arrival))
-		return;
-	else if (is_reused_elsewhere(engine, flow, arrival) && finder_late(engine, arrival))
+	else if (is_of_another(engine, flow, arrival))
 		return;
 	else if (flow->mode == MODE_PROXY)
 		proxy_decide(engine, arrival, flow);

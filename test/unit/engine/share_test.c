@@ -494,6 +494,123 @@ static void a_fin_told_while_the_queue_leaves(void **state)
 	scene_end(&scene);
 }
 
+// Its client's next one from the same port, through A.
+static void open_again(struct scene *scene, uint32_t isn)
+{
+	struct packet again = syn;
+
+	again.seq += 1u << 30;
+	handshake_open(scene->a, &scene->handshake, &again);
+	assert_int_equal(scene->a->sent[0].view.tcp_flags, TCP_SYN);
+	scene->server_ack = scene->a->sent[0].view.seq + 1;
+	assert_int_equal(server(scene, scene->b, TCP_SYN | TCP_ACK, isn, 0), VERDICT_CONSUME);
+	carry(scene->b, scene->a);
+}
+
+// B has the end of an older connection, A's or its own, or one that goes on, when the server
+// answers the SYN of the next: what the server says then is of that, before its state is there and
+// after.
+static void t3_9_data_of_the_next_before_its_state(void **state)
+{
+	const uint32_t isn = ISN_S + (1u << 30);
+	struct packet data = {.from_server = true,
+		.flags = TCP_ACK | TCP_PSH,
+		.seq = isn + 1,
+		.window = 700,
+		.payload = BYTES("hello")};
+
+	(void)state;
+	for (unsigned former = 0; former < 3; former++) {
+		struct scene scene = scene_make();
+		struct node *owner = former == 1 ? scene.b : scene.a;
+
+		scene.a->policy.wait = scene.b->policy.wait = SHARE_NONE;
+		node_go(scene.a);
+		node_go(scene.b);
+		handshake_open(owner, &scene.handshake, &syn);
+		scene.server_ack = owner->sent[0].view.seq + 1;
+		server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0);
+		if (former != 1) {
+			carry(scene.b, scene.a);
+			carry(scene.a, scene.b);
+		}
+		if (former == 0) {
+			client(&scene, TCP_FIN | TCP_ACK, 0);
+			carry(scene.a, scene.b);
+			server(&scene, scene.b, TCP_FIN | TCP_ACK, ISN_S + 1, 1);
+			carry(scene.b, scene.a);
+		}
+		if (former == 1) {
+			struct packet fin = scene.handshake.ack;
+
+			fin.flags = TCP_FIN | TCP_ACK;
+			assert_int_equal(node_offer(scene.b, OUTSIDE, &fin), VERDICT_FORWARD);
+			server(&scene, scene.b, TCP_FIN | TCP_ACK, ISN_S + 1, 1);
+			assert_int_equal(node_state(scene.b, TCP_CLOSING), 1);
+		}
+		if (former == 2)
+			node_flush(scene.a); // its next life
+		open_again(&scene, isn);     // what A tells is on its way
+		data.ack = scene.server_ack;
+		assert_int_equal(node_offer(scene.b, INSIDE, &data), VERDICT_CONSUME);
+		carry(scene.b, scene.a);
+		node_carry(scene.b, scene.a->messages[0], NODE_A);
+		assert_int_equal(scene.b->sent_count, 1);
+		assert_int_equal(scene.b->sent[0].view.seq, scene.handshake.cookie + 1);
+		assert_int_equal(scene.b->sent[0].view.ack, scene.handshake.syn.seq + 1);
+		node_carry(scene.b, scene.a->messages[1], NODE_A);
+		assert_int_equal(node_offer(scene.b, INSIDE, &data), VERDICT_FORWARD);
+		assert_int_equal(scene.b->sent[0].view.seq, scene.handshake.cookie + 1);
+		assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+		scene_end(&scene);
+	}
+}
+
+// A copy that was told no numbers (the short form of a record has none) does not know an answer of
+// its own server from that of another: it goes on.
+static void a_copy_without_numbers_goes_on(void **state)
+{
+	struct scene scene = scene_make();
+	struct message told;
+
+	(void)state;
+	until_owner(&scene);
+	told = *scene.a->messages[0];
+	assert_int_equal(told.type, MESSAGE_OPENED);
+	node_flush(scene.b);
+	scene.b->now_ns += 5000000000ULL; // what it handed over is forgotten
+	told.body.record.cookie = told.body.record.isn_client = 0;
+	node_carry(scene.b, &told, NODE_A);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_CONSUME);
+	assert_int_equal(server(&scene, scene.b, TCP_ACK, ISN_S + 1, 0), VERDICT_FORWARD);
+	scene_end(&scene);
+}
+
+// B goes on with a connection of its own when it is told of another of the same key, unless the
+// server has answered just that node.
+static void an_own_connection_stays(void **state)
+{
+	(void)state;
+	for (uint16_t teller = NODE_A; teller <= NODE_C; teller += NODE_C - NODE_A) {
+		struct scene scene = scene_make();
+		struct message told;
+
+		scene.a->policy.wait = scene.b->policy.wait = SHARE_NONE;
+		node_go(scene.a);
+		node_go(scene.b);
+		handshake_open(scene.b, &scene.handshake, &syn);
+		scene.server_ack = scene.b->sent[0].view.seq + 1;
+		server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0);
+		open_again(&scene, ISN_S);
+		told = *scene.a->messages[0];
+		told.body.record.owner = teller;
+		node_carry(scene.b, &told, teller);
+		assert_int_equal(scene.b->message_count, teller == NODE_A); // CONFIRMED
+		scene_end(&scene);
+	}
+}
+
 static void a_reset_and_an_expiry_are_told(void **state)
 {
 	(void)state;
@@ -667,6 +784,9 @@ int main(void)
 		cmocka_unit_test(t3_2_nobody_holds_it),
 		cmocka_unit_test(ends_are_told),
 		cmocka_unit_test(a_fin_told_while_the_queue_leaves),
+		cmocka_unit_test(t3_9_data_of_the_next_before_its_state),
+		cmocka_unit_test(a_copy_without_numbers_goes_on),
+		cmocka_unit_test(an_own_connection_stays),
 		cmocka_unit_test(a_reset_and_an_expiry_are_told),
 		cmocka_unit_test(an_opening_that_ends_elsewhere),
 		cmocka_unit_test(t7_3_unsent_is_said_again),
