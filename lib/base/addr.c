@@ -28,43 +28,13 @@ struct addr addr_from_ip6(const uint8_t ip[16])
 	return addr;
 }
 
-bool addr_is_ip4(const struct addr *addr)
-{
-	return memcmp(addr->b, ip4_start, sizeof(ip4_start)) == 0;
-}
-
-bool addr_equal(const struct addr *a, const struct addr *b)
-{
-	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
-}
-
-// The first `bits` of 64 set; more than 64 count as 64. A shift by 64 is undefined, hence the 0.
-static uint64_t mask64(unsigned bits)
-{
-	if (bits == 0)
-		return 0;
-	return bits >= 64 ? UINT64_MAX : UINT64_MAX << (64 - bits);
-}
-
 struct addr addr_mask(const struct addr *addr, unsigned bits)
 {
 	struct addr masked;
 
-	be64_put(masked.b, be64_get(addr->b) & mask64(bits));
-	be64_put(masked.b + 8, be64_get(addr->b + 8) & mask64(bits > 64 ? bits - 64 : 0));
+	be64_put(masked.b, be64_get(addr->b) & addr_mask64(bits));
+	be64_put(masked.b + 8, be64_get(addr->b + 8) & addr_mask64(bits > 64 ? bits - 64 : 0));
 	return masked;
-}
-
-bool prefix_contains(const struct prefix *prefix, const struct addr *addr)
-{
-	struct addr masked;
-
-	if (prefix->family == 0)
-		return true;
-	if ((prefix->family == 4) != addr_is_ip4(addr))
-		return false;
-	masked = addr_mask(addr, prefix->bits);
-	return addr_equal(&masked, &prefix->addr);
 }
 
 int addr_parse(struct addr *out, const char *text)

@@ -119,15 +119,24 @@ static ALWAYS_INLINE void lanes_mix(lanes v[4], unsigned rounds)
 	}
 }
 
-static ALWAYS_INLINE void lanes_absorb(lanes v[4], const lanes *words)
+static ALWAYS_INLINE void lanes_absorb(lanes v[4], const lanes *words, unsigned rounds)
 {
 	v[3] ^= *words;
-	lanes_mix(v, 1);
+	lanes_mix(v, rounds);
 	v[0] ^= *words;
 }
 
+static ALWAYS_INLINE void lanes_load(lanes *words, const void *const data[SIPHASH_LANES], size_t at)
+{
+	uint64_t loaded[SIPHASH_LANES];
+
+	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
+		loaded[lane] = load((const uint8_t *)data[lane] + at);
+	memcpy(words, loaded, sizeof(*words));
+}
+
 static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const data[SIPHASH_LANES],
-	size_t len, uint64_t out[SIPHASH_LANES])
+	size_t len, unsigned word_rounds, unsigned end_rounds, uint64_t out[SIPHASH_LANES])
 {
 	const lanes zero = {0};
 	lanes v[4] = {zero + (key.k[0] ^ 0x736f6d6570736575),
@@ -136,32 +145,30 @@ static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const d
 	lanes words;
 
 	for (size_t at = 0; at < len; at += 8) {
-		words = (lanes){load((const uint8_t *)data[0] + at),
-			load((const uint8_t *)data[1] + at), load((const uint8_t *)data[2] + at),
-			load((const uint8_t *)data[3] + at)};
-		lanes_absorb(v, &words);
+		lanes_load(&words, data, at);
+		lanes_absorb(v, &words, word_rounds);
 	}
 	words = zero + ((uint64_t)len << 56);
-	lanes_absorb(v, &words);
+	lanes_absorb(v, &words, word_rounds);
 	v[2] ^= 0xff;
-	lanes_mix(v, 3);
+	lanes_mix(v, end_rounds);
 	words = v[0] ^ v[1] ^ v[2] ^ v[3];
 	memcpy(out, &words, sizeof(words));
 }
 
+// Each pair of round counts in the instruction set that is there; AVX-512 rotates in one
+// instruction.
 #ifdef __x86_64__
-// It has an instruction that rotates.
-__attribute__((target("avx512vl"))) static void lanes_avx512(struct siphash_key key,
-	const void *const data[SIPHASH_LANES], size_t len, uint64_t out[SIPHASH_LANES])
-{
-	lanes_hash(key, data, len, out);
-}
-
-__attribute__((target("avx2"))) static void lanes_avx2(struct siphash_key key,
-	const void *const data[SIPHASH_LANES], size_t len, uint64_t out[SIPHASH_LANES])
-{
-	lanes_hash(key, data, len, out);
-}
+#define LANES_IN(name, isa, word_rounds, end_rounds)                                               \
+	__attribute__((target(isa))) static void name(struct siphash_key key,                      \
+		const void *const data[SIPHASH_LANES], size_t len, uint64_t out[SIPHASH_LANES])    \
+	{                                                                                          \
+		lanes_hash(key, data, len, word_rounds, end_rounds, out);                          \
+	}
+LANES_IN(lanes13_avx512, "avx512f", 1, 3)
+LANES_IN(lanes13_avx2, "avx2", 1, 3)
+LANES_IN(lanes24_avx512, "avx512f", 2, 4)
+LANES_IN(lanes24_avx2, "avx2", 2, 4)
 #endif
 
 void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
@@ -169,15 +176,33 @@ void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANE
 {
 	CHECK(len % 8 == 0);
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx512vl")) {
-		lanes_avx512(key, data, len, out);
+	if (__builtin_cpu_supports("avx512f")) {
+		lanes13_avx512(key, data, len, out);
 		return;
 	}
 	if (__builtin_cpu_supports("avx2")) {
-		lanes_avx2(key, data, len, out);
+		lanes13_avx2(key, data, len, out);
 		return;
 	}
 #endif
 	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
 		out[lane] = siphash13(key, data[lane], len);
+}
+
+void siphash24_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
+	uint64_t out[SIPHASH_LANES])
+{
+	CHECK(len % 8 == 0);
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx512f")) {
+		lanes24_avx512(key, data, len, out);
+		return;
+	}
+	if (__builtin_cpu_supports("avx2")) {
+		lanes24_avx2(key, data, len, out);
+		return;
+	}
+#endif
+	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
+		out[lane] = siphash24(key, data[lane], len);
 }

@@ -118,9 +118,15 @@ static uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock)
 {
+	return syncookie_from_hash(keys, tuple_hash(keys->cookie, tuple, isn_client),
+		tuple_is_ip4(tuple), agreed, clock);
+}
+
+struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
+	const struct agreed *agreed, uint32_t clock)
+{
 	const struct layout *at = &layouts[agreed->timestamps];
-	uint64_t hash = tuple_hash(keys->cookie, tuple, isn_client);
-	unsigned mss = mss_index(mss_table(tuple, agreed->timestamps), agreed->mss);
+	unsigned mss = mss_index(&mss_tables[ip4][agreed->timestamps], agreed->mss);
 	struct syncookie cookie = {.seq = keys->epoch << EPOCH_SHIFT};
 	uint32_t options, hidden;
 

@@ -42,6 +42,10 @@ struct syncookie {
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock);
 
+// The same where tuple_hashes(keys->cookie, tuple, isn_client) was taken before.
+struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
+	const struct agreed *agreed, uint32_t clock);
+
 // Checks an ACK that arrived at tick `tick` (cluster counter): `seq_server` = SEG.ACK - 1,
 // `isn_client` = SEG.SEQ - 1. `agreed->timestamps` says in which layout (does the ACK have the
 // option?), and `tsecr` is then its TSecr. The epoch bit picks the key: the current epoch's where

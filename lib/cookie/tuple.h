@@ -22,5 +22,10 @@ unsigned tuple_bytes(uint8_t out[TUPLE_BYTES_MAX], const struct tuple *tuple, ui
 // SipHash-2-4 of these bytes.
 uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t extra);
 
+// The same of up to TUPLES_MAX at once, for less than one by one.
+#define TUPLES_MAX SIPHASH_LANES
+void tuple_hashes(struct siphash_key key, const struct tuple *tuples, const uint32_t *extras,
+	unsigned count, uint64_t *hashes);
+
 // True where both addresses are IPv4.
 bool tuple_is_ip4(const struct tuple *tuple);

@@ -44,11 +44,31 @@ void admit_count(struct engine *engine, const struct admission *admission)
 	count_hit(engine, admission->rule);
 }
 
+static bool same_server(const struct rule_query *a, const struct rule_query *b)
+{
+	return a->dport == b->dport && a->protocol == b->protocol && a->side == b->side &&
+	       addr_equal(&a->dst, &b->dst);
+}
+
+// What arrives together is often about one server: `former` is what was found for the query in
+// front of this one.
+static uint16_t next_service(
+	const struct policy *policy, const struct rule_query *queries, unsigned at, uint16_t former)
+{
+	const struct rule_query *query = &queries[at];
+
+	if (at > 0 && same_server(query, query - 1))
+		return former;
+	return service_find(policy->services, policy->service_count, &query->dst, query->dport,
+		query->protocol, query->side);
+}
+
 void admit_batch(struct engine *engine, unsigned count)
 {
 	struct rule_query queries[ENGINE_BATCH_MAX];
 	struct rule_decision decisions[ENGINE_BATCH_MAX];
 	struct arrival *asking[ENGINE_BATCH_MAX];
+	uint16_t found = SERVICE_NONE;
 	unsigned asked = 0;
 
 	for (unsigned i = 0; i < count; i++) {
@@ -65,33 +85,37 @@ void admit_batch(struct engine *engine, unsigned count)
 	for (unsigned i = 0; i < asked; i++) {
 		asking[i]->decision = decisions[i];
 		asking[i]->decided = true;
+		found = next_service(engine->policy, queries, i, found);
+		asking[i]->service = found;
 	}
 }
 
-static struct rule_decision decide(const struct engine *engine, const struct arrival *arrival)
+// What admit_batch() finds for many.
+static void decide(const struct engine *engine, struct arrival *arrival)
 {
-	struct rule_decision decision;
 	struct rule_query query;
 
-	if (arrival->decided)
-		return arrival->decision;
 	admit_query(arrival, &query);
-	classifier_decide(&engine->policy->classifier, &query, &decision, 1);
-	return decision;
+	classifier_decide(&engine->policy->classifier, &query, &arrival->decision, 1);
+	arrival->service = next_service(engine->policy, &query, 0, SERVICE_NONE);
 }
 
 struct admission admit(struct engine *engine, struct arrival *arrival)
 {
 	struct admission admission = {.mode = MODE_TRACK};
-	struct rule_decision decision = decide(engine, arrival);
+	struct rule_decision decision;
 
+	if (!arrival->decided)
+		decide(engine, arrival);
+	decision = arrival->decision;
 	arrival->rule = decision.rule;
 	admission.allow = decision.allow;
 	admission.is_signed = decision.is_signed;
 	admission.rule = decision.rule;
 	if (!decision.allow)
 		return admission;
-	admission.service = admit_service(engine, &arrival->view, arrival->side);
+	if (arrival->service != SERVICE_NONE)
+		admission.service = &engine->policy->services[arrival->service];
 	if (admission.service != NULL)
 		admission.mode = admission.service->mode;
 	// Nothing that changes a number may touch a signed segment (TCP.md 2.11).
@@ -138,12 +162,6 @@ static bool is_cookied(const struct rule_decision *decision, const struct servic
 	       (service->mode == MODE_PROXY || service->mode == MODE_MSYN);
 }
 
-static bool same_server(const struct rule_query *a, const struct rule_query *b)
-{
-	return a->dport == b->dport && a->protocol == b->protocol && a->side == b->side &&
-	       addr_equal(&a->dst, &b->dst);
-}
-
 void admit_cookied_batch(const struct engine *engine, const struct rule_query *queries,
 	unsigned count, bool *allowed)
 {
@@ -154,12 +172,7 @@ void admit_cookied_batch(const struct engine *engine, const struct rule_query *q
 	CHECK(count <= ENGINE_BATCH_MAX);
 	classifier_decide(&policy->classifier, queries, decisions, count);
 	for (unsigned i = 0; i < count; i++) {
-		const struct rule_query *query = &queries[i];
-
-		// What arrives together is often about one server.
-		if (i == 0 || !same_server(query, &queries[i - 1]))
-			found = service_find(policy->services, policy->service_count, &query->dst,
-				query->dport, query->protocol, query->side);
+		found = next_service(policy, queries, i, found);
 		allowed[i] = is_cookied(
 			&decisions[i], found == SERVICE_NONE ? NULL : &policy->services[found]);
 	}

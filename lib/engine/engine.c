@@ -172,7 +172,9 @@ static void frames_take(struct engine *engine)
 		arrival->from_peer = false;
 		ready[i] = ingress_prepare(engine, arrival);
 	}
+	ingress_hash_batch(engine, batch->frame_count);
 	admit_batch(engine, batch->frame_count);
+	syn_batch(engine, batch->frame_count);
 	for (unsigned i = 0; i < batch->frame_count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 

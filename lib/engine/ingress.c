@@ -31,7 +31,7 @@ void ingress_hash(struct engine *engine, struct arrival *arrival)
 	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
 }
 
-static void ingress_key(struct engine *engine, struct arrival *arrival)
+static void ingress_key(struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
 
@@ -47,10 +47,40 @@ static void ingress_key(struct engine *engine, struct arrival *arrival)
 		flow_key_from_view(&arrival->key, view, arrival->side);
 	}
 	arrival->keyed = true;
-	if (view_is_first_syn(view))
-		return;
-	ingress_hash(engine, arrival);
-	flow_table_prefetch(engine->table, arrival->hash);
+}
+
+static void hash_some(struct engine *engine, struct arrival *const *some, unsigned count)
+{
+	const struct flow_key *keys[FLOW_KEYS_MAX];
+	uint64_t hashes[FLOW_KEYS_MAX];
+
+	for (unsigned i = 0; i < count; i++)
+		keys[i] = &some[i]->key;
+	flow_key_hashes(engine->table_key, keys, count, hashes);
+	for (unsigned i = 0; i < count; i++) {
+		some[i]->hash = hashes[i];
+		flow_table_prefetch(engine->table, hashes[i]);
+	}
+}
+
+void ingress_hash_batch(struct engine *engine, unsigned count)
+{
+	struct arrival *some[FLOW_KEYS_MAX];
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (!arrival->keyed || view_is_first_syn(&arrival->view))
+			continue;
+		some[used++] = arrival;
+		if (used == FLOW_KEYS_MAX) {
+			hash_some(engine, some, used);
+			used = 0;
+		}
+	}
+	if (used > 0)
+		hash_some(engine, some, used);
 }
 
 bool ingress_prepare(struct engine *engine, struct arrival *arrival)
@@ -61,13 +91,13 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->path = PATH_OTHER;
 	arrival->rule = RULE_NONE;
 	arrival->keyed = false;
-	arrival->decided = false;
+	arrival->decided = arrival->hashed = false;
 	reason = ingress_check(engine, arrival);
 	if (reason != REASON_NONE) {
 		verdict_drop(arrival, reason);
 		return false;
 	}
-	ingress_key(engine, arrival);
+	ingress_key(arrival);
 	return true;
 }
 

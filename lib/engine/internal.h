@@ -45,8 +45,11 @@ struct arrival {
 	uint8_t side;  // enum side
 	uint8_t path;  // enum engine_path
 	bool keyed;    // key and hash are valid
-	bool decided;  // `decision` is what the rules say
+	bool decided;  // `decision` is what the rules say, `service` how it is handled
+	bool hashed;   // `cookie_hash` is of the SYN's cookie in this epoch
 	struct rule_decision decision;
+	uint16_t service; // index in the policy, SERVICE_NONE
+	uint64_t cookie_hash;
 	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
 };
 
@@ -189,6 +192,8 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival);
 void ingress_decide(struct engine *engine, struct arrival *arrival);
 // The hash a SYN is given only where somebody needs it: most are answered without a look-up.
 void ingress_hash(struct engine *engine, struct arrival *arrival);
+// The hashes of all others in the batch, and their table lines on the way.
+void ingress_hash_batch(struct engine *engine, unsigned count);
 // True where the arrival belongs to another worker; sets that verdict.
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
 
@@ -277,6 +282,8 @@ void tcp_forward(
 	struct engine *engine, struct arrival *arrival, struct flow *flow, enum direction dir);
 
 // syn.c
+// Of the batch's SYNs that will be answered: what their cookies hash, many at once.
+void syn_batch(struct engine *engine, unsigned count);
 void syn_decide(struct engine *engine, struct arrival *arrival);
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);

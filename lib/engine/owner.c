@@ -191,6 +191,16 @@ static void send_back(
 	counter_add(&engine->stats.to_peers, 1);
 }
 
+// As the frames of a batch are.
+static bool take_in(struct engine *engine, struct arrival *arrival)
+{
+	if (!ingress_prepare(engine, arrival))
+		return false;
+	if (arrival->keyed)
+		ingress_hash(engine, arrival);
+	return true;
+}
+
 void owner_frame(struct engine *engine, const struct message *message)
 {
 	struct frame frame = {0};
@@ -200,7 +210,7 @@ void owner_frame(struct engine *engine, const struct message *message)
 
 	if (!prepare(engine, message, &arrival))
 		return;
-	if (ingress_prepare(engine, &arrival))
+	if (take_in(engine, &arrival))
 		flow = decide(engine, message, &arrival);
 	send_back(engine, message->node, &arrival, flow);
 	tell_again(engine, message->node, &arrival, flow);
@@ -234,8 +244,7 @@ void owner_emit(struct engine *engine, const struct message *message)
 	port = frame.port;
 	// Leaving through a side means having come from the other.
 	frame.port = engine->config.ports[port].peer;
-	if (!ingress_prepare(engine, &arrival) || !arrival.keyed ||
-		!is_expected(engine, message, &arrival))
+	if (!take_in(engine, &arrival) || !arrival.keyed || !is_expected(engine, message, &arrival))
 		reason = REASON_no_owner;
 	else if (out == NULL || out->tailroom < frame.len)
 		reason = REASON_control_busy;

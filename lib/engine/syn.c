@@ -68,6 +68,64 @@ static void answer_options(struct options *out, const struct options *offered,
 	out->wscale = profile->wscale;
 }
 
+static struct tuple tuple_of(const struct view *view)
+{
+	return (struct tuple){
+		.src = view->src, .dst = view->dst, .sport = view->sport, .dport = view->dport};
+}
+
+static uint64_t cookie_hash(const struct epoch_keys *keys, const struct arrival *arrival)
+{
+	struct tuple tuple = tuple_of(&arrival->view);
+
+	return arrival->hashed ? arrival->cookie_hash
+			       : tuple_hash(keys->cookie, &tuple, arrival->view.seq);
+}
+
+static bool is_answered(const struct engine *engine, const struct arrival *arrival)
+{
+	return arrival->decided && arrival->decision.allow && !arrival->decision.is_signed &&
+	       arrival->service != SERVICE_NONE &&
+	       engine->policy->services[arrival->service].mode == MODE_PROXY;
+}
+
+static void hash_some(const struct epoch_keys *keys, struct arrival *const *some, unsigned count)
+{
+	struct tuple tuples[TUPLES_MAX];
+	uint32_t isns[TUPLES_MAX];
+	uint64_t hashes[TUPLES_MAX];
+
+	for (unsigned i = 0; i < count; i++) {
+		tuples[i] = tuple_of(&some[i]->view);
+		isns[i] = some[i]->view.seq;
+	}
+	tuple_hashes(keys->cookie, tuples, isns, count, hashes);
+	for (unsigned i = 0; i < count; i++) {
+		some[i]->cookie_hash = hashes[i];
+		some[i]->hashed = true;
+	}
+}
+
+void syn_batch(struct engine *engine, unsigned count)
+{
+	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
+	struct arrival *some[TUPLES_MAX];
+	unsigned used = 0;
+
+	if (keys == NULL)
+		return;
+	for (unsigned i = 0; i < count; i++) {
+		if (!is_answered(engine, &engine->arrivals[i]))
+			continue;
+		some[used++] = &engine->arrivals[i];
+		if (used == TUPLES_MAX) {
+			hash_some(keys, some, used);
+			used = 0;
+		}
+	}
+	hash_some(keys, some, used);
+}
+
 static void answer(struct engine *engine, struct arrival *arrival, const struct service *service,
 	const struct options *offered)
 {
@@ -78,7 +136,6 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 	struct agreed agreed = agree(&profile, offered, view);
 	struct syncookie cookie;
 	struct craft craft = {.reply = true};
-	struct tuple tuple;
 	uint16_t mss = path_mss(engine, arrival);
 	uint16_t longer = view->bits & VIEW_IP6 ? 20 : 0; // header, than IPv4's
 
@@ -86,8 +143,8 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 		verdict_drop(arrival, REASON_stopped);
 		return;
 	}
-	flow_key_tuple(&tuple, &arrival->key, arrival->side);
-	cookie = syncookie_make(keys, &tuple, view->seq, &agreed, engine->now_ms);
+	cookie = syncookie_from_hash(
+		keys, cookie_hash(keys, arrival), view->bits & VIEW_IP4, &agreed, engine->now_ms);
 	profile.mss = profile.mss > longer ? (uint16_t)(profile.mss - longer) : profile.mss;
 	profile.mss = profile.mss < mss ? profile.mss : mss;
 	answer_options(&craft.options, offered, &agreed, &profile);

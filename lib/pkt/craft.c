@@ -7,113 +7,185 @@
 
 #include <string.h>
 
-#define MAC_BYTES	 6
 #define L2_BYTES_MAX	 (14 + 4 * VIEW_TAGS_MAX)
 #define IP4_HEADER_BYTES 20
 #define TCP_HEADER_BYTES 20
-#define IP4_DF		 0x4000
+#define TCP_WORDS	 (TCP_HEADER_BYTES / 4)
+#define WORDS_MAX	 (TCP_WORDS + OPTIONS_BYTES_MAX / 4)
 
-// Everything taken from the model before the first byte is written: it may be the same memory.
-struct plan {
-	uint8_t l2[L2_BYTES_MAX];
-	uint16_t l2_bytes;
+// Headers are made as words of 32 bits in the order of the wire, which are summed before they are
+// stored: to load what was just stored in other sizes makes the processor wait.
+struct segment {
 	bool ip4;
+	uint8_t ttl;
 	uint32_t flow_label;
 	struct addr src, dst;
-	uint16_t sport, dport;
-	uint8_t options[OPTIONS_BYTES_MAX];
-	uint16_t tcp_bytes;
+	uint32_t words[WORDS_MAX]; // TCP header with options
+	unsigned word_count;
 };
 
-static void swap_macs(uint8_t *l2)
+static uint32_t wire32(uint32_t value)
 {
-	uint8_t mac[MAC_BYTES];
-
-	memcpy(mac, l2, MAC_BYTES);
-	memcpy(l2, l2 + MAC_BYTES, MAC_BYTES);
-	memcpy(l2 + MAC_BYTES, mac, MAC_BYTES);
+	return __builtin_bswap32(value);
 }
 
-static void plan_init(struct plan *plan, const struct view *model, const struct craft *craft)
+static uint32_t wire16s(unsigned first, unsigned second)
+{
+	return wire32(first << 16 | second);
+}
+
+// The layouts of whole sets, as most SYNs offer them, without options_write()'s way over bytes.
+static unsigned put_options(uint32_t *words, const struct options *options)
+{
+	const unsigned most = OPTION_MSS | OPTION_SACK_OK | OPTION_TIMESTAMPS | OPTION_WSCALE;
+	uint8_t bytes[OPTIONS_BYTES_MAX];
+	unsigned len;
+
+	if (options->bits == most && options->wscale <= OPTIONS_WSCALE_MAX) {
+		words[0] = wire16s(0x0204, options->mss);
+		words[1] = wire32(0x0402080a);
+		words[2] = wire32(options->tsval);
+		words[3] = wire32(options->tsecr);
+		words[4] = wire32(0x03030001u | (uint32_t)options->wscale << 8);
+		return 5;
+	}
+	if (options->bits == OPTION_MSS) {
+		words[0] = wire16s(0x0204, options->mss);
+		return 1;
+	}
+	len = options_write(bytes, options);
+	memcpy(words, bytes, len);
+	return len / 4;
+}
+
+// Everything taken from the model before the first byte is written: it may be the same memory.
+static void segment_init(
+	struct segment *segment, const struct view *model, const struct craft *craft)
 {
 	bool reply = craft->reply;
+	unsigned ports_first = reply ? model->dport : model->sport;
+	unsigned ports_second = reply ? model->sport : model->dport;
+	uint32_t bytes;
 
-	CHECK((model->bits & VIEW_TCP) && model->l3 <= L2_BYTES_MAX);
-	memcpy(plan->l2, model->data, model->l3);
-	if (reply)
-		swap_macs(plan->l2);
-	plan->l2_bytes = model->l3;
-	plan->ip4 = model->bits & VIEW_IP4;
-	plan->flow_label = plan->ip4 || reply ? 0 : be32_get(model->data + model->l3) & 0x000fffff;
-	plan->src = reply ? model->dst : model->src;
-	plan->dst = reply ? model->src : model->dst;
-	plan->sport = reply ? model->dport : model->sport;
-	plan->dport = reply ? model->sport : model->dport;
-	plan->tcp_bytes =
-		(uint16_t)(TCP_HEADER_BYTES + options_write(plan->options, &craft->options));
+	segment->ip4 = model->bits & VIEW_IP4;
+	segment->ttl = craft->ttl != 0 ? craft->ttl : CRAFT_TTL;
+	segment->flow_label =
+		segment->ip4 || reply ? 0 : be32_get(model->data + model->l3) & 0x000fffff;
+	segment->src = reply ? model->dst : model->src;
+	segment->dst = reply ? model->src : model->dst;
+	segment->word_count = TCP_WORDS + put_options(segment->words + TCP_WORDS, &craft->options);
+	bytes = segment->word_count * 4;
+	segment->words[0] = wire16s(ports_first, ports_second);
+	segment->words[1] = wire32(craft->seq);
+	segment->words[2] = wire32(craft->ack);
+	segment->words[3] = wire32(bytes << 26 | (uint32_t)craft->tcp_flags << 16 | craft->window);
+	segment->words[4] = 0; // checksum and urgent pointer
 }
 
-static void write_ip4(uint8_t *ip, const struct plan *plan, uint8_t ttl)
+static uint64_t sum_words(uint64_t sum, const uint32_t *words, unsigned count)
 {
-	memset(ip, 0, IP4_HEADER_BYTES);
-	ip[0] = 4 << 4 | IP4_HEADER_BYTES / 4;
-	be16_put(ip + 2, (uint16_t)(IP4_HEADER_BYTES + plan->tcp_bytes));
-	be16_put(ip + 6, IP4_DF);
-	ip[8] = ttl;
-	ip[9] = PROTOCOL_TCP;
-	memcpy(ip + 12, plan->src.b + 12, 4);
-	memcpy(ip + 16, plan->dst.b + 12, 4);
-	be16_put(ip + 10, checksum_finish(checksum_add(0, ip, IP4_HEADER_BYTES)));
+	for (unsigned i = 0; i < count; i++) {
+		sum += words[i];
+		__asm__("" : "+r"(sum));
+	}
+	return sum;
 }
 
-static void write_ip6(uint8_t *ip, const struct plan *plan, uint8_t hop_limit)
+static uint64_t sum_addresses(const struct segment *segment)
 {
-	be32_put(ip, 6u << 28 | plan->flow_label);
-	be16_put(ip + 4, plan->tcp_bytes);
+	uint32_t words[8];
+	unsigned skip = segment->ip4 ? 3 : 0;
+
+	memcpy(words, &segment->src, ADDR_BYTES);
+	memcpy(words + 4, &segment->dst, ADDR_BYTES);
+	return sum_words(sum_words(0, words + skip, 4 - skip), words + 4 + skip, 4 - skip);
+}
+
+// The checksum field's bits of a word whose second or first half it is.
+static uint32_t finished(uint64_t sum)
+{
+	return (uint16_t)~checksum_fold(sum);
+}
+
+static void write_ip4(uint8_t *ip, const struct segment *segment, uint64_t addresses)
+{
+	unsigned bytes = IP4_HEADER_BYTES + segment->word_count * 4;
+	uint32_t words[3] = {wire16s(0x4500, bytes), wire16s(0, 0x4000), // DF
+		wire16s((unsigned)segment->ttl << 8 | PROTOCOL_TCP, 0)};
+
+	words[2] |= finished(sum_words(addresses, words, 3)) << 16;
+	memcpy(ip, words, sizeof(words));
+	memcpy(ip + 12, segment->src.b + 12, 4);
+	memcpy(ip + 16, segment->dst.b + 12, 4);
+}
+
+static void write_ip6(uint8_t *ip, const struct segment *segment)
+{
+	be32_put(ip, 6u << 28 | segment->flow_label);
+	be16_put(ip + 4, (uint16_t)(segment->word_count * 4));
 	ip[6] = PROTOCOL_TCP;
-	ip[7] = hop_limit;
-	memcpy(ip + 8, plan->src.b, ADDR_BYTES);
-	memcpy(ip + 24, plan->dst.b, ADDR_BYTES);
+	ip[7] = segment->ttl;
+	memcpy(ip + 8, segment->src.b, ADDR_BYTES);
+	memcpy(ip + 24, segment->dst.b, ADDR_BYTES);
 }
 
-// `addresses` are those of the IP header, for the pseudo-header.
-static void write_tcp(uint8_t *tcp, const struct plan *plan, const struct craft *craft)
+static void write_tcp(uint8_t *tcp, const struct segment *segment, uint64_t addresses)
 {
-	const uint8_t *addresses = tcp - (plan->ip4 ? 8 : 32);
-	uint64_t sum = (uint64_t)PROTOCOL_TCP + plan->tcp_bytes;
+	uint64_t sum = addresses + checksum_word(PROTOCOL_TCP + segment->word_count * 4);
+	uint16_t checksum;
 
-	be16_put(tcp, plan->sport);
-	be16_put(tcp + 2, plan->dport);
-	be32_put(tcp + 4, craft->seq);
-	be32_put(tcp + 8, craft->ack);
-	tcp[12] = (uint8_t)(plan->tcp_bytes / 4 << 4);
-	tcp[13] = craft->tcp_flags;
-	be16_put(tcp + 14, craft->window);
-	be32_put(tcp + 16, 0); // checksum and urgent pointer
-	memcpy(tcp + TCP_HEADER_BYTES, plan->options, plan->tcp_bytes - TCP_HEADER_BYTES);
-	// Both IP headers end with the two addresses.
-	sum = checksum_add(sum, addresses, (size_t)(tcp - addresses));
-	be16_put(tcp + 16, checksum_finish(checksum_add(sum, tcp, plan->tcp_bytes)));
+	for (unsigned i = 0; i < segment->word_count; i++) {
+		sum += segment->words[i];
+		memcpy(tcp + 4 * i, &segment->words[i], 4);
+		__asm__("" : "+r"(sum)); // word by word, as they were stored: see above
+	}
+	checksum = (uint16_t)~checksum_fold(sum);
+	memcpy(tcp + 16, &checksum, sizeof(checksum));
+}
+
+// The two addresses change places in registers: pieces of a copy would not be stored as they are
+// loaded.
+static void swap_macs(uint8_t *out, const uint8_t *l2)
+{
+	uint64_t front, back; // bytes 0-7 and 4-11
+	uint32_t rest;
+
+	memcpy(&front, l2, sizeof(front));
+	memcpy(&back, l2 + 4, sizeof(back));
+	rest = (uint32_t)(front >> 16);
+	front = back >> 16 | front << 48;
+	memcpy(out, &front, sizeof(front));
+	memcpy(out + 8, &rest, sizeof(rest));
+}
+
+static void write_l2(uint8_t *out, const struct view *model, bool reply)
+{
+	if (out != model->data)
+		memcpy(out, model->data, model->l3);
+	if (reply)
+		swap_macs(out, model->data);
 }
 
 int craft_tcp(struct frame *out, const struct view *model, const struct craft *craft)
 {
 	uint32_t room = (uint32_t)out->len + out->tailroom;
-	uint8_t ttl = craft->ttl != 0 ? craft->ttl : CRAFT_TTL;
 	uint16_t ip_bytes, len;
-	struct plan plan;
+	struct segment segment;
+	uint64_t addresses;
 
-	plan_init(&plan, model, craft);
-	ip_bytes = plan.ip4 ? IP4_HEADER_BYTES : IP6_HEADER_BYTES;
-	len = (uint16_t)(plan.l2_bytes + ip_bytes + plan.tcp_bytes);
+	CHECK((model->bits & VIEW_TCP) && model->l3 <= L2_BYTES_MAX);
+	segment_init(&segment, model, craft);
+	ip_bytes = segment.ip4 ? IP4_HEADER_BYTES : IP6_HEADER_BYTES;
+	len = (uint16_t)(model->l3 + ip_bytes + segment.word_count * 4);
 	if (len > room)
 		return -ERR_MEMORY;
-	memcpy(out->data, plan.l2, plan.l2_bytes);
-	if (plan.ip4)
-		write_ip4(out->data + plan.l2_bytes, &plan, ttl);
+	addresses = sum_addresses(&segment);
+	write_l2(out->data, model, craft->reply);
+	if (segment.ip4)
+		write_ip4(out->data + model->l3, &segment, addresses);
 	else
-		write_ip6(out->data + plan.l2_bytes, &plan, ttl);
-	write_tcp(out->data + plan.l2_bytes + ip_bytes, &plan, craft);
+		write_ip6(out->data + model->l3, &segment);
+	write_tcp(out->data + model->l3 + ip_bytes, &segment, addresses);
 	out->len = len;
 	out->tailroom = (uint16_t)(room - len < UINT16_MAX ? room - len : UINT16_MAX);
 	out->flags = 0;

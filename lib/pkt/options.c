@@ -132,7 +132,39 @@ static int walk(struct options *options, const uint8_t *data, uint16_t from, uin
 	return 0;
 }
 
+// The whole set of options of most SYNs (Linux's layout), and of most other segments.
+static bool take_common(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
+{
+	const uint8_t *p = data + from;
+
+	if (to - from == 20 && be16_get(p) == 0x0204 && be32_get(p + 4) == 0x0402080a &&
+		be32_get(p + 16) >> 8 == 0x010303) {
+		options->bits = OPTION_MSS | OPTION_SACK_OK | OPTION_TIMESTAMPS | OPTION_WSCALE;
+		options->mss = be16_get(p + 2);
+		options->wscale = limit_wscale(p[19]);
+		take_timestamps(options, &(struct item){.p = p + 6, .at = (uint16_t)(from + 6)});
+		return true;
+	}
+	if (to - from == 12 && be32_get(p) == 0x0101080a) {
+		options->bits = OPTION_TIMESTAMPS;
+		take_timestamps(options, &(struct item){.p = p + 2, .at = (uint16_t)(from + 2)});
+		return true;
+	}
+	return false;
+}
+
 int options_parse_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
+{
+	memset(options, 0, sizeof(*options));
+	options->wscale = OPTIONS_WSCALE_NONE;
+	if (!take_common(options, data, from, to))
+		return options_walk_range(options, data, from, to);
+	if (options->mss == 0)
+		options->bits &= (uint16_t)~OPTION_MSS;
+	return 0;
+}
+
+int options_walk_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
 	int err;
 

@@ -42,6 +42,10 @@ int options_parse(struct options *options, const struct view *view);
 // The same of the bytes from data + from up to data + to, for a TCP header that is no view's own.
 int options_parse_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to);
 
+// The same again, option by option: what the short cuts of the others for the usual layouts must
+// agree with.
+int options_walk_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to);
+
 // Writes MSS (if bits has OPTION_MSS), SACK permitted, timestamps and window scale, in this order,
 // NOP-padded to a multiple of 4, without any other padding: what we answer is then never longer
 // than what offered it. A window scale of OPTIONS_WSCALE_NONE is not written. Returns the number of

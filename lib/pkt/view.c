@@ -305,12 +305,14 @@ uint64_t view_sum_upper(const struct view *view)
 	const uint8_t *upper = view->data + view->l4;
 	unsigned bytes =
 		view->bits & VIEW_UDP ? be16_get(upper + 4) : (unsigned)(view->end - view->l4);
-	uint64_t sum = 0;
+	uint64_t sum = checksum_word(bytes) + checksum_word(view->protocol);
 
 	if (view->bits & VIEW_IP6)
-		sum = checksum_add(bytes + view->protocol, view->data + view->l3 + 8, 32);
-	else if (!(view->bits & VIEW_ICMP)) // ICMPv4 has no pseudo-header
-		sum = checksum_add(bytes + view->protocol, view->data + view->l3 + 12, 8);
+		sum = checksum_add(sum, view->data + view->l3 + 8, 32);
+	else if (view->bits & VIEW_ICMP) // version 4 has no pseudo-header
+		sum = 0;
+	else
+		sum = checksum_add(sum, view->data + view->l3 + 12, 8);
 	return checksum_add(sum, upper, bytes);
 }
 
@@ -320,7 +322,7 @@ static bool ip4_header_good(const struct view *view, const struct frame *frame)
 
 	if (frame->flags & (FRAME_L3_GOOD | FRAME_L3_BAD))
 		return !(frame->flags & FRAME_L3_BAD);
-	return checksum_finish(checksum_add(0, ip, (ip[0] & 0x0f) * 4u)) == 0;
+	return checksum_is_good(checksum_add(0, ip, (ip[0] & 0x0f) * 4u));
 }
 
 static bool upper_good(const struct view *view, const struct frame *frame)
@@ -331,7 +333,7 @@ static bool upper_good(const struct view *view, const struct frame *frame)
 		return !(frame->flags & FRAME_L4_BAD);
 	if (frame->flags & FRAME_TRUNCATED)
 		return true;
-	return checksum_finish(view_sum_upper(view)) == 0;
+	return checksum_is_good(view_sum_upper(view));
 }
 
 enum reason view_verify(const struct view *view, const struct frame *frame)

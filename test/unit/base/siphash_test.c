@@ -124,6 +124,9 @@ static void lanes_are_as_one_by_one(void **state)
 		siphash13_lanes(key, messages, len, hashes);
 		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
 			assert_true(hashes[lane] == siphash13(key, messages[lane], len));
+		siphash24_lanes(key, messages, len, hashes);
+		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
+			assert_true(hashes[lane] == siphash24(key, messages[lane], len));
 	}
 	assert_true(hashes[0] != hashes[1]);
 }

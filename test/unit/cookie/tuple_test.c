@@ -63,9 +63,32 @@ static void hash_depends_on_every_field(void **state)
 		}
 }
 
+static void many_at_once_are_as_one_by_one(void **state)
+{
+	const struct siphash_key key = {{3, 4}};
+
+	(void)state;
+	for (unsigned mix = 0; mix < 3; mix++) // IPv4, IPv6, both
+		for (unsigned count = 0; count <= TUPLES_MAX; count++) {
+			struct tuple tuples[TUPLES_MAX];
+			uint32_t extras[TUPLES_MAX];
+			uint64_t hashes[TUPLES_MAX];
+
+			for (unsigned i = 0; i < count; i++) {
+				tuples[i] = fixture_tuple(mix == 0 || (mix == 2 && i % 3) ? 4 : 6);
+				tuples[i].sport = (uint16_t)(1000 + i);
+				extras[i] = 77 * i;
+			}
+			tuple_hashes(key, tuples, extras, count, hashes);
+			for (unsigned i = 0; i < count; i++)
+				assert_true(hashes[i] == tuple_hash(key, &tuples[i], extras[i]));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_at_once_are_as_one_by_one),
 		cmocka_unit_test(ip4_is_one_block),
 		cmocka_unit_test(ip6_has_whole_addresses),
 		cmocka_unit_test(hash_depends_on_every_field),

@@ -310,9 +310,37 @@ static void write_exact_bytes(void **state)
 	assert_int_equal(options_write(wire, &options), 0);
 }
 
+// The usual layouts are read without a walk: whatever bytes stand there, the walk says the same.
+static void short_cuts_are_walks(void **state)
+{
+	static const uint8_t usual[][20] = {
+		{2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7},
+		{1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8},
+	};
+
+	(void)state;
+	for (unsigned layout = 0; layout < 2; layout++)
+		for (unsigned i = 0; i < 20 * 256; i++) {
+			struct options options, walked;
+			uint16_t len = layout == 0 ? 20 : 12;
+			uint8_t bytes[20];
+			int err;
+
+			memcpy(bytes, usual[layout], sizeof(bytes));
+			bytes[i / 256] = (uint8_t)i;
+			err = options_parse_range(&options, bytes, 0, len);
+			assert_int_equal(err, options_walk_range(&walked, bytes, 0, len));
+			assert_memory_equal(&options, &walked, sizeof(options));
+			err = options_parse_range(&options, bytes, 0, len - 1);
+			assert_int_equal(err, options_walk_range(&walked, bytes, 0, len - 1));
+			assert_memory_equal(&options, &walked, sizeof(options));
+		}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(short_cuts_are_walks),
 		cmocka_unit_test(t2_1_none),
 		cmocka_unit_test(t2_1_usual_syn),
 		cmocka_unit_test(t2_1_eol_ends),
