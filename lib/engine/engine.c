@@ -9,8 +9,9 @@
 // Who writes what: the engine alone writes everything here. Counters may be read by any thread
 // (base/counter.h); nothing else may.
 //
-// Frames are decided in two passes: the first parses all of them and prefetches their table lines,
-// the second decides, so that the misses of a burst overlap.
+// Frames are decided in passes: the first parses all of them, others do for the whole burst what is
+// cheaper for many (hashes, rules, cookies) and prefetch the buckets and then the flows it will
+// look at, so that the misses of a burst overlap; the last decides.
 #include "engine/internal.h"
 
 #include "base/check.h"
@@ -175,6 +176,7 @@ static void frames_take(struct engine *engine)
 	ingress_hash_batch(engine, batch->frame_count);
 	admit_batch(engine, batch->frame_count);
 	syn_batch(engine, batch->frame_count);
+	ingress_prefetch_flows(engine, batch->frame_count);
 	for (unsigned i = 0; i < batch->frame_count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 

@@ -63,6 +63,19 @@ static void hash_some(struct engine *engine, struct arrival *const *some, unsign
 	}
 }
 
+// A first SYN is, too, where it begins a flow; but most are answered.
+static bool is_looked_up(const struct arrival *arrival)
+{
+	return arrival->keyed && !view_is_first_syn(&arrival->view);
+}
+
+void ingress_prefetch_flows(struct engine *engine, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (is_looked_up(&engine->arrivals[i]))
+			flow_table_prefetch_entry(engine->table, engine->arrivals[i].hash);
+}
+
 void ingress_hash_batch(struct engine *engine, unsigned count)
 {
 	struct arrival *some[FLOW_KEYS_MAX];
@@ -71,7 +84,7 @@ void ingress_hash_batch(struct engine *engine, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 
-		if (!arrival->keyed || view_is_first_syn(&arrival->view))
+		if (!is_looked_up(arrival))
 			continue;
 		some[used++] = arrival;
 		if (used == FLOW_KEYS_MAX) {

@@ -192,8 +192,10 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival);
 void ingress_decide(struct engine *engine, struct arrival *arrival);
 // The hash a SYN is given only where somebody needs it: most are answered without a look-up.
 void ingress_hash(struct engine *engine, struct arrival *arrival);
-// The hashes of all others in the batch, and their table lines on the way.
+// The hashes of all others in the batch, their buckets on the way; then, when those have arrived,
+// their flows.
 void ingress_hash_batch(struct engine *engine, unsigned count);
+void ingress_prefetch_flows(struct engine *engine, unsigned count);
 // True where the arrival belongs to another worker; sets that verdict.
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
 
