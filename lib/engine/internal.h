@@ -433,6 +433,9 @@ void share_begin(struct engine *engine, struct arrival *arrival, struct flow *fl
 void share_established(struct engine *engine, struct flow *flow, bool whole);
 // A question of a flow without connection passes here.
 void share_moved(struct engine *engine, struct flow *flow);
+// The owner of a copy, `node`, asks whose this flow is: it has forgotten it, in another life or for
+// want of room. It is this node's from now on.
+void share_take_over(struct engine *engine, struct flow *flow, uint16_t node);
 uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.
 uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);

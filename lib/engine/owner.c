@@ -106,6 +106,8 @@ static struct flow *decide(
 		return NULL;
 	}
 	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	if (flow != NULL)
+		share_take_over(engine, flow, message->node);
 	if (flow == NULL)
 		answer_none(engine, message, arrival);
 	else if (flow->mode == MODE_TRACK && is_someone_elses(engine, flow))

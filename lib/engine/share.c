@@ -270,6 +270,15 @@ void share_moved(struct engine *engine, struct flow *flow)
 	flow->bits |= FLOW_DIRTY;
 }
 
+void share_take_over(struct engine *engine, struct flow *flow, uint16_t node)
+{
+	if (flow->copy == COPY_OWN || flow->owner != node)
+		return;
+	flow->copy = COPY_OWN;
+	flow->owner = engine->policy->node_id;
+	flow->partner = node;
+}
+
 bool share_opened(struct engine *engine, struct flow *flow)
 {
 	return send_opened(engine, flow, flow->partner);

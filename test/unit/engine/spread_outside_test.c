@@ -242,6 +242,35 @@ static void a_copy_stays_silent(void **state)
 	scene_end(&scene);
 }
 
+// The owner has another life, and the questions another way: who has a copy answers the one who
+// should know, tells it, and owns the flow.
+static void a_copy_answers_its_owner(void **state)
+{
+	const struct packet kinds[] = {udp, gre};
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		struct scene scene = scene_make(false);
+		struct packet answer = kinds[i];
+
+		scene.a->rows[0].protocol = scene.b->rows[0].protocol = RULE_ANY;
+		scene.a->policy.row_count = scene.b->policy.row_count = 3; // without "out"
+		scene_go(&scene);
+		assert_passes(&scene, true, kinds[i]);
+		on_demand(&scene, kinds[i]);
+		node_flush(scene.a);
+		scene.a->now_ns += 5000000000; // what was said of it is forgotten
+		assert_int_equal(node_offer(scene.b, OUTSIDE, &kinds[i]), VERDICT_FORWARD);
+		answer.from_server = true;
+		assert_int_equal(node_offer(scene.a, INSIDE, &answer), VERDICT_CONSUME);
+		carry(scene.a, scene.b, MESSAGE_FRAME, true);
+		carry(scene.b, scene.a, MESSAGE_OPENED, false);
+		assert_sent(scene.a, 1, OUTSIDE);
+		assert_int_equal(node_offer(scene.a, INSIDE, &answer), VERDICT_FORWARD);
+		scene_end(&scene);
+	}
+}
+
 // Where the rules let no client be, nobody is asked.
 static void a_forbidden_client_is_not_looked_for(void **state)
 {
@@ -378,6 +407,7 @@ int main(void)
 		cmocka_unit_test(share_none_hands_each_over),
 		cmocka_unit_test(t7_6_nobodys_answer),
 		cmocka_unit_test(a_copy_stays_silent),
+		cmocka_unit_test(a_copy_answers_its_owner),
 		cmocka_unit_test(a_forbidden_client_is_not_looked_for),
 		cmocka_unit_test(t7_6_the_outside_asks_nobody),
 		cmocka_unit_test(t7_6_offers_are_limited),
