@@ -112,6 +112,19 @@ static bool record_is_sane(
 	       translation_is_identity(&record->translation);
 }
 
+// Of two connections that have ended neither is worth telling from the other.
+static bool record_has_ended(const struct flow_record *record)
+{
+	return record->state == TCP_TIME_WAIT || record->state == TCP_CLOSED;
+}
+
+// A SYN that went out elsewhere, of a client that has sent another since.
+static bool is_given_up(const struct flow *flow)
+{
+	return flow->mode == MODE_TRACK && entry_is_connection(flow) &&
+	       flow->track.state == TCP_SYN_SENT;
+}
+
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
 // on as long as it has the entry; between two owners the rest of the incarnation decides. What an
 // owner says again with other contents comes from its next life: it forgot what it said before.
@@ -122,7 +135,8 @@ static bool is_newer(const struct flow *flow, const struct flow_record *record)
 	if (ticks != 0)
 		return ticks > 0;
 	if (record->owner != flow->owner)
-		return record->incarnation > flow->incarnation;
+		return (entry_has_ended(flow) && !record_has_ended(record)) || is_given_up(flow) ||
+		       record->incarnation > flow->incarnation;
 	return (int16_t)(record->generation - flow->generation) >= 0;
 }
 
@@ -141,7 +155,7 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint32_t cookie)
 {
 	if (entry_has_ended(flow))
-		return true;
+		return !record_has_ended(record);
 	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
 		return false;
 	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
@@ -182,9 +196,14 @@ static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *rec
 static bool is_answered(struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint64_t hash)
 {
+	const struct handed *handed = finder_handed(engine, hash);
 	uint16_t owner;
 
-	return flow->superseded && finder_answered(engine, hash, &owner) && owner == record->owner;
+	if (!flow->superseded || handed == NULL || !handed->synack)
+		return false;
+	if (handed->owner == NODE_ALL)
+		return handed->ack == record->isn_client + record->translation.e + 1;
+	return finder_answered(engine, hash, &owner) && owner == record->owner;
 }
 
 static struct flow *place_for(

@@ -23,6 +23,10 @@
 // given that up: what it says from then on is of the new one (flow->superseded), and goes where the
 // SYN/ACK went until the state is here.
 //
+// The same server may only acknowledge what it heard last: it is in TIME-WAIT, and does not take
+// the SYN. Where the end of the connection is here, that is offered to all once a second (from the
+// outside: to the owner of the copy), because who sent that SYN must reset it.
+//
 // Written by the engine alone: engine->handed, a direct-mapped table of what was handed over, and
 // engine->asks, this second's budget.
 #include "engine/internal.h"
@@ -319,13 +323,57 @@ static bool offer(struct engine *engine, struct arrival *arrival)
 	return true;
 }
 
+bool finder_awaits(struct engine *engine, uint64_t hash)
+{
+	struct handed *handed = slot_of(engine, hash);
+
+	if (handed->hash != hash)
+		*handed = (struct handed){.hash = hash, .owner = NODE_NONE};
+	else if (engine->now_ns - handed->asked_ns < OFFERED_NS)
+		return false;
+	handed->asked_ns = engine->now_ns;
+	return true;
+}
+
+bool finder_waits(struct engine *engine, uint64_t hash)
+{
+	return finder_awaits(engine, hash) ||
+	       engine->now_ns - slot_of(engine, hash)->asked_ns < OFFERED_NS / 5;
+}
+
+static bool ask_owner(struct engine *engine, struct arrival *arrival, const struct flow *flow)
+{
+	if (flow->copy == COPY_OWN || !share_is_active(engine, flow->owner) ||
+		!finder_awaits(engine, arrival->hash) || !remember(engine, arrival, flow->owner))
+		return false;
+	hand_over(engine, arrival, flow->owner);
+	return true;
+}
+
+bool finder_asks(struct engine *engine, struct arrival *arrival, const struct flow *flow)
+{
+	if (!engine->policy->clustered || arrival->from_peer || share_is_alone(engine))
+		return false;
+	if (arrival->side == SIDE_OUTSIDE)
+		return ask_owner(engine, arrival, flow);
+	return may_answer(engine, arrival) && finder_awaits(engine, arrival->hash) &&
+	       offer(engine, arrival);
+}
+
+// Who had the SYN that one answers need not have that of another.
+static bool is_new_synack(const struct handed *handed, const struct view *view)
+{
+	return (view->bits & VIEW_TCP) && (view->tcp_flags & TCP_SYN) &&
+	       !(handed->synack && handed->ack == view->ack);
+}
+
 bool finder_late(struct engine *engine, struct arrival *arrival)
 {
 	const struct handed *handed = finder_handed(engine, arrival->hash);
 
 	if (!may_search(engine, arrival))
 		return false;
-	if (handed == NULL)
+	if (handed == NULL || is_new_synack(handed, &arrival->view))
 		return offer(engine, arrival);
 	if (handed->owner == NODE_NONE || handed->owner == NODE_ALL ||
 		!share_is_active(engine, handed->owner))

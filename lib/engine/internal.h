@@ -107,6 +107,7 @@ struct handed {
 	uint16_t owner;	   // NODE_ALL: offered to all; NODE_NONE: it has nothing
 	uint16_t count;	   // in that second
 	bool synack;	   // seq and ack are of a SYN/ACK
+	uint64_t asked_ns; // when finder_awaits() last said so
 };
 
 // What was asked of other nodes in this second.
@@ -276,6 +277,8 @@ bool tcp_flags_are_bad(uint8_t flags);
 bool tcp_reset(struct engine *engine, struct arrival *arrival);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
+// True for the SYN/ACK of a SYN that passed here while the flow is an older connection's.
+bool tcp_expects(const struct flow *flow, const struct view *view);
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
 struct tcp_segment tcp_segment_of(
 	const struct flow *flow, const struct view *view, enum direction dir);
@@ -394,6 +397,13 @@ bool finder_claims(struct engine *engine, struct arrival *arrival);
 // A packet of a flow that was handed over goes where those before it went; one of another flow that
 // may be another node's is offered. False, and nothing done, where it is neither.
 bool finder_late(struct engine *engine, struct arrival *arrival);
+// Offers it to every node, whoever had the flow until now, unless that was done a moment ago. What
+// came from the outside is for the owner of the copy that is here.
+bool finder_asks(struct engine *engine, struct arrival *arrival, const struct flow *flow);
+// True once a second at most, for each flow: for what somebody else will soon tell of.
+bool finder_awaits(struct engine *engine, uint64_t hash);
+// True from then on for a fifth of that second.
+bool finder_waits(struct engine *engine, uint64_t hash);
 // The same for an ICMP error without a flow.
 bool finder_error(struct engine *engine, struct arrival *arrival, const struct quote *quote);
 // True where the server's SYN/ACK to another node's SYN was handed over moments ago: to `owner`.
@@ -434,7 +444,7 @@ void share_established(struct engine *engine, struct flow *flow, bool whole);
 // A question of a flow without connection passes here.
 void share_moved(struct engine *engine, struct flow *flow);
 // The owner of a copy, `node`, asks whose this flow is: it has forgotten it, in another life or for
-// want of room. It is this node's from now on.
+// want of room. It is this node's from now on, unless it has ended: then it may ask about another.
 void share_take_over(struct engine *engine, struct flow *flow, uint16_t node);
 uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.

@@ -216,7 +216,12 @@ void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct 
 	flow->isn_client = opening->isn_client;
 	flow->incarnation = engine->tick << 12 | opening->cookie >> 20;
 	flow->generation++;
-	flow->bits &= (uint8_t)~FLOW_CONFIRMED;
+	// Whatever it was before, of another node's connection too.
+	flow->copy = COPY_OWN;
+	flow->owner = engine->policy->node_id;
+	flow->partner = NODE_NONE;
+	flow->superseded = false;
+	flow->bits &= (uint8_t) ~(FLOW_CONFIRMED | FLOW_HALF | FLOW_DIRTY | FLOW_RESYN);
 	flow->mode = MODE_PROXY;
 	entry_set_state(engine, flow, TCP_SYN_SENT);
 }

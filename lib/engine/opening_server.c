@@ -52,6 +52,11 @@ static bool reset_server(struct engine *engine, struct arrival *arrival, struct 
 // just answered, may have opened the connection after a change of routes: that one is asked first.
 static void server_old(struct engine *engine, struct arrival *arrival, struct opening *opening)
 {
+	// What acknowledges our SYN is of no older connection: the SYN/ACK is on its way.
+	if (arrival->view.ack == opening->syn_seq + 1) {
+		verdict_drop(arrival, REASON_out_of_window);
+		return;
+	}
 	if (opening->wait == WAIT_SERVER && !finder_nobody_has(engine, arrival->hash) &&
 		(finder_claims(engine, arrival) || finder_follows(engine, arrival)))
 		return;
@@ -62,6 +67,8 @@ static void server_old(struct engine *engine, struct arrival *arrival, struct op
 	if (!reset_server(engine, arrival, opening))
 		return;
 	opening->resets++;
+	if (opening->tries > 0)
+		opening->tries--; // this one had an answer
 	opening_make_ready(engine, opening);
 }
 

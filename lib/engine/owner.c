@@ -60,6 +60,31 @@ static void to_opening(struct engine *engine, const struct message *message,
 	opening_server(engine, arrival, flow);
 }
 
+static bool is_bare_ack(const struct view *view)
+{
+	return (view->bits & VIEW_TCP) && view_payload_len(view) == 0 &&
+	       (view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) == 0;
+}
+
+// True for a SYN/ACK of the next connection, for which here is an older one.
+static bool answers_another(const struct flow *flow, const struct view *view)
+{
+	return flow->track.state != TCP_SYN_SENT && !tcp_expects(flow, view) &&
+	       !handshake_is_own(flow, view);
+}
+
+// True for an ACK alone that does not fit the end of a connection that is all there is here: it is
+// of another one, and who handed it over passes what nobody wants.
+static bool is_of_older(const struct flow *flow, const struct view *view)
+{
+	struct tcp_segment segment = tcp_segment_of(flow, view, TO_CLIENT);
+	struct tcp_track track = flow->track; // not recorded
+
+	return entry_has_ended(flow) && is_bare_ack(view) &&
+	       (flow->copy != COPY_OWN ||
+		       tcp_track_segment(&track, TO_CLIENT, &segment).outcome != TCP_PASS);
+}
+
 static void decide_tcp(struct engine *engine, const struct message *message,
 	struct arrival *arrival, struct flow *flow)
 {
@@ -70,6 +95,9 @@ static void decide_tcp(struct engine *engine, const struct message *message,
 	} else if ((flow->bits & FLOW_OPENING) && !delay_is_on(engine, flow) &&
 		   opening_of(engine, flow)->wait != WAIT_DRAIN) {
 		to_opening(engine, message, arrival, flow);
+	} else if ((synack && answers_another(flow, &arrival->view)) ||
+		   is_of_older(flow, &arrival->view)) {
+		verdict_drop(arrival, REASON_no_owner);
 	} else if (synack && flow->mode == MODE_PROXY) {
 		if (flow->copy == COPY_OWN && handshake_is_own(flow, &arrival->view))
 			handshake_reack(engine, arrival, flow);
@@ -89,9 +117,11 @@ static void decide_pseudo(struct engine *engine, struct arrival *arrival, struct
 }
 
 // What was offered to all is answered by the owner alone, or, where it is gone, by who has a copy.
-static bool is_someone_elses(const struct engine *engine, const struct flow *flow)
+static bool is_someone_elses(
+	const struct engine *engine, const struct flow *flow, const struct view *view)
 {
-	return flow->copy != COPY_OWN && share_is_active(engine, flow->owner);
+	return flow->copy != COPY_OWN && !tcp_expects(flow, view) &&
+	       share_is_active(engine, flow->owner);
 }
 
 // Returns the flow it is about, or NULL.
@@ -110,7 +140,7 @@ static struct flow *decide(
 		share_take_over(engine, flow, message->node);
 	if (flow == NULL)
 		answer_none(engine, message, arrival);
-	else if (flow->mode == MODE_TRACK && is_someone_elses(engine, flow))
+	else if (flow->mode == MODE_TRACK && is_someone_elses(engine, flow, &arrival->view))
 		verdict_drop(arrival, REASON_no_owner);
 	else if (view_is_icmp_error(&arrival->view))
 		icmp_decide_error(engine, arrival);
@@ -257,5 +287,6 @@ void owner_emit(struct engine *engine, const struct message *message)
 	memcpy(out->data, engine->scratch, frame.len);
 	out->len = frame.len;
 	engine_sent(engine, out, port);
-	finder_found(engine, arrival.hash, message->node);
+	if (!is_bare_ack(&arrival.view))
+		finder_found(engine, arrival.hash, message->node);
 }

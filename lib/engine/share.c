@@ -141,7 +141,10 @@ void share_again(struct engine *engine, struct flow *flow)
 // Both ends have closed, each seen by another node: only repetitions follow.
 static void settle(struct engine *engine, struct flow *flow)
 {
-	if ((flow->track.bits & FIN_BITS) == FIN_BITS && flow->track.state == TCP_CLOSING)
+	uint8_t state = flow->track.state;
+	bool unseen = flow->copy != COPY_OWN && (state == TCP_SYN_SENT || state == TCP_SYN_RECV);
+
+	if ((flow->track.bits & FIN_BITS) == FIN_BITS && (state == TCP_CLOSING || unseen))
 		entry_set_state(engine, flow, TCP_TIME_WAIT);
 }
 
@@ -272,7 +275,7 @@ void share_moved(struct engine *engine, struct flow *flow)
 
 void share_take_over(struct engine *engine, struct flow *flow, uint16_t node)
 {
-	if (flow->copy == COPY_OWN || flow->owner != node)
+	if (flow->copy == COPY_OWN || flow->owner != node || entry_has_ended(flow))
 		return;
 	flow->copy = COPY_OWN;
 	flow->owner = engine->policy->node_id;

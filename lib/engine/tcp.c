@@ -77,9 +77,26 @@ static bool challenge_allowed(struct engine *engine, struct flow *flow)
 	return true;
 }
 
+// The SYN that passed here was accepted: the connection is ours, whoever had the former one.
+static void begin_again(struct engine *engine, struct flow *flow)
+{
+	flow->bits &= (uint8_t)~FLOW_RESYN;
+	flow->isn_client = flow->cookie - 1;
+	flow->incarnation = engine->tick << 12 | flow->isn_client >> 20;
+	flow->generation++;
+	flow->superseded = false;
+	if (flow->copy != COPY_OWN) {
+		flow->copy = COPY_OWN;
+		flow->owner = engine->policy->node_id;
+		flow->partner = NODE_NONE;
+	}
+	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
+}
+
 // Both ends may have forgotten a connection that still stands here as open. A SYN is then passed as
 // a challenge; if the server accepts that very SYN, the new connection takes the entry over.
-static void watch_resyn(struct flow *flow, const struct view *view, enum direction dir)
+static void watch_resyn(
+	struct engine *engine, struct flow *flow, const struct view *view, enum direction dir)
 {
 	if (flow->mode != MODE_TRACK)
 		return;
@@ -95,8 +112,7 @@ static void watch_resyn(struct flow *flow, const struct view *view, enum directi
 		return;
 	if (!(view->tcp_flags & TCP_SYN) || view->ack != flow->cookie)
 		return;
-	flow->bits &= (uint8_t)~FLOW_RESYN;
-	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
+	begin_again(engine, flow);
 }
 
 // A handshake of `track` mode whose other half is seen elsewhere (TCP.md 4.0). Here is the client's
@@ -135,6 +151,28 @@ static bool is_syn_again(const struct flow *flow, const struct view *view, enum 
 	       view->seq == flow->isn_client;
 }
 
+// True where a client's segment proved a new incarnation (TCP.md 3.9), also of a flow that began
+// before a service made it a proxied one.
+static bool proves_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
+{
+	const struct service *service;
+	const struct view *view = &arrival->view;
+
+	if (flow_direction(flow, arrival->side) != TO_SERVER)
+		return false;
+	service = admit_service(engine, view, arrival->side);
+	return service != NULL && service->mode == MODE_PROXY &&
+	       proof_try(engine, arrival, service, flow);
+}
+
+// True for a client's segment that does not fit the end of a proxied connection, which is all there
+// is here: the server must not see it, or its reset would end the next one.
+static bool is_of_next(const struct flow *flow, const struct view *view, enum direction dir)
+{
+	return flow->mode == MODE_PROXY && entry_has_ended(flow) && dir == TO_SERVER &&
+	       !(view->tcp_flags & TCP_RST);
+}
+
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
@@ -142,7 +180,7 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	struct tcp_track before = flow->track;
 	struct tcp_result result;
 
-	watch_resyn(flow, &arrival->view, dir);
+	watch_resyn(engine, flow, &arrival->view, dir);
 	watch_ack_elsewhere(engine, flow, &segment, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
@@ -155,6 +193,15 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 		if (before.state == TCP_SYN_RECV && flow->track.state != TCP_SYN_RECV)
 			share_established(engine, flow, true);
 		share_changed(engine, flow, &before);
+	}
+	// What fits only because the other direction is not seen here may begin the next
+	// connection, or be of one whose beginning was lost.
+	if (segment.elsewhere &&
+		(result.outcome == TCP_PASS_STALE || result.outcome == TCP_PASS_IDLE)) {
+		if (proves_anew(engine, arrival, flow))
+			return true;
+		if (is_of_next(flow, &arrival->view, dir))
+			result = (struct tcp_result){TCP_DROP, REASON_out_of_window};
 	}
 	switch (result.outcome) {
 	case TCP_PASS:
@@ -187,20 +234,6 @@ static void known(struct engine *engine, struct arrival *arrival, struct flow *f
 		verdict_drop(arrival, REASON_no_flow);
 }
 
-// True where a client's segment proved a new incarnation (TCP.md 3.9), also of a flow that began
-// before a service made it a proxied one.
-static bool proves_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
-{
-	const struct service *service;
-	const struct view *view = &arrival->view;
-
-	if (flow_direction(flow, arrival->side) != TO_SERVER)
-		return false;
-	service = admit_service(engine, view, arrival->side);
-	return service != NULL && service->mode == MODE_PROXY &&
-	       proof_try(engine, arrival, service, flow);
-}
-
 // True for a client's segment of a connection that is over for good, refused, reset or replaced:
 // the reset it was sent may be lost, and it must not wait for ever (or it is a replay).
 static bool is_late(
@@ -215,12 +248,20 @@ static bool is_late(
 	       entry_knows_cookie(engine, flow, view->ack - 1);
 }
 
+// A copy that has seen nothing of the client: any number fits. But the next connection's begins
+// with a cookie.
+static bool fits_all(const struct flow *flow)
+{
+	return (flow->track.bits & (TRACK_LIBERAL | TRACK_SEEN_CLIENT)) == TRACK_LIBERAL &&
+	       flow->copy != COPY_OWN && flow->cookie != 0;
+}
+
 // A finished connection gives way to a new one; what does not fit an open one may begin the next.
 static void known_or_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	bool open = flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING;
 
-	if (!open && proves_anew(engine, arrival, flow))
+	if ((!open || fits_all(flow)) && proves_anew(engine, arrival, flow))
 		return;
 	known(engine, arrival, flow);
 	if (arrival->verdict->kind != VERDICT_DROP)
@@ -261,7 +302,7 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 // is of that connection, whose state is on the way.
 static void notice_superseded(struct flow *flow, const struct arrival *arrival)
 {
-	bool known = flow->copy == COPY_OWN || flow->cookie != 0;
+	bool known = flow->copy == COPY_OWN || flow->cookie != 0 || flow->isn_client != 0;
 
 	if (arrival->verdict->kind == VERDICT_CONSUME && (arrival->view.tcp_flags & TCP_SYN))
 		flow->superseded |= known && !handshake_is_own(flow, &arrival->view);
@@ -317,17 +358,61 @@ static void unknown(struct engine *engine, struct arrival *arrival, struct flow 
 	verdict_drop(arrival, REASON_no_flow);
 }
 
-// True for a server's answer to a SYN where there is only the end of an older connection (TCP.md
-// 7.6): its client may have gone on at another node.
+bool tcp_expects(const struct flow *flow, const struct view *view)
+{
+	return (flow->bits & FLOW_RESYN) && (view->tcp_flags & TCP_SYN) &&
+	       view->ack == flow->cookie;
+}
+
+// True where a SYN passed here to which this SYN/ACK may be the answer.
+static bool is_awaited(const struct flow *flow, const struct view *view)
+{
+	return flow->track.state == TCP_SYN_SENT || tcp_expects(flow, view) ||
+	       (flow->copy != COPY_OWN && flow->isn_client == 0 && !entry_has_ended(flow));
+}
+
+// True for a server's answer to a SYN where there is only an older connection (TCP.md 7.6): its
+// client may have gone on at another node.
 static bool is_reused_elsewhere(
 	struct engine *engine, const struct flow *flow, const struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
 
-	return flow->mode == MODE_TRACK && entry_has_ended(flow) && (flags & TCP_ACK) &&
-	       (flags & (TCP_SYN | TCP_RST)) && arrival->view.ack != flow->isn_client + 1 &&
-	       flow_direction(flow, arrival->side) == TO_CLIENT &&
-	       finder_may_be_tracked(engine, arrival);
+	bool synack = (flags & TCP_SYN) && !is_awaited(flow, &arrival->view);
+	bool refused = (flags & TCP_RST) && entry_has_ended(flow);
+
+	return flow->mode == MODE_TRACK && (flags & TCP_ACK) && (synack || refused) &&
+	       arrival->view.ack != flow->isn_client + 1 && engine->policy->clustered &&
+	       !arrival->from_peer;
+}
+
+// True for an ACK by which the server may mean a SYN of another node's, while here is only the end
+// of a connection (TCP.md 1.11, 3.2, 7.6): any but the one that follows what it said last.
+static bool is_for_new_syn(const struct flow *flow, const struct view *view)
+{
+	const struct tcp_track *track = &flow->track;
+	uint8_t control = view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
+	uint32_t seq, ack;
+
+	if (!entry_has_ended(flow) || control != TCP_ACK || view_payload_len(view) != 0)
+		return false;
+	seq = translation_client_seq(&flow->translation, TO_CLIENT, view->seq);
+	ack = translation_client_ack(&flow->translation, TO_CLIENT, view->ack);
+	return seq != track->sender[TO_CLIENT].end ||
+	       !serial_after(ack, track->sender[TO_SERVER].acked);
+}
+
+// From the inside it is offered. On the outside nobody is asked: what its node tells is on the way,
+// and the server repeats its SYN/ACK.
+static bool tracked_elsewhere(struct engine *engine, struct arrival *arrival)
+{
+	if (finder_may_be_tracked(engine, arrival))
+		return finder_late(engine, arrival);
+	if (arrival->side != SIDE_OUTSIDE || !(arrival->view.tcp_flags & TCP_SYN) ||
+		!finder_waits(engine, arrival->hash))
+		return false;
+	verdict_drop(arrival, REASON_no_owner);
+	return true;
 }
 
 // True for what belongs to another node, although there is a flow: it was handed over.
@@ -338,10 +423,12 @@ static bool is_of_another(struct engine *engine, struct flow *flow, struct arriv
 	if (flow_direction(flow, arrival->side) != TO_CLIENT)
 		return false;
 	if (flow->superseded && !(arrival->view.tcp_flags & TCP_SYN))
-		return finder_late(engine, arrival);
+		return finder_late(engine, arrival) || finder_follows(engine, arrival);
+	if (is_for_new_syn(flow, &arrival->view))
+		return finder_asks(engine, arrival, flow);
 	handed = (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
 			 finder_claims(engine, arrival)) ||
-		 (is_reused_elsewhere(engine, flow, arrival) && finder_late(engine, arrival));
+		 (is_reused_elsewhere(engine, flow, arrival) && tracked_elsewhere(engine, arrival));
 	if (handed)
 		notice_superseded(flow, arrival);
 	return handed;

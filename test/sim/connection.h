@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define CONNECTIONS_MAX 200
-#define RECORDS_KEPT	8
+#define RECORDS_KEPT	16
 
 enum { CLIENT = 0, SERVER = 1 };
 
@@ -21,6 +21,7 @@ enum harm {
 	HARM_REROUTE = 1 << 2, // it was moved to a node that does not know it
 	HARM_APART = 1 << 3,   // two nodes on its way did not see each other
 	HARM_JOINING = 1 << 4, // one was joining (again), and made no cookies, when it opened
+	HARM_UNTOLD = 1 << 6,  // one took the connection before it for open when it began
 	HARM_FOUNDED = 1 << 5, // one had a secret others replaced by theirs: it was founded apart
 };
 
@@ -30,7 +31,18 @@ struct told {
 	uint16_t owner, generation;
 	unsigned life;
 	uint32_t incarnation;
+	uint32_t isn_client;
 	struct translation translation;
+};
+
+// Its client begins anew with the same ports (reuse.c). All the rest of a connection is of its
+// latest life.
+struct reuse {
+	uint64_t chance; // its own generator: nobody else's choices depend on it
+	uint8_t left;	 // times it may
+	bool is_near;	 // EVENT_OPEN is to come
+	bool proved;	 // its address, in any former life
+	bool is_anew;	 // there was one before
 };
 
 struct connection {
@@ -48,6 +60,7 @@ struct connection {
 	uint8_t sent_by; // bits of nodes that sent its client's segments on
 	struct sim *sim;
 	struct endpoint ends[2];
+	struct reuse reuse;
 	uint64_t timers_ns[2]; // of the event that is to come for each end
 
 	struct told told[RECORDS_KEPT];
@@ -65,6 +78,13 @@ struct connection {
 };
 
 struct sim;
+
+// Both ends are done.
+static inline bool connection_is_done(const struct connection *connection)
+{
+	return endpoint_is_done(&connection->ends[0]) && endpoint_is_done(&connection->ends[1]) &&
+	       !connection->ends[1].is_former;
+}
 
 // Addresses of that number, on that side.
 struct addr connection_client(unsigned number, bool inside, bool ip6);

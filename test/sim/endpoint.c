@@ -65,6 +65,15 @@ void endpoint_init(struct endpoint *e, const struct endpoint_config *config)
 	CHECK(config->send_bytes <= PATTERN_RUN_MAX && config->receive_bytes <= PATTERN_RUN_MAX);
 }
 
+void endpoint_expect(struct endpoint *e, const struct endpoint_config *config)
+{
+	if (endpoint_is_done(e) && !e->closed_first)
+		e->state = END_LISTEN;
+	e->anew = *config;
+	e->is_former = true;
+	e->was_open = false;
+}
+
 // --- sending ---
 
 static unsigned sacks_of(const struct endpoint *e)
@@ -124,6 +133,14 @@ void endpoint_send_ack(struct endpoint *e)
 	send(e, FLAG_ACK, e->next, NULL, 0);
 }
 
+// What is left of a former connection is reset, and must not end the one that is.
+static bool is_stray(const struct endpoint *e)
+{
+	return e->is_former ||
+	       (e->config.is_reused && (e->state == END_LISTEN || e->state == END_SYN_SENT ||
+					       e->state == END_SYN_RECEIVED));
+}
+
 // The reset a segment without a connection gets (RFC 9293 3.5.2), or one that cannot be.
 void endpoint_send_reset_for(struct endpoint *e, const struct segment *in)
 {
@@ -141,7 +158,7 @@ void endpoint_send_reset_for(struct endpoint *e, const struct segment *in)
 		segment.flags = FLAG_RST;
 		segment.seq = in->ack;
 	}
-	e->reset_sent = true;
+	e->reset_sent |= !is_stray(e);
 	e->config.send(e, &segment);
 }
 
@@ -184,6 +201,7 @@ void endpoint_send_some(struct endpoint *e)
 		e->next += len;
 	}
 	if (e->next == end && may_speak(e) && may_close(e)) {
+		e->closed_first |= !e->fin_received;
 		send(e, FLAG_ACK | FLAG_FIN, e->next, NULL, 0);
 		e->next++;
 	}

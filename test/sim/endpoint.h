@@ -37,8 +37,11 @@ struct endpoint_config {
 	bool closes_last;  // sends its FIN behind the peer's
 	uint8_t wscale;	   // SEGMENT_NO_SCALE: none
 	uint16_t mss;
-	uint32_t window;   // bytes
-	uint32_t iss;	   // of the first life
+	uint32_t window; // bytes
+	uint32_t iss;	 // of the first life
+	uint32_t
+		peer_iss; // what the client begins with, where its server can know that (is_reused)
+	bool is_reused;	  // there was a connection of the same ports before
 	uint32_t clock_ms; // of the timestamps, at time 0
 	uint32_t send_bytes, receive_bytes;
 	uint32_t send_at, receive_at; // in the pattern
@@ -52,6 +55,11 @@ struct endpoint_config {
 
 struct endpoint {
 	struct endpoint_config config;
+	// Of a server whose client begins anew: what it has to do then. Until the SYN is here, all
+	// else is of the former connection.
+	struct endpoint_config anew;
+	bool is_former;
+	bool kept_former; // when the SYN came, and said so
 	uint8_t state;
 	unsigned lives; // times it was opened
 	uint64_t now_ns;
@@ -75,6 +83,7 @@ struct endpoint {
 	} early[ENDPOINT_GAPS_MAX];
 	bool fin_early;
 	uint32_t fin_at;
+	bool closed_first; // waits in TIME-WAIT when it is done
 
 	bool was_open;
 	bool reset_sent;	  // ever
@@ -89,6 +98,9 @@ struct endpoint {
 void endpoint_init(struct endpoint *endpoint, const struct endpoint_config *config);
 void endpoint_open(struct endpoint *endpoint, uint64_t now_ns);
 void endpoint_take(struct endpoint *endpoint, uint64_t now_ns, const struct segment *segment);
+// Its client begins anew with the same ports. What is closed knows nothing any more; what is in
+// TIME-WAIT, open, or reset waits for the new SYN as it is.
+void endpoint_expect(struct endpoint *endpoint, const struct endpoint_config *config);
 // To be called at endpoint->timer_ns (UINT64_MAX: none), which only it and the two above change.
 void endpoint_timer(struct endpoint *endpoint, uint64_t now_ns);
 

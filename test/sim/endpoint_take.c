@@ -7,7 +7,9 @@
 
 #include <string.h>
 
-#define SCALE_MAX 14
+#define SCALE_MAX      14
+#define TIME_WAIT_STEP 65537 // from the last number of a connection to the first of the next
+#define MSYN_BITS      15    // of a client's ISN that a node replaces
 
 // What the peer's SYN says.
 static void learn(struct endpoint *e, const struct segment *in)
@@ -68,12 +70,26 @@ static void take_in_syn_sent(struct endpoint *e, const struct segment *in)
 	endpoint_send_some(e);
 }
 
+// The SYN of the client's next connection, or one of a former one that was late: then it is not
+// judged as strictly.
+static void start_anew(struct endpoint *e, const struct segment *in)
+{
+	struct endpoint_config config = e->anew;
+	uint64_t now_ns = e->now_ns;
+
+	if (endpoint_is_done(e))
+		config.iss = e->high + TIME_WAIT_STEP;
+	endpoint_init(e, &config);
+	e->now_ns = now_ns;
+	e->lives = (in->seq ^ config.peer_iss) >> MSYN_BITS != 0;
+}
+
 static void take_in_listen(struct endpoint *e, const struct segment *in)
 {
 	if (in->flags & FLAG_RST)
 		return;
 	if (in->flags & FLAG_ACK) {
-		if (e->lives == 0)
+		if (e->lives == 0 && !e->config.is_reused)
 			endpoint_complain(e, "a segment for a server that was never asked");
 		endpoint_send_reset_for(e, in);
 		return;
@@ -82,8 +98,11 @@ static void take_in_listen(struct endpoint *e, const struct segment *in)
 		return;
 	if (in->payload_len > 0)
 		endpoint_complain(e, "data in a SYN");
+	if (e->is_former)
+		start_anew(e, in);
 	if (e->config.refuses) {
 		endpoint_send_reset_for(e, in);
+		e->reset_sent = true;
 		return;
 	}
 	endpoint_begin(e, END_SYN_RECEIVED);
@@ -194,7 +213,8 @@ static bool take_ack(struct endpoint *e, const struct segment *in)
 	if (!(in->flags & FLAG_ACK))
 		return false;
 	if (serial_after(in->ack, e->high)) {
-		if (e->lives == 1)
+		// A node that has an older connection's end may say its last word.
+		if (e->lives == 1 && !(e->config.is_reused && segment_len(in) == 0))
 			endpoint_complain(e, "an acknowledgement of what was never sent");
 		endpoint_send_ack(e);
 		return false;
@@ -246,7 +266,8 @@ static bool in_window(const struct endpoint *e, const struct segment *in)
 static void take_reset(struct endpoint *e, const struct segment *in)
 {
 	if (in->seq != e->receive_next) {
-		if (in_window(e, in))
+		// Nothing answers a reset in TIME-WAIT.
+		if (in_window(e, in) && !(e->is_former && endpoint_is_done(e)))
 			endpoint_send_ack(e);
 		return;
 	}
@@ -287,13 +308,31 @@ static bool take_syn(struct endpoint *e, const struct segment *in)
 	return false;
 }
 
+// In TIME-WAIT: RFC 9293 MAY-2 and RFC 6191, as Linux does.
+static bool may_start_anew(const struct endpoint *e, const struct segment *in)
+{
+	bool both = e->timestamps && in->timestamps;
+
+	if (!e->is_former || !endpoint_is_done(e) || (in->flags & FLAG_ACK))
+		return false;
+	if (both && serial_before(in->tsval, e->ts_recent))
+		return false;
+	return serial_after(in->seq, e->receive_next) ||
+	       (both && serial_after(in->tsval, e->ts_recent));
+}
+
 static void take_synchronized(struct endpoint *e, const struct segment *in)
 {
 	if (in->flags & FLAG_RST) {
 		take_reset(e, in);
 		return;
 	}
+	if ((in->flags & FLAG_SYN) && may_start_anew(e, in)) {
+		take_in_listen(e, in);
+		return;
+	}
 	if (in->flags & FLAG_SYN) {
+		e->kept_former |= e->is_former;
 		take_syn(e, in);
 		return;
 	}

@@ -8,6 +8,7 @@
 // Less than the policy says: what finds no free cell at first is told a little later, and waits as
 // long in all.
 #define SHARE_WAIT_NS (195 * SIM_MS)
+#define MSYN_ISN_BITS 15 // of a client's ISN that a node replaces
 
 uint32_t node_bit(unsigned node)
 {
@@ -55,6 +56,16 @@ static void check_confirmed(struct sim *sim, struct connection *c, unsigned node
 	c->share_ns = 0;
 }
 
+// Its address, in this life; in any, for what is not this life's SYN.
+static bool has_proved(const struct connection *c, const struct segment *segment)
+{
+	const struct endpoint *client = &c->ends[CLIENT];
+	bool asks = (segment->flags & FLAG_SYN) &&
+		    (segment->seq ^ client->config.iss) >> MSYN_ISN_BITS == 0;
+
+	return client->synack_received || (c->reuse.proved && !asks);
+}
+
 static void left_to_server(struct sim *sim, unsigned node, const struct segment *segment)
 {
 	struct connection *c =
@@ -68,7 +79,7 @@ static void left_to_server(struct sim *sim, unsigned node, const struct segment 
 	} else if (!c->allowed) {
 		sim_fail(sim, "node %u sends a packet of connection %u, which is denied", node,
 			c->number);
-	} else if (c->service == SERVICE_PROXY && !c->ends[CLIENT].synack_received) {
+	} else if (c->service == SERVICE_PROXY && !has_proved(c, segment)) {
 		sim_fail(sim, "node %u asks the server of connection %u, which proved nothing",
 			node, c->number);
 	} else if (waits) {
@@ -128,6 +139,9 @@ void invariants_reset(struct sim *sim, const struct connection *c, unsigned end)
 
 	if (peer->reset_sent || peer->state == END_TIMED_OUT || c->harm != 0)
 		return;
+	// What is left of a former connection, or of its SYN.
+	if (c->ends[end].config.is_reused ? !c->ends[end].was_open : c->ends[end].is_former)
+		return;
 	sim_fail(sim, "a reset reaches the %s of connection %u, whose peer did not reset",
 		end == CLIENT ? "client" : "server", c->number);
 }
@@ -162,6 +176,13 @@ static struct told *find_told(struct connection *c, const struct flow_record *re
 			(found == NULL || c->told[i].life > found->life))
 			found = &c->told[i];
 	return found;
+}
+
+bool record_is_former(struct connection *c, const struct flow_record *record)
+{
+	const struct told *told = find_told(c, record);
+
+	return (told != NULL ? told->isn_client : record->isn_client) != c->ends[CLIENT].config.iss;
 }
 
 static unsigned life_of(const struct sim *sim, const struct flow_record *record)
@@ -239,14 +260,20 @@ static void note_share(
 	uint64_t hash = flow_key_hash(siphash_key(a->engine_config.table_key), &record->key);
 
 	// Whom it saw when it decided is not known where that changed in the same turn.
-	if (!is_waited_for(sim, record) || (c->sent_by & node_bit(node)) ||
-		sim->view_step[node] == sim->scheduler.steps)
+	if (!is_waited_for(sim, record) || record_is_former(c, record) ||
+		(c->sent_by & node_bit(node)) || sim->view_step[node] == sim->scheduler.steps)
 		return;
 	c->share_digest = flow_digest(hash, record->incarnation);
 	c->share_generation = record->generation;
 	c->share_owner = (uint16_t)node;
 	c->share_ns = appliance_clock_ns(a, sim->scheduler.now_ns);
 	c->share_waits = (uint8_t)awaited(sim, c, node, message->node);
+}
+
+static void note_holder(struct connection *c, unsigned node, const struct flow_record *record)
+{
+	if (!record_is_former(c, record))
+		c->holders |= (uint8_t)node_bit(node);
 }
 
 void invariants_says(struct sim *sim, unsigned node, const struct message *message)
@@ -266,17 +293,19 @@ void invariants_says(struct sim *sim, unsigned node, const struct message *messa
 		sim_fail(sim, "node %u tells of a connection nobody opened", node);
 		return;
 	}
-	c->holders |= (uint8_t)node_bit(node);
 	told = find_told(c, record);
 	if (told != NULL && told->life == life_of(sim, record)) {
 		check_told(sim, node, c, told, record);
+		note_holder(c, node, record);
 		return;
 	}
 	c->told[c->told_count++ % RECORDS_KEPT] = (struct told){.owner = record->owner,
 		.life = life_of(sim, record),
 		.generation = record->generation,
 		.incarnation = record->incarnation,
+		.isn_client = record->isn_client,
 		.translation = record->translation};
+	note_holder(c, node, record);
 	note_share(sim, c, node, message);
 }
 
@@ -292,7 +321,7 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 	if (told != NULL) {
 		if (told->life == life_of(sim, record))
 			check_told(sim, node, c, told, record);
-		c->holders |= (uint8_t)node_bit(node);
+		note_holder(c, node, record);
 	} else if (c == NULL || c->told_count < RECORDS_KEPT) {
 		sim_fail(sim, "node %u is told of a connection by nobody", node);
 	}

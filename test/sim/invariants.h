@@ -30,5 +30,7 @@ void invariants_takes(struct sim *sim, unsigned node, const struct message *mess
 // A node has run.
 void invariants_node(struct sim *sim, unsigned node);
 void invariants_whole(struct sim *sim);
+// A node takes it for open.
+bool invariants_is_open(struct sim *sim, unsigned node, const struct connection *connection);
 // Who holds what; `at_end`: also who should.
 void invariants_rows(struct sim *sim, bool at_end);

@@ -11,4 +11,6 @@ bool record_is_inside(const struct flow_record *record); // its client is
 bool record_is_datagrams(const struct flow_record *record);
 // Of the same incarnation and generation.
 bool record_is_of(const struct told *told, const struct flow_record *record);
+// Of the connection before the client began anew.
+bool record_is_former(struct connection *c, const struct flow_record *record);
 bool record_same_translation(const struct translation *a, const struct translation *b);

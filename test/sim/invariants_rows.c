@@ -27,7 +27,7 @@ static void check_row(struct sim *sim, unsigned node, const struct flow_record *
 			c->number);
 		return;
 	}
-	c->held_by |= (uint8_t)node_bit(node);
+	c->held_by |= (uint8_t)node_bit(node); // a former one's that ended counts as well
 	if (!(record->bits & FLOW_CONFIRMED))
 		return; // the server has not said yet what they are
 	for (unsigned i = 0; i < c->row_count; i++) {
@@ -52,7 +52,7 @@ static bool is_settled(const struct sim *sim, const struct connection *c, uint8_
 {
 	const struct endpoint *client = &c->ends[CLIENT], *server = &c->ends[SERVER];
 
-	return (c->harm & ~harm) == 0 && endpoint_is_done(client) && endpoint_is_done(server) &&
+	return (c->harm & ~harm) == 0 && connection_is_done(c) &&
 	       sim->scheduler.now_ns - client->done_ns >= SETTLE_NS &&
 	       sim->scheduler.now_ns - server->done_ns >= SETTLE_NS;
 }
@@ -68,13 +68,16 @@ static bool has_wrong_clock(const struct sim *sim, uint32_t nodes)
 // Everybody who held it knows that a connection has ended.
 static void check_ended(struct sim *sim, unsigned node, const struct flow_row *row)
 {
-	const struct connection *c = record_connection(sim, &row->record);
+	struct connection *c = record_connection(sim, &row->record);
 
 	// A node that sees a direction for the first time believes the first segment of it. Where
 	// that was forged, and then the direction moves there, it passes what it cannot judge. What
 	// answers a client inside comes from where forgers are, to a node that has its state from
 	// another one: there the forged segment may be the first at once.
 	if (c != NULL && c->is_forged && (c->is_moved || c->inside))
+		return;
+	// Who had the one before has the next, or another has it: of the former no more is said.
+	if (c != NULL && c->reuse.is_anew)
 		return;
 	// One whose clock jumps after the end has aged the flow before it told all of that.
 	if (c != NULL && has_wrong_clock(sim, c->path))
@@ -88,20 +91,44 @@ static void check_ended(struct sim *sim, unsigned node, const struct flow_row *r
 			c->number, row->record.state);
 }
 
-static void check_rows(struct sim *sim, unsigned node, bool at_end)
+// The next flows of a node; NULL: that was all, or it has no cell for them.
+static const struct message *next_rows(struct sim *sim, unsigned node, uint32_t cursor)
 {
 	static struct message question;
+
+	if (cursor == FLOW_NONE)
+		return NULL;
+	question.type = MESSAGE_DUMP;
+	question.body.flows.dump =
+		(struct message_dump){.cursor = cursor, .scan_max = SCAN_ENTRIES};
+	return appliance_ask(&sim->nodes[node], sim->scheduler.now_ns, &question);
+}
+
+bool invariants_is_open(struct sim *sim, unsigned node, const struct connection *connection)
+{
+	const struct message *reply;
+
+	if (!appliance_runs(&sim->nodes[node]))
+		return false;
+	for (uint32_t cursor = 0; (reply = next_rows(sim, node, cursor)) != NULL;) {
+		for (unsigned i = 0; i < reply->flow_count; i++) {
+			const struct flow_record *record = &reply->body.flows.rows[i].record;
+
+			if (!record_is_datagrams(record) &&
+				record_connection(sim, record) == connection)
+				return record->state < TCP_TIME_WAIT;
+		}
+		cursor = reply->body.flows.dump.cursor;
+	}
+	return false;
+}
+
+static void check_rows(struct sim *sim, unsigned node, bool at_end)
+{
+	const struct message *reply;
 	uint32_t cursor = 0;
 
-	while (cursor != FLOW_NONE && !sim->failed) {
-		const struct message *reply;
-
-		question.type = MESSAGE_DUMP;
-		question.body.flows.dump =
-			(struct message_dump){.cursor = cursor, .scan_max = SCAN_ENTRIES};
-		reply = appliance_ask(&sim->nodes[node], sim->scheduler.now_ns, &question);
-		if (reply == NULL)
-			return; // it has no cell: another time
+	while (!sim->failed && (reply = next_rows(sim, node, cursor)) != NULL) {
 		for (unsigned i = 0; i < reply->flow_count && !sim->failed; i++) {
 			check_row(sim, node, &reply->body.flows.rows[i].record, at_end);
 			if (at_end)

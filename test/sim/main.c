@@ -107,11 +107,11 @@ static void report(const struct request *request, uint64_t failed, double cpu)
 {
 	double virtual_s = (double)sim.totals.virtual_ns / 1e9;
 
-	printf("%s: %llu seeds, %llu failed; %llu steps, %u connections: %u done, %u reset by an "
-	       "end, %u excused; %u exchanges\n",
+	printf("%s: %llu seeds, %llu failed; %llu steps, %u connections (%u anew): %u done, "
+	       "%u reset by an end, %u excused; %u exchanges\n",
 		request->scenario, (unsigned long long)request->seeds, (unsigned long long)failed,
-		(unsigned long long)sim.totals.steps, sim.totals.opened, sim.totals.done,
-		sim.totals.refused, sim.totals.excused, sim.totals.exchanges);
+		(unsigned long long)sim.totals.steps, sim.totals.opened, sim.totals.reused,
+		sim.totals.done, sim.totals.refused, sim.totals.excused, sim.totals.exchanges);
 	printf("%.1f virtual s in %.2f s of CPU: %.0f times real time; fingerprint of the last "
 	       "%016llx\n",
 		virtual_s, cpu, virtual_s / cpu, (unsigned long long)sim.fingerprint);

@@ -3,6 +3,9 @@
 // what they hold ends with them.
 #pragma once
 
+struct connection;
 struct sim;
 
+// One connection, whose client may now begin anew.
+void outcome_connection(struct sim *sim, const struct connection *connection);
 void outcome_check(struct sim *sim);

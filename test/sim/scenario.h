@@ -40,6 +40,7 @@ struct scenario {
 	unsigned nodes, connections, exchanges, noise;
 	uint8_t share, wait;
 	bool apart;	      // cuts are long
+	unsigned reuse;	      // permille of connections whose clients begin anew
 	unsigned crowd;	      // flows beside those that are counted
 	uint32_t datagrams_s; // without one a flow of datagrams ends
 	uint32_t detect_ms, server_syn_ms;

@@ -10,11 +10,6 @@ static uint64_t mix(uint64_t x)
 	return x ^ x >> 31;
 }
 
-static uint64_t draw(struct scheduler *scheduler)
-{
-	return mix(scheduler->random += 0x9e3779b97f4a7c15u);
-}
-
 void scheduler_start(struct scheduler *scheduler, uint64_t seed, uint64_t now_ns)
 {
 	scheduler->now_ns = now_ns;
@@ -78,9 +73,17 @@ bool scheduler_next(struct scheduler *scheduler, uint64_t end_ns, struct event *
 	return true;
 }
 
+uint32_t scheduler_draw(uint64_t *random, uint32_t bound)
+{
+	if (bound == 0)
+		return 0;
+	*random += 0x9e3779b97f4a7c15u;
+	return (uint32_t)((mix(*random) >> 32) * bound >> 32);
+}
+
 uint32_t scheduler_choose(struct scheduler *scheduler, uint32_t bound)
 {
-	return bound == 0 ? 0 : (uint32_t)((draw(scheduler) >> 32) * bound >> 32);
+	return scheduler_draw(&scheduler->random, bound);
 }
 
 bool scheduler_chance(struct scheduler *scheduler, unsigned permille)

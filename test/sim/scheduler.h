@@ -46,6 +46,8 @@ void scheduler_add(
 // then end_ns.
 bool scheduler_next(struct scheduler *scheduler, uint64_t end_ns, struct event *event);
 
+// 0..bound - 1, from a generator of its own.
+uint32_t scheduler_draw(uint64_t *random, uint32_t bound);
 // 0..bound - 1.
 uint32_t scheduler_choose(struct scheduler *scheduler, uint32_t bound);
 // True in `permille` of 1000 cases.

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "invariants.h"
 #include "outcome.h"
+#include "reuse.h"
 #include "trace.h"
 
 #include <stdarg.h>
@@ -36,8 +37,7 @@ const struct route *sim_route(const struct sim *sim, const struct connection *co
 
 bool sim_is_alive(const struct connection *connection)
 {
-	return connection->opened && !(endpoint_is_done(&connection->ends[CLIENT]) &&
-					     endpoint_is_done(&connection->ends[SERVER]));
+	return connection->opened && !connection_is_done(connection);
 }
 
 void sim_harm(struct sim *sim, uint32_t nodes, enum harm harm)
@@ -86,6 +86,7 @@ static void after_end(struct sim *sim, struct connection *connection, unsigned e
 	if (endpoint->complaint != NULL)
 		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
 			connection->number, endpoint->complaint);
+	reuse_consider(sim, connection);
 }
 
 void sim_deliver(
@@ -156,6 +157,8 @@ static void open_connection(struct sim *sim, unsigned index)
 {
 	struct connection *connection = &sim->connections[index];
 
+	if (connection->opened)
+		reuse_begin(sim, connection);
 	mark_opened(sim, connection);
 	endpoint_open(&connection->ends[CLIENT], sim->scheduler.now_ns);
 	after_end(sim, connection, CLIENT);

@@ -19,7 +19,7 @@
 
 struct sim_totals {
 	uint64_t steps, packets, datagrams, virtual_ns;
-	unsigned opened, done, refused, excused, exchanges;
+	unsigned opened, reused, done, refused, excused, exchanges;
 };
 
 struct sim {

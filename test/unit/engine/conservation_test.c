@@ -45,6 +45,7 @@ static void storm_for(uint64_t seed)
 	struct storm storm;
 
 	storm_node_init(node);
+	node->policy.timeouts.server_syn_retries = 0; // a storm has no patience
 	node_go(node);
 	storm_init(&storm, node);
 	storm.choose = next_random;

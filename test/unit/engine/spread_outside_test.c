@@ -65,7 +65,8 @@ static void t7_6_a_port_used_again(void **state)
 		} else {
 			close_both(&scene, ISN_C, true);
 		}
-		open_from_outside(&scene, ISN_C + 100000, false);
+		// Who had that need not be who has the next: all are asked again.
+		open_from_outside(&scene, ISN_C + 100000, true);
 		close_both(&scene, ISN_C + 100000, true);
 		scene.b->now_ns += 5000000000;
 		open_from_outside(&scene, ISN_C + 300000, true);

@@ -1,0 +1,333 @@
+// A client uses its port again, by way of two nodes of which one still has an end of the older
+// connection (TCP.md 1.11, 3.2, 3.9, 7.6).
+#include "spread.h"
+
+static const struct packet syn = {.seq = ISN_C,
+	.window = 64240,
+	.options = BYTES("\x02\x04\x05\xb4\x04\x02\x01\x03\x03\x07")};
+
+static struct scene scene_of(enum flow_mode mode)
+{
+	struct scene scene = scene_make(false);
+
+	scene.a->services[0].mode = scene.b->services[0].mode = mode;
+	scene.a->policy.wait = scene.b->policy.wait = SHARE_NONE;
+	scene_go(&scene);
+	return scene;
+}
+
+static void carry_all(struct node *from, struct node *to)
+{
+	struct message *messages[HARNESS_MESSAGES_MAX];
+	unsigned count = from->message_count;
+
+	for (unsigned i = 0; i < count; i++)
+		messages[i] = from->messages[i];
+	for (unsigned i = 0; i < count; i++)
+		node_carry(to, messages[i], from->policy.node_id);
+}
+
+// A proxied connection, through `up` to the server and through B back. Returns what the server
+// acknowledges.
+static uint32_t open_proxied(struct scene *scene, struct node *up, struct handshake *handshake,
+	const struct packet *begin)
+{
+	struct packet synack = {.from_server = true,
+		.flags = TCP_SYN | TCP_ACK,
+		.seq = ISN_S,
+		.window = 700,
+		.options = syn.options};
+
+	handshake_open(up, handshake, begin);
+	assert_int_equal(up->sent[0].view.tcp_flags, TCP_SYN);
+	synack.ack = up->sent[0].view.seq + 1;
+	assert_int_equal(node_offer(scene->b, INSIDE, &synack), VERDICT_CONSUME);
+	if (up == scene->b)
+		return synack.ack;
+	carry_all(scene->b, up);
+	carry_all(up, scene->b);
+	assert_int_equal(node_state(scene->b, TCP_ESTABLISHED), 1);
+	return synack.ack;
+}
+
+static void close_proxied(struct scene *scene, const struct handshake *handshake, uint32_t ack)
+{
+	struct packet fin = handshake->ack;
+
+	fin.flags = TCP_FIN | TCP_ACK;
+	assert_int_equal(node_offer(scene->a, OUTSIDE, &fin), VERDICT_FORWARD);
+	carry_all(scene->a, scene->b);
+	assert_int_equal(inner(scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 1, ack + 1)), VERDICT_FORWARD);
+	carry_all(scene->b, scene->a);
+	assert_int_equal(node_state(scene->b, TCP_TIME_WAIT), 1);
+}
+
+static struct packet again(uint32_t more)
+{
+	struct packet packet = syn;
+
+	packet.seq += more;
+	return packet;
+}
+
+// The server is in TIME-WAIT, and says so to the SYN of A where B has the end of the connection.
+static void t3_2_time_wait_is_said_elsewhere(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 31);
+	struct handshake handshake;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, ack);
+	// What follows what it said last is no answer to another SYN.
+	assert_int_equal(inner(&scene, tcp(TCP_ACK, ISN_S + 2, ack + 2)), VERDICT_FORWARD);
+	handshake_open(scene.a, &handshake, &anew);
+	assert_int_equal(inner(&scene, tcp(TCP_ACK, ISN_S + 2, ack + 2)), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_ALL);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->sent_count, 2);
+	assert_int_equal(scene.a->sent[0].view.tcp_flags, TCP_RST);
+	assert_int_equal(scene.a->sent[0].view.seq, ack + 2);
+	assert_int_equal(scene.a->sent[1].view.tcp_flags, TCP_SYN);
+	// Once a second: it may be what the client waits for.
+	assert_int_equal(inner(&scene, tcp(TCP_ACK, ISN_S + 2, ack + 2)), VERDICT_FORWARD);
+	node_pass_ms(scene.b, 1000);
+	assert_int_equal(inner(&scene, tcp(TCP_ACK, ISN_S + 2, ack + 2)), VERDICT_CONSUME);
+	scene_end(&scene);
+}
+
+// An end that nobody begins anew from is passed on by who has it, and what does not fit it is not.
+static void an_older_end_is_silent(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, ack);
+	assert_int_equal(inner(&scene, tcp(TCP_ACK, ISN_S + (1u << 30), ack)), VERDICT_CONSUME);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->message_count, 0);
+	assert_int_equal(scene.a->sent_count, 0);
+	assert_int_equal(node_dropped(scene.a, REASON_no_owner), 1);
+	scene_end(&scene);
+}
+
+// The last try is answered: the next one has its time, too.
+static void t3_2_an_answer_is_no_silence(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	unsigned tries = 1;
+
+	(void)state;
+	scene.a->policy.timeouts.server_syn_ms = 100;
+	scene.a->policy.timeouts.server_syn_retries = 2;
+	handshake_open(scene.a, &handshake, &syn);
+	for (unsigned i = 0; i < 1000 && tries < 3; i++) {
+		node_pass_ms(scene.a, 10);
+		tries += scene.a->sent_count;
+	}
+	assert_int_equal(tries, 3);
+	scene.a->sent_count = 0;
+	node_offer(scene.a, INSIDE,
+		&(struct packet){.from_server = true, .flags = TCP_ACK, .seq = 1, .ack = 77});
+	node_turn(scene.a);
+	node_pass_ms(scene.a, 100);
+	assert_int_equal(scene.a->sent_count, 0); // no reset for the client
+	assert_int_equal(node_state(scene.a, TCP_SYN_SENT), 1);
+	scene_end(&scene);
+}
+
+// What acknowledges the very SYN comes behind a SYN/ACK that is late.
+static void t3_2_the_servers_second_word(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	struct packet ack = {
+		.from_server = true, .flags = TCP_ACK, .seq = ISN_S + 1, .window = 700};
+
+	(void)state;
+	handshake_open(scene.b, &handshake, &syn);
+	ack.ack = scene.b->sent[0].view.seq + 1;
+	assert_int_equal(node_offer(scene.b, INSIDE, &ack), VERDICT_DROP);
+	assert_int_equal(scene.b->sent_count, 0);
+	ack.flags = TCP_SYN | TCP_ACK;
+	ack.seq = ISN_S;
+	assert_int_equal(node_offer(scene.b, INSIDE, &ack), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	scene_end(&scene);
+}
+
+// B had a copy, and the next connection begins at B: it is B's in all respects.
+static void t3_9_the_entry_of_a_copy(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20);
+	struct handshake handshake;
+	struct packet synack = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, ack);
+	synack.ack = open_proxied(&scene, scene.b, &handshake, &anew);
+	// Its repetition is acknowledged here, and asked of nobody.
+	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_REPLY);
+	assert_int_equal(scene.b->message_count, 0);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_ACK);
+	scene_end(&scene);
+}
+
+// B has a copy that saw nothing of the client: every number fits, but a proof is one.
+static void t3_9_a_proof_where_all_fits(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20);
+	struct handshake handshake;
+
+	(void)state;
+	open_proxied(&scene, scene.a, &handshake, &syn);
+	handshake_open(scene.b, &handshake, &anew);
+	assert_int_equal(scene.b->verdict.kind, VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	scene_end(&scene);
+}
+
+// A sees the client alone, whose next connection it may not know from a jump of this one.
+static void t3_9_a_proof_that_does_not_fit(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20);
+	struct handshake handshake;
+
+	(void)state;
+	open_proxied(&scene, scene.a, &handshake, &syn);
+	handshake_open(scene.a, &handshake, &anew);
+	assert_int_equal(scene.a->verdict.kind, VERDICT_CONSUME);
+	assert_int_equal(scene.a->sent[0].view.tcp_flags, TCP_SYN);
+	scene_end(&scene);
+}
+
+// The first segment of the next connection is lost: the second goes to no server that would reset
+// it.
+static void t3_9_the_second_segment_comes_first(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20), data;
+	struct handshake handshake;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, ack);
+	data = handshake.ack;
+	data.seq++;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &data), VERDICT_FORWARD); // the last word
+	anew.flags = TCP_SYN;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &anew), VERDICT_REPLY);
+	data.seq = anew.seq + 101;
+	data.ack = scene.a->sent[0].view.seq + 1;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &data), VERDICT_DROP);
+	assert_int_equal(scene.a->verdict.reason, REASON_out_of_window);
+	data.seq = anew.seq + 1;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &data), VERDICT_CONSUME);
+	scene_end(&scene);
+}
+
+static void answer(struct scene *scene, uint32_t isn_c)
+{
+	assert_int_equal(inner(scene, tcp(TCP_SYN | TCP_ACK, ISN_S, isn_c + 1)), VERDICT_CONSUME);
+	carry(scene->b, scene->a, MESSAGE_FRAME, true);
+}
+
+static void open_tracked(struct scene *scene)
+{
+	assert_passes(scene, true, tcp(TCP_SYN, ISN_C, 0));
+	answer(scene, ISN_C);
+	carry(scene->a, scene->b, MESSAGE_OPENED, false);
+	assert_sent(scene->b, 1, OUTSIDE);
+	assert_passes(scene, true, tcp(TCP_ACK, ISN_C + 1, ISN_S + 1));
+}
+
+// B does not know that the connection has ended: a SYN/ACK for another SYN says so.
+static void t7_6_a_synack_where_one_is_open(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+
+	(void)state;
+	open_tracked(&scene);
+	node_flush(scene.a); // forgot it
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C - 5000000, 0));
+	answer(&scene, ISN_C - 5000000);
+	carry(scene.a, scene.b, MESSAGE_OPENED, false);
+	assert_sent(scene.b, 1, OUTSIDE);
+	assert_int_equal(scene.b->sent[0].view.ack, ISN_C - 5000000 + 1);
+	assert_passes(&scene, true, tcp(TCP_ACK, ISN_C - 5000000 + 1, ISN_S + 1));
+	scene_end(&scene);
+}
+
+// Who has an older connection does not answer for the SYN/ACK of the next.
+static void t7_6_an_older_owner_is_silent(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+
+	(void)state;
+	open_tracked(&scene);
+	answer(&scene, ISN_C + 5000000);
+	assert_int_equal(scene.a->message_count, 0);
+	assert_int_equal(node_dropped(scene.a, REASON_no_owner), 1);
+	scene_end(&scene);
+}
+
+// The SYN passed B, which has a copy of the older one: the server's answer, which comes in at C,
+// makes it B's.
+static void t4_1_a_syn_through_a_copy(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet synack = tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 9000001);
+	struct node *c = new_node(NODE_C);
+
+	(void)state;
+	synack.from_server = true;
+	node_go(c);
+	node_view(c, 1u << NODE_A | 1u << NODE_B | 1u << NODE_C);
+	open_tracked(&scene);
+	assert_passes(&scene, false, tcp(TCP_ACK, ISN_S + 1, ISN_C + 1));
+	assert_int_equal(node_offer(scene.b, OUTSIDE,
+				 &(struct packet){.flags = TCP_SYN, .seq = ISN_C + 9000000}),
+		VERDICT_FORWARD);
+	assert_int_equal(node_offer(c, INSIDE, &synack), VERDICT_CONSUME);
+	node_carry(scene.b, c->messages[0], NODE_C);
+	assert_int_equal(scene.b->message_count, 1);
+	assert_int_equal(scene.b->messages[0]->type, MESSAGE_OPENED);
+	assert_int_equal(scene.b->messages[0]->body.record.owner, NODE_B);
+	assert_int_equal(scene.b->messages[0]->body.record.isn_client, ISN_C + 9000000);
+	// A, whose connection it was, says nothing.
+	node_carry(scene.a, c->messages[0], NODE_C);
+	assert_int_equal(scene.a->message_count, 0);
+	assert_true(node_end(c));
+	scene_end(&scene);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(t3_2_time_wait_is_said_elsewhere),
+		cmocka_unit_test(an_older_end_is_silent),
+		cmocka_unit_test(t3_2_an_answer_is_no_silence),
+		cmocka_unit_test(t3_2_the_servers_second_word),
+		cmocka_unit_test(t3_9_the_entry_of_a_copy),
+		cmocka_unit_test(t3_9_a_proof_where_all_fits),
+		cmocka_unit_test(t3_9_a_proof_that_does_not_fit),
+		cmocka_unit_test(t3_9_the_second_segment_comes_first),
+		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
+		cmocka_unit_test(t7_6_an_older_owner_is_silent),
+		cmocka_unit_test(t4_1_a_syn_through_a_copy),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
