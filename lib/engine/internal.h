@@ -444,7 +444,8 @@ void share_established(struct engine *engine, struct flow *flow, bool whole);
 // A question of a flow without connection passes here.
 void share_moved(struct engine *engine, struct flow *flow);
 // The owner of a copy, `node`, asks whose this flow is: it has forgotten it, in another life or for
-// want of room. It is this node's from now on, unless it has ended: then it may ask about another.
+// want of room. It is this node's from now on. Not so a connection: there it may ask about the next
+// one of the same key.
 void share_take_over(struct engine *engine, struct flow *flow, uint16_t node);
 uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.

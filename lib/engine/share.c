@@ -275,7 +275,7 @@ void share_moved(struct engine *engine, struct flow *flow)
 
 void share_take_over(struct engine *engine, struct flow *flow, uint16_t node)
 {
-	if (flow->copy == COPY_OWN || flow->owner != node || entry_has_ended(flow))
+	if (flow->copy == COPY_OWN || flow->owner != node || entry_is_connection(flow))
 		return;
 	flow->copy = COPY_OWN;
 	flow->owner = engine->policy->node_id;
