@@ -72,8 +72,9 @@
 	X(capture_start, "capture start PORT|drop [MATCH] file FILE [count NUMBER]",               \
 		"Copies the packets of a port (both directions), or all dropped ones with their "  \
 		"reason and rule, into a pcapng file; a relative name is in the runtime folder, "  \
-		"an existing capture is replaced, no other file. Segments dropped from a queue "   \
-		"are counted only.",                                                               \
+		"an existing capture is replaced, no other file. What was queued before it was "   \
+		"dropped, and what another node handed over, is counted only. The comments of "    \
+		"packets are shown by tshark and wireshark.",                                      \
 		"capture start drop tcp any any any 80 file /tmp/drop.pcapng count 1000")          \
 	X(capture_stop, "capture stop", "Ends the capture and closes its file.", "capture stop")   \
 	X(start, "start", "Starts forwarding.", "start")                                           \
