@@ -290,6 +290,8 @@ static void act_on(struct worker *worker, unsigned index, bool captures)
 		return;
 	}
 	case VERDICT_DROP:
+		if (verdict->reason == REASON_bad_checksum)
+			counter_add(&worker->counters.ports[mbuf->port].rx_bad_checksum, 1);
 		if (captures)
 			offer(worker, CAPTURE_DROP, mbuf, (uint8_t)mbuf->port, verdict);
 		break;

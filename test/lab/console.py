@@ -226,6 +226,23 @@ def console_problems(lab):
 
 
 @check(families=False)
+def console_wrong_checksums(lab):
+    """Offload left on where packets come from is a problem that names itself."""
+    ways = (("client", "eth0"), ("edge", "pop-a"))
+    expect("checksums are wrong" not in log_of(lab), "a warning before anything was wrong")
+    for host, device in ways:
+        lab.output(host, "ethtool", "-K", device, "tx", "on")
+    lab.download_many(4, 500, parallel=500, deadline_ms=300)
+    for host, device in ways:
+        lab.output(host, "ethtool", "-K", device, "tx", "off")
+    told = until(lambda: lab.show("status")["problems"], 5, "a problem")
+    expect(len(told) == 1 and re.match(r"port outside: \d+ of \d+ packets had wrong checksums: .*"
+                                       "ethtool -K INTERFACE tx off", told[0]), f"{told}")
+    expect_equal(log_of(lab).count("warning checksums are wrong: port=outside"), 1, "lines of the log")
+    lab.expect_downloads(4, 20)
+
+
+@check(families=False)
 def console_stop_start(lab):
     before = lab.show("drop")["reasons"]["stopped"]
     expect_equal(lab.weirctl("stop").returncode, 0, "status of stop")
