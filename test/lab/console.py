@@ -27,7 +27,7 @@ KEYS = {  # command: (path to one object, its keys)
     "show rule hits": (("rules", 0), "name action hits"),
     "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
     "show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside":
-        ((), "verdict reason by limit rule service mode offered_to others_active flow"),
+        ((), "verdict reason by synack limit rule service mode offered_to others_active flow"),
 }
 REASONS = ("malformed bad_checksum bad_option bad_flags bad_address fragment rule_denied no_flow "
            "bad_cookie out_of_window bad_ack queue_full flow_limit prefix_limit table_full "
@@ -166,7 +166,9 @@ def console_why(lab):
                    str(flow["server_port"]), "in", "outside")
     expect_equal((why["verdict"], why["by"]), ("allow", "the flow"), "why, of a flow")
     why = lab.show("why", "udp", CLIENT[4], "40000", SERVER[4], "53", "in", "outside")
-    expect_equal((why["rule"], why["reason"]), ("default", "rule_denied"), "why")
+    expect_equal((why["rule"], why["reason"], why["synack"]), ("default", "rule_denied", None), "why")
+    why = lab.show("why", "tcp", SERVER[4], "80", CLIENT[4], "40000", "in", "inside")
+    expect_equal((why["verdict"], why["synack"]), ("allow", "no_flow"), "why, of an answer")
     lab.weirctl("stop")
     why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80")
     lab.weirctl("start")

@@ -62,7 +62,9 @@
 	X(show_why, "show why TUPLE",                                                              \
 		"What would happen to a first packet now: verdict and reason, by which of the "    \
 		"rule and an existing flow, rule, service, mode, flow, and the limit a new flow "  \
-		"would exceed (with `cookie`: once its client returned that). `offered_to` says "  \
+		"would exceed (with `cookie`: once its client returned that). Of TCP that is a "   \
+		"SYN; `synack` says what becomes of a SYN/ACK instead: allow, offer (to another "  \
+		"node), or the reason it is dropped for. `offered_to` says "                       \
 		"whom an answer from the inside that has no flow here goes to, `others_active` "   \
 		"whether there is anybody. "                                                       \
 		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
