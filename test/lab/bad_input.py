@@ -273,6 +273,14 @@ def missing_privilege(lab):
     os.mkdir(place)
     os.chown(place, 65534, 65534)
     expect_one_line(refused(lab, f"runtime={place}/run", before=NOBODY_USER), "root|CAP_NET")
+    for runtime in ("/run/weir/nobody", lab.runtime):
+        expect_one_line(refused(lab, f"runtime={runtime}", before=NOBODY_USER), "denied|not permitted",
+                        "as root, or give it a `runtime'")
+    result = lab.run("pop-a", *NOBODY_USER, f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock",
+                     "show", "status")
+    expect_equal(result.returncode, 3, "status of weirctl")
+    expect_equal(len(result.stderr.splitlines()), 2, f"lines of {result.stderr}")
+    expect("Permission denied" in result.stderr and "try sudo" in result.stderr, result.stderr)
 
 
 @check(families=False)
