@@ -105,8 +105,9 @@ def console_meanings(lab):
     meaning = "belongs to no known connection"
     expect([line for line in lines if line.startswith("no_flow ") and line.endswith(meaning)], f"{lines}")
     expect(f"reasons.no_flow         {meaning}" in lab.weirctl("help", "show", "drop").stdout, "help")
-    for words, field in ((["cluster"], "secret_generation  "), (["flow"], "half  ")):
-        text = lab.weirctl("help", "show", *words).stdout
+    for words, field in (("show cluster", "secret_generation  "), ("show flow", "half  "),
+                         ("show cluster peer", "differs  "), ("cluster rotate", "from_epoch  ")):
+        text = lab.weirctl("help", *words.split()).stdout
         expect(f"\n      {field}" in text, text)
     expect_equal(lab.show("rule")["rules"][-1]["name"], "default", "the last rule")
 

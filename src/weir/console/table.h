@@ -171,14 +171,22 @@
 	X(show_cluster, "peers.resent", "records sent again because no acknowledgement came")      \
 	X(show_cluster, "peers.dirty", "1: the peer missed something, which will be told again")   \
 	X(show_cluster, "peers.refused",                                                           \
-		"datagrams: not authentic, repeated, of another version; hello: not our kind")     \
+		"datagrams: repeated, of another version; hello: not our kind; and bad_auth:")     \
+	X(show_cluster, "peers.refused.bad_auth",                                                  \
+		"not sealed with the keys of now, as some are when a peer was restarted")          \
 	X(show_cluster_peer, "queued", "records the peer has not acknowledged yet")                \
 	X(show_cluster_peer, "unsent",                                                             \
 		"messages that found no room, or the peer gone; state is told later")              \
 	X(show_cluster_peer, "dropped", "datagrams that were authentic and made no sense")         \
 	X(show_cluster_peer, "handshakes", "key agreements with it")                               \
-	X(show_cluster_peer, "rekeys", "times its keys were renewed")                              \
-	X(show_cluster_peer, "error", "why it was refused last, - where it was not")
+	X(show_cluster_peer, "rekeys", "of those, with a peer that was not restarted in between")  \
+	X(show_cluster_peer, "error", "what is wrong with it now, - where nothing is known")       \
+	X(show_cluster_peer, "differs",                                                            \
+		"services it has configured otherwise than this node, - where none is")            \
+	X(cluster_rotate, "secret_generation", "number of the new secret")                         \
+	X(cluster_rotate, "from_epoch",                                                            \
+		"key_epoch of `show cluster' whose cookies are its first; an epoch is 32 s")       \
+	X(cluster_rotate, "peers", "how many hear of it now")
 
 enum command {
 #define X(name, form, help, example) COMMAND_##name,
