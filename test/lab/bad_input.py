@@ -300,7 +300,11 @@ def second_instance(lab):
 @check(families=False)
 def interface_in_use(lab):
     """Two nodes on one wire would send every frame twice."""
-    expect_one_line(refused(lab), "outside", "use", f"pid {lab.pid()}, node pop-a")
+    text = refused(lab)
+    expect_one_line(text, "outside", "use", f"pid {lab.pid()}, node pop-a")
+    with open(f"{lab.other}/log") as file:  # the one thing that stays
+        expect_equal(error_lines(file.read()), error_lines(text), "the log of the start that failed")
+    expect_equal(os.listdir(lab.other), ["log"], "what is left of it")
     expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
 
 
