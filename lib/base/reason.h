@@ -25,7 +25,8 @@
 	X(server_refused, "the server refused, or lacks what the client was promised")             \
 	X(client_reset, "the client reset the connection before the server answered")              \
 	X(hold_timeout, "held longer than its deadline")                                           \
-	X(no_owner, "of a flow another node has, or may have: none is there, or none knows it")    \
+	X(no_owner,                                                                                \
+		"of another node's flow that no active node has; a SYN/ACK is answered by a RST")  \
 	X(control_busy, "no room for a message or a reply in this turn")                           \
 	X(too_big, "larger than the port's MTU or the largest frame held")                         \
 	X(tx_refused, "the device did not take it")                                                \

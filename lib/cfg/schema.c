@@ -190,7 +190,8 @@ const struct schema_key schema[KEY_COUNT] = {
 		.doc = "Own UDP port."},
 	[KEY_CLUSTER_PSK_FILE] = {"cluster.psk_file", TYPE_TEXT, "", .max = 255,
 		.example = "psk", .restart = true,
-		.doc = "File with the key peers prove they know, readable by its owner alone."},
+		.doc = "File with the key peers prove they know, readable by its owner alone. "
+		       "Relative names of files are looked for beside this one."},
 	[KEY_CLUSTER_CERTIFICATE_FILE] = {"cluster.certificate_file", TYPE_TEXT, "", .max = 255,
 		.restart = true,
 		.doc = "Own certificate (PEM), instead of psk_file."},

@@ -155,23 +155,17 @@ static bool owner_of(struct engine *engine, const struct arrival *arrival, uint3
 }
 
 // The owner is gone: the server is told to forget, so that the client's next SYN works. What the
-// server said is lost all the same: it counts as dropped, and the reset as one more packet.
+// server said is lost all the same: it is dropped as it came, for a capture to show, and the reset
+// is one more packet.
 static void refuse_for(struct engine *engine, struct arrival *arrival)
 {
-	struct verdict *verdict = arrival->verdict;
+	const struct view *view = &arrival->view;
 	struct craft craft;
 
-	craft_reset_for(&craft, &arrival->view);
-	if ((arrival->view.tcp_flags & TCP_RST) || !engine_may_reset(engine) ||
-		craft_tcp(arrival->frame, &arrival->view, &craft) != 0) {
-		verdict_drop(arrival, REASON_no_owner);
-		return;
-	}
-	verdict->kind = VERDICT_REPLY;
-	verdict->reason = REASON_NONE;
-	verdict->port = arrival->frame->port;
-	counter_add(&engine->stats.dropped[REASON_no_owner], 1);
-	counter_add(&engine->stats.generated, 1);
+	craft_reset_for(&craft, view);
+	if (!(view->tcp_flags & TCP_RST) && engine_may_reset(engine))
+		opening_craft(engine, view, &craft, arrival->frame->port);
+	verdict_drop(arrival, REASON_no_owner);
 }
 
 // Remembers what was handed over. False where this flow has asked often enough.

@@ -109,6 +109,7 @@ enum why_verdict {
 	WHY_ALLOW,  // forwarded by a rule and a service, or by an existing flow
 	WHY_COOKIE, // answered with a SYN cookie
 	WHY_DROP,
+	WHY_OFFER, // handed to the node that may have its flow
 };
 
 // Whom an answer without a flow here would be offered to.
@@ -120,12 +121,14 @@ enum why_offered {
 
 struct message_why {
 	uint64_t token;
-	uint8_t verdict; // enum why_verdict
-	uint8_t reason;	 // enum reason, with WHY_DROP
-	uint8_t mode;	 // enum flow_mode
-	uint8_t limit;	 // enum reason: the limit a new flow would exceed now
-	uint8_t offered; // enum why_offered
-	bool others;	 // other nodes are active
+	uint8_t verdict;       // enum why_verdict
+	uint8_t reason;	       // enum reason, with WHY_DROP
+	uint8_t mode;	       // enum flow_mode
+	uint8_t limit;	       // enum reason: the limit a new flow would exceed now
+	uint8_t synack;	       // enum why_verdict, of TCP: were it a SYN/ACK
+	uint8_t synack_reason; // enum reason, where that is dropped
+	uint8_t offered;       // enum why_offered
+	bool others;	       // other nodes are active
 	bool has_flow;
 	uint32_t rule; // index, RULE_DEFAULT; of the rule list, whether or not a flow exists
 	uint16_t service;

@@ -120,8 +120,8 @@ static void why_without_flow(struct engine *engine, const struct message_query *
 		why->verdict = WHY_COOKIE;
 }
 
-// What starts nothing may answer a flow of another node's. A TCP packet asked about is a SYN: of
-// its answer nothing else is known, and the verdict stays the SYN's.
+// What starts nothing may answer a flow of another node's. A TCP packet asked about is a SYN, and
+// the verdict stays the SYN's.
 static void why_offered(struct engine *engine, const struct message_query *query,
 	const struct arrival *arrival, struct message_why *why)
 {
@@ -141,6 +141,24 @@ static void why_offered(struct engine *engine, const struct message_query *query
 		return;
 	why->verdict = WHY_DROP;
 	why->reason = REASON_no_owner;
+}
+
+// What becomes of a SYN/ACK without a flow (tcp.c, finder.c): the rules alone let none in.
+static void why_synack(struct engine *engine, const struct message_query *query,
+	const struct arrival *arrival, struct message_why *why)
+{
+	struct admission back = admit_key(engine, &arrival->key, side_other(query->side));
+	bool claimed = why->offered != WHY_OFFERED_NOBODY || admit_is_cookied(&back);
+
+	why->synack = WHY_ALLOW;
+	if ((why->mode == MODE_BYPASS && why->verdict == WHY_ALLOW) ||
+		(back.allow && back.mode == MODE_BYPASS))
+		return;
+	why->synack = WHY_OFFER;
+	if (engine->policy->clustered && claimed && !share_is_alone(engine))
+		return;
+	why->synack = WHY_DROP;
+	why->synack_reason = engine->policy->clustered ? REASON_no_owner : REASON_no_flow;
 }
 
 // A SYN that gets a cookie makes no flow yet: the limit refuses who comes back with it.
@@ -193,6 +211,7 @@ static void take_query(struct engine *engine, const struct message *message)
 		engine->table, &arrival.key, flow_key_hash(engine->table_key, &arrival.key));
 	if (flow == NULL || entry_is_memory(flow)) {
 		why_offered(engine, query, &arrival, why);
+		why_synack(engine, query, &arrival, why);
 		why_limit(engine, &query->tuple.src, why);
 		return;
 	}

@@ -317,6 +317,7 @@ static enum client_status print_document(struct client *client, const char *comm
 static void tell_unreachable(const struct client *client, bool reused)
 {
 	const char *what = reused ? "lost" : "cannot reach";
+	bool closed = errno == EACCES && geteuid() != 0;
 
 	// What a socket's timeout says.
 	if (client->timeout_s && (errno == EAGAIN || errno == EWOULDBLOCK))
@@ -325,6 +326,11 @@ static void tell_unreachable(const struct client *client, bool reused)
 	else
 		fprintf(client->err, "%serror: %s weir at %s: %s\n", client->place, what,
 			client->socket, strerror(errno));
+	if (closed)
+		fprintf(client->err,
+			"%shint: only who runs that weir may look there, or root: "
+			"try sudo\n",
+			client->place);
 }
 
 enum client_status client_command(struct client *client, const char *command)

@@ -180,6 +180,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 		sample_busy(node);
 		links_refresh(node);
 		refusals_look(node, now_ns);
+		checksums_look(node, now_ns);
 	}
 }
 

@@ -67,3 +67,7 @@ double control_busy_ratio(const struct node *node, unsigned worker);
 
 // Kernel link, or the device's own, of a port.
 bool control_link_up(const struct node *node, unsigned port);
+
+// Packets of wrong checksums, of how many that arrived at this data port lately, where they are so
+// many that their sender must mean it; else 0.
+uint64_t control_wrong_checksums(const struct node *node, unsigned port, uint64_t *arrived);

@@ -105,6 +105,15 @@ struct refusals {
 	uint64_t told, told_ns;
 };
 
+// checksums.c: packets of a port, and those of wrong checksums.
+struct checksums {
+	struct checksums_mark {
+		uint64_t at_ns, bad, arrived;
+	} marks[2];		 // older first
+	uint64_t wrong, arrived; // as judged last; wrong 0: well
+	uint64_t told_ns;
+};
+
 struct control {
 	struct event *signals[3];
 	struct event *mail; // the control core's bell
@@ -114,6 +123,7 @@ struct control {
 	bool announced; // "forwarding" was logged
 	struct watch watch;
 	struct refusals refusals[3];
+	struct checksums checksums[CONFIG_PORTS_MAX];
 	uint64_t sampled_ns;
 	struct busy busy[NODE_WORKERS_MAX];
 	struct keys keys;
@@ -157,6 +167,8 @@ void watch_look(struct node *node);
 
 // Each second: logs what was refused for want of room.
 void refusals_look(struct node *node, uint64_t now_ns);
+// Each second: logs where most checksums are wrong.
+void checksums_look(struct node *node, uint64_t now_ns);
 
 int links_start(struct node *node);
 void links_stop(struct node *node);

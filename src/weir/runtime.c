@@ -80,8 +80,11 @@ int runtime_claim(struct node *node)
 			  "`runtime'",
 			holder, folder);
 	else if (error)
-		log_error("the runtime folder %s cannot be made or locked: %s", folder,
-			strerror(errno));
+		log_error("the runtime folder %s cannot be made or locked: %s%s", folder,
+			strerror(errno),
+			errno == EPERM || errno == EACCES
+				? ": run weir as root, or give it a `runtime' of your own"
+				: "");
 	else
 		remove_files(node);
 	return error;

@@ -58,6 +58,7 @@ void stats_port(const struct node *node, unsigned index, struct port_stats *out)
 
 		out->rx_packets += counter_get(&stats->rx_packets);
 		out->rx_bytes += counter_get(&stats->rx_bytes);
+		out->rx_bad_checksum += counter_get(&stats->rx_bad_checksum);
 		out->tx_packets += counter_get(&stats->tx_packets);
 		out->tx_bytes += counter_get(&stats->tx_bytes);
 		out->tx_refused += counter_get(&stats->tx_refused);

@@ -27,6 +27,7 @@ struct port_stats {
 	uint8_t side;	    // enum side
 	bool link;
 	uint64_t rx_packets, rx_bytes; // taken from the device by the workers
+	uint64_t rx_bad_checksum;      // of those, dropped for that
 	uint64_t rx_missed, rx_errors; // lost in the device, before the workers
 	uint64_t tx_packets, tx_bytes; // accepted by the device
 	uint64_t tx_refused;

@@ -20,7 +20,7 @@ struct node;
 
 // Counters of one worker on one port; written by the worker alone.
 struct worker_port_stats {
-	counter rx_packets, rx_bytes;
+	counter rx_packets, rx_bytes, rx_bad_checksum;
 	counter tx_packets, tx_bytes, tx_refused;
 };
 

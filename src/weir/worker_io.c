@@ -13,12 +13,6 @@
 
 #define SEND_TRIES 4
 
-static void drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
-{
-	counter_add(&worker->counters.dropped[reason], 1);
-	rte_pktmbuf_free(mbuf);
-}
-
 static void offer(const struct worker *worker, enum capture_stage stage,
 	const struct rte_mbuf *mbuf, uint8_t port, const struct verdict *verdict)
 {
@@ -32,6 +26,17 @@ static void offer(const struct worker *worker, enum capture_stage stage,
 	};
 
 	capture_offer(worker->index, &packet);
+}
+
+// Dropped here, not by the engine. Of a chain a capture gets the first buffer.
+static void drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reason)
+{
+	const struct verdict verdict = {.reason = (uint8_t)reason, .rule = RULE_NONE};
+
+	if (capture_wants())
+		offer(worker, CAPTURE_DROP, mbuf, (uint8_t)mbuf->port, &verdict);
+	counter_add(&worker->counters.dropped[reason], 1);
+	rte_pktmbuf_free(mbuf);
 }
 
 static uint8_t checksum_flags(uint64_t mbuf_flags)
@@ -285,6 +290,8 @@ static void act_on(struct worker *worker, unsigned index, bool captures)
 		return;
 	}
 	case VERDICT_DROP:
+		if (verdict->reason == REASON_bad_checksum)
+			counter_add(&worker->counters.ports[mbuf->port].rx_bad_checksum, 1);
 		if (captures)
 			offer(worker, CAPTURE_DROP, mbuf, (uint8_t)mbuf->port, verdict);
 		break;

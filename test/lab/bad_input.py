@@ -273,6 +273,14 @@ def missing_privilege(lab):
     os.mkdir(place)
     os.chown(place, 65534, 65534)
     expect_one_line(refused(lab, f"runtime={place}/run", before=NOBODY_USER), "root|CAP_NET")
+    for runtime in ("/run/weir/nobody", lab.runtime):
+        expect_one_line(refused(lab, f"runtime={runtime}", before=NOBODY_USER), "denied|not permitted",
+                        "as root, or give it a `runtime'")
+    result = lab.run("pop-a", *NOBODY_USER, f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock",
+                     "show", "status")
+    expect_equal(result.returncode, 3, "status of weirctl")
+    expect_equal(len(result.stderr.splitlines()), 2, f"lines of {result.stderr}")
+    expect("Permission denied" in result.stderr and "try sudo" in result.stderr, result.stderr)
 
 
 @check(families=False)
@@ -292,7 +300,11 @@ def second_instance(lab):
 @check(families=False)
 def interface_in_use(lab):
     """Two nodes on one wire would send every frame twice."""
-    expect_one_line(refused(lab), "outside", "use", f"pid {lab.pid()}, node pop-a")
+    text = refused(lab)
+    expect_one_line(text, "outside", "use", f"pid {lab.pid()}, node pop-a")
+    with open(f"{lab.other}/log") as file:  # the one thing that stays
+        expect_equal(error_lines(file.read()), error_lines(text), "the log of the start that failed")
+    expect_equal(os.listdir(lab.other), ["log"], "what is left of it")
     expect_equal(lab.show("status")["state"], "forwarding", "state of the first")
 
 
@@ -369,7 +381,9 @@ def lab_commands_that_are_wrong(lab):
             (2, "--mode", ["up", "single", "--mode"]),
             (2, "--device", ["up", "--device", "nic"]),
             (2, "triangle", ["up", "triangle"]),
-            (1, "services.lab.mod: ", ["up", "single", "--set", "services.lab.mod=track"]),
+            (1, "--set services.lab.mod=track: services.lab.mod: ",
+             ["up", "single", "--set", "services.lab.mod=track"]),
+            (1, "--set cluster.idd=3: cluster.idd: ", ["up", "asym", "--set", "cluster.idd=3"]),
             (1, "eal.workers", ["up", "single", "--workers", "many"]),
             (2, "nowhere", ["exec", "nowhere", "--", "true"]),
             (2, "behind --", ["exec", "client", "true"]),

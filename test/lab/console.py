@@ -27,7 +27,7 @@ KEYS = {  # command: (path to one object, its keys)
     "show rule hits": (("rules", 0), "name action hits"),
     "show worker": (("workers", 0), "id cpu packets cycles_per_packet busy_ratio handed_over paths"),
     "show why tcp 192.0.2.10 40000 198.51.100.10 80 in outside":
-        ((), "verdict reason by limit rule service mode offered_to others_active flow"),
+        ((), "verdict reason by synack limit rule service mode offered_to others_active flow"),
 }
 REASONS = ("malformed bad_checksum bad_option bad_flags bad_address fragment rule_denied no_flow "
            "bad_cookie out_of_window bad_ack queue_full flow_limit prefix_limit table_full "
@@ -105,8 +105,9 @@ def console_meanings(lab):
     meaning = "belongs to no known connection"
     expect([line for line in lines if line.startswith("no_flow ") and line.endswith(meaning)], f"{lines}")
     expect(f"reasons.no_flow         {meaning}" in lab.weirctl("help", "show", "drop").stdout, "help")
-    for words, field in ((["cluster"], "secret_generation  "), (["flow"], "half  ")):
-        text = lab.weirctl("help", "show", *words).stdout
+    for words, field in (("show cluster", "secret_generation  "), ("show flow", "half  "),
+                         ("show cluster peer", "differs  "), ("cluster rotate", "from_epoch  ")):
+        text = lab.weirctl("help", *words.split()).stdout
         expect(f"\n      {field}" in text, text)
     expect_equal(lab.show("rule")["rules"][-1]["name"], "default", "the last rule")
 
@@ -166,7 +167,9 @@ def console_why(lab):
                    str(flow["server_port"]), "in", "outside")
     expect_equal((why["verdict"], why["by"]), ("allow", "the flow"), "why, of a flow")
     why = lab.show("why", "udp", CLIENT[4], "40000", SERVER[4], "53", "in", "outside")
-    expect_equal((why["rule"], why["reason"]), ("default", "rule_denied"), "why")
+    expect_equal((why["rule"], why["reason"], why["synack"]), ("default", "rule_denied", None), "why")
+    why = lab.show("why", "tcp", SERVER[4], "80", CLIENT[4], "40000", "in", "inside")
+    expect_equal((why["verdict"], why["synack"]), ("allow", "no_flow"), "why, of an answer")
     lab.weirctl("stop")
     why = lab.show("why", "tcp", CLIENT[4], "40000", SERVER[4], "80")
     lab.weirctl("start")
@@ -223,6 +226,23 @@ def console_problems(lab):
     until(lambda: problems() == [], 5, "no problems")
     until(lambda: lab.run("client", "ping", "-q", "-c", "1", "-W", "0.3", SERVER[4]).returncode == 0,
           5, "it forwards")
+
+
+@check(families=False)
+def console_wrong_checksums(lab):
+    """Offload left on where packets come from is a problem that names itself."""
+    ways = (("client", "eth0"), ("edge", "pop-a"))
+    expect("checksums are wrong" not in log_of(lab), "a warning before anything was wrong")
+    for host, device in ways:
+        lab.output(host, "ethtool", "-K", device, "tx", "on")
+    lab.download_many(4, 500, parallel=500, deadline_ms=300)
+    for host, device in ways:
+        lab.output(host, "ethtool", "-K", device, "tx", "off")
+    told = until(lambda: lab.show("status")["problems"], 5, "a problem")
+    expect(len(told) == 1 and re.match(r"port outside: \d+ of \d+ packets had wrong checksums: .*"
+                                       "ethtool -K INTERFACE tx off", told[0]), f"{told}")
+    expect_equal(log_of(lab).count("warning checksums are wrong: port=outside"), 1, "lines of the log")
+    lab.expect_downloads(4, 20)
 
 
 @check(families=False)

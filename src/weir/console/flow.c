@@ -240,6 +240,7 @@ void command_show_flow(struct session *session)
 struct why {
 	uint64_t request;
 	unsigned worker;
+	uint8_t protocol;
 };
 
 static void why_free(struct session *session)
@@ -269,14 +270,27 @@ static const char *offered_to(const struct message_why *body)
 	return names[body->offered];
 }
 
+static const char *const verdicts[] = {
+	[WHY_ALLOW] = "allow", [WHY_COOKIE] = "cookie", [WHY_DROP] = "drop", [WHY_OFFER] = "offer"};
+
+// What becomes of a SYN/ACK: a verdict, or the reason it is dropped for; NULL where it is not TCP.
+static const char *why_synack(const struct message_why *body, uint8_t protocol, bool stopped)
+{
+	if (protocol != PROTOCOL_TCP)
+		return NULL;
+	if (stopped)
+		return reason_name(REASON_stopped);
+	return body->synack == WHY_DROP ? reason_name(body->synack_reason) : verdicts[body->synack];
+}
+
 static void on_why(void *argument, const struct message *reply)
 {
-	static const char *const verdicts[] = {
-		[WHY_ALLOW] = "allow", [WHY_COOKIE] = "cookie", [WHY_DROP] = "drop"};
 	struct session *session = argument;
 	struct node *node = session->node;
 	struct why *why = session->work;
+	bool stopped = node_get_state(node) == NODE_STOPPED;
 	unsigned worker = why->worker;
+	uint8_t protocol = why->protocol;
 	const struct message_why *body;
 	enum why_verdict verdict;
 	enum reason reason;
@@ -291,14 +305,16 @@ static void on_why(void *argument, const struct message *reply)
 	verdict = body->verdict;
 	reason = body->reason;
 	// Whatever else: a node that is told to stop passes nothing.
-	if (node_get_state(node) == NODE_STOPPED) {
+	if (stopped) {
 		verdict = WHY_DROP;
 		reason = REASON_stopped;
 	}
 	session_answer(session,
-		json_pack("{s:s,s:o,s:o,s:o,s:s,s:o,s:s,s:o,s:o,s:o}", "verdict", verdicts[verdict],
-			"reason", reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL),
-			"by", reply_name(why_by(body, reason, verdict)), "limit",
+		json_pack("{s:s,s:o,s:o,s:o,s:o,s:s,s:o,s:s,s:o,s:o,s:o}", "verdict",
+			verdicts[verdict], "reason",
+			reply_name(verdict == WHY_DROP ? reason_name(reason) : NULL), "by",
+			reply_name(why_by(body, reason, verdict)), "synack",
+			reply_name(why_synack(body, protocol, stopped)), "limit",
 			reply_name(body->limit != REASON_NONE ? reason_name(body->limit) : NULL),
 			"rule", policy_rule_name(node->config->policy, body->rule), "service",
 			reply_name(service_name(node, body->service)), "mode",
@@ -346,6 +362,7 @@ void command_show_why(struct session *session)
 	}
 	tuple_key(&key, &query);
 	why->worker = node_flow_worker(session->node, &key);
+	why->protocol = query.protocol;
 	request.type = MESSAGE_QUERY;
 	request.body.query = query;
 	session->work = why;

@@ -29,6 +29,21 @@ static void add_disagreements(const struct node *node, json_t *list)
 					node->config->cluster.peers[i].name, news.differs[i]));
 }
 
+static void add_wrong_checksums(const struct node *node, json_t *list)
+{
+	for (unsigned i = 0; i < node->port_count; i++) {
+		uint64_t arrived, wrong = control_wrong_checksums(node, i, &arrived);
+
+		if (wrong)
+			json_array_append_new(list,
+				json_sprintf("port %s: %llu of %llu packets had wrong checksums: "
+					     "does their sender leave them to a NIC? there: "
+					     "ethtool -K INTERFACE tx off",
+					node->ports[i].config->name, (unsigned long long)wrong,
+					(unsigned long long)arrived));
+	}
+}
+
 // What keeps this node from its work, in sentences.
 static json_t *problems(struct node *node)
 {
@@ -46,6 +61,7 @@ static json_t *problems(struct node *node)
 		else if (!control_link_up(node, i))
 			json_array_append_new(list, json_sprintf("port %s has no link", name));
 	}
+	add_wrong_checksums(node, list);
 	add_disagreements(node, list);
 	for (unsigned i = 0; node->sync && i < node->config->cluster.peer_count; i++)
 		if (watch_peer_trouble(node, i, text))

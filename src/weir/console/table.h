@@ -62,7 +62,9 @@
 	X(show_why, "show why TUPLE",                                                              \
 		"What would happen to a first packet now: verdict and reason, by which of the "    \
 		"rule and an existing flow, rule, service, mode, flow, and the limit a new flow "  \
-		"would exceed (with `cookie`: once its client returned that). `offered_to` says "  \
+		"would exceed (with `cookie`: once its client returned that). Of TCP that is a "   \
+		"SYN; `synack` says what becomes of a SYN/ACK instead: allow, offer (to another "  \
+		"node), or the reason it is dropped for. `offered_to` says "                       \
 		"whom an answer from the inside that has no flow here goes to, `others_active` "   \
 		"whether there is anybody. "                                                       \
 		"TUPLE is PROTOCOL SOURCE SPORT DESTINATION DPORT [in outside|inside], where it "  \
@@ -72,8 +74,9 @@
 	X(capture_start, "capture start PORT|drop [MATCH] file FILE [count NUMBER]",               \
 		"Copies the packets of a port (both directions), or all dropped ones with their "  \
 		"reason and rule, into a pcapng file; a relative name is in the runtime folder, "  \
-		"an existing capture is replaced, no other file. Segments dropped from a queue "   \
-		"are counted only.",                                                               \
+		"an existing capture is replaced, no other file. What was queued before it was "   \
+		"dropped, and what another node handed over, is counted only. The comments of "    \
+		"packets are shown by tshark and wireshark.",                                      \
 		"capture start drop tcp any any any 80 file /tmp/drop.pcapng count 1000")          \
 	X(capture_stop, "capture stop", "Ends the capture and closes its file.", "capture stop")   \
 	X(start, "start", "Starts forwarding.", "start")                                           \
@@ -168,14 +171,22 @@
 	X(show_cluster, "peers.resent", "records sent again because no acknowledgement came")      \
 	X(show_cluster, "peers.dirty", "1: the peer missed something, which will be told again")   \
 	X(show_cluster, "peers.refused",                                                           \
-		"datagrams: not authentic, repeated, of another version; hello: not our kind")     \
+		"datagrams: repeated, of another version; hello: not our kind; and bad_auth:")     \
+	X(show_cluster, "peers.refused.bad_auth",                                                  \
+		"not sealed with the keys of now, as some are when a peer was restarted")          \
 	X(show_cluster_peer, "queued", "records the peer has not acknowledged yet")                \
 	X(show_cluster_peer, "unsent",                                                             \
 		"messages that found no room, or the peer gone; state is told later")              \
 	X(show_cluster_peer, "dropped", "datagrams that were authentic and made no sense")         \
 	X(show_cluster_peer, "handshakes", "key agreements with it")                               \
-	X(show_cluster_peer, "rekeys", "times its keys were renewed")                              \
-	X(show_cluster_peer, "error", "why it was refused last, - where it was not")
+	X(show_cluster_peer, "rekeys", "of those, with a peer that was not restarted in between")  \
+	X(show_cluster_peer, "error", "what is wrong with it now, - where nothing is known")       \
+	X(show_cluster_peer, "differs",                                                            \
+		"services it has configured otherwise than this node, - where none is")            \
+	X(cluster_rotate, "secret_generation", "number of the new secret")                         \
+	X(cluster_rotate, "from_epoch",                                                            \
+		"key_epoch of `show cluster' whose cookies are its first; an epoch is 32 s")       \
+	X(cluster_rotate, "peers", "how many hear of it now")
 
 enum command {
 #define X(name, form, help, example) COMMAND_##name,

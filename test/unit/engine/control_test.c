@@ -250,6 +250,39 @@ static void show_why_offered(void **state)
 	assert_true(node_end(node));
 }
 
+// A SYN/ACK is not let in by the rules that let a SYN in: it is of a flow, here or at another node.
+static void show_why_synack(void **state)
+{
+	struct node *node = node_make();
+	const struct message_why *why;
+
+	(void)state;
+	node->policy.clustered = true;
+	node_go(node);
+	set_active(node, 3);
+	why = ask_inside(node, PROTOCOL_TCP, 40000);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	assert_int_equal(why->synack, WHY_OFFER);
+	set_active(node, 1);
+	why = ask_inside(node, PROTOCOL_TCP, 40000);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	assert_int_equal(why->synack, WHY_DROP);
+	assert_int_equal(why->synack_reason, REASON_no_owner);
+	// Nor where no rule lets its client be.
+	set_active(node, 3);
+	node->rows[0].action = RULE_DENY;
+	why = ask_inside(node, PROTOCOL_TCP, 40000);
+	assert_int_equal(why->verdict, WHY_ALLOW);
+	assert_int_equal(why->synack_reason, REASON_no_owner);
+	node->rows[0].action = RULE_ALLOW;
+	node->services[0].mode = MODE_BYPASS;
+	assert_int_equal(ask_inside(node, PROTOCOL_TCP, 40000)->synack, WHY_ALLOW);
+	node->services[0].mode = MODE_PROXY;
+	node->policy.clustered = false;
+	assert_int_equal(ask_inside(node, PROTOCOL_TCP, 40000)->synack_reason, REASON_no_flow);
+	assert_true(node_end(node));
+}
+
 // A limit that refuses shows before somebody tries: at once where a flow would be made, and beside
 // the cookie where that comes first.
 static void show_why_limits(void **state)
@@ -548,6 +581,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dump_in_slices),
 		cmocka_unit_test(show_why),
+		cmocka_unit_test(show_why_synack),
 		cmocka_unit_test(show_why_limits),
 		cmocka_unit_test(show_why_offered),
 		cmocka_unit_test(policy_replaced),

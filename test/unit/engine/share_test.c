@@ -731,7 +731,7 @@ static void t7_6_a_dead_owner(void **state)
 	handshake_open(scene.a, &scene.handshake, &syn);
 	scene.server_ack = scene.a->sent[0].view.seq + 1;
 	node_view(scene.b, 1u << NODE_B);
-	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_REPLY);
+	assert_int_equal(server(&scene, scene.b, TCP_SYN | TCP_ACK, ISN_S, 0), VERDICT_DROP);
 	assert_int_equal(scene.b->sent[0].port, INSIDE);
 	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_RST);
 	assert_int_equal(scene.b->sent[0].view.seq, scene.server_ack);
