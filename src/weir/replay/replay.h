@@ -23,6 +23,7 @@ struct replay_options {
 	const char *json;    // report; NULL: standard output
 	const char *command; // as typed, for the report
 	uint32_t loops;	     // at least 1
+	unsigned burst;	     // packets of one turn at most, at least 1
 	double pace;	     // multiple of the capture's own speed; 0: as fast as it goes
 	bool fresh;	     // forget all flows between loops
 	bool seeded;

@@ -1,6 +1,8 @@
 // The command line of `weir replay`.
 #include "weir/replay/replay.h"
 
+#include "weir/replay/box.h"
+
 #include "base/check.h"
 
 #include <errno.h>
@@ -19,6 +21,7 @@ enum option_letter {
 	OPTION_IN_INSIDE,
 	OPTION_INSIDE,
 	OPTION_LOOP,
+	OPTION_BURST,
 	OPTION_PACE,
 	OPTION_FRESH,
 	OPTION_SEED,
@@ -36,6 +39,7 @@ static const struct option names[] = {
 	{"in-inside", required_argument, NULL, OPTION_IN_INSIDE},
 	{"inside", required_argument, NULL, OPTION_INSIDE},
 	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"burst", required_argument, NULL, OPTION_BURST},
 	{"pace", required_argument, NULL, OPTION_PACE},
 	{"fresh", no_argument, NULL, OPTION_FRESH},
 	{"seed", required_argument, NULL, OPTION_SEED},
@@ -123,6 +127,12 @@ static const char *take_number(struct replay_options *options, int letter)
 		options->loops = (uint32_t)number;
 		return NULL;
 	}
+	if (letter == OPTION_BURST) {
+		if (!parse_number(optarg, BOX_BURST_MAX, &number) || number == 0)
+			return "--burst takes a number from 1 to 32";
+		options->burst = (unsigned)number;
+		return NULL;
+	}
 	if (!parse_number(optarg, INT64_MAX, &options->seed))
 		return "--seed takes a number";
 	options->seeded = true;
@@ -147,6 +157,7 @@ static const char *take(struct replay_options *options, int letter)
 		return NULL;
 	case OPTION_INSIDE:
 		return take_inside(options, optarg);
+	case OPTION_BURST:
 	case OPTION_LOOP:
 	case OPTION_SEED:
 		return take_number(options, letter);
@@ -226,7 +237,7 @@ static void join(char *out, int argc, char **argv)
 int replay_main(int argc, char **argv)
 {
 	static char command[COMMAND_BYTES];
-	struct replay_options options = {.loops = 1, .command = command};
+	struct replay_options options = {.loops = 1, .burst = BOX_BURST_MAX, .command = command};
 	const char *wrong = NULL, *what;
 	int letter = -1, status;
 
