@@ -19,6 +19,7 @@
 #include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
 #include "weir/replay/output.h"
+#include "weir/replay/page.h"
 #include "weir/replay/progress.h"
 #include "weir/replay/report.h"
 
@@ -38,7 +39,7 @@ struct replay {
 	struct replay_input input;
 	struct burst burst;
 	struct replay_output output;
-	struct draft json;
+	struct draft json, html;
 	struct replay_report report;
 	struct progress progress;
 	uint64_t start_ns; // wall clock
@@ -268,7 +269,8 @@ static int prepare(struct replay *replay)
 	policy = replay->config->policy;
 	if (replay_input_open(&replay->input, options, policy) ||
 		replay_output_open(&replay->output, options->write, policy) ||
-		draft_open(&replay->json, options->json))
+		draft_open(&replay->json, options->json) ||
+		draft_open(&replay->html, options->html))
 		return 1;
 	describe_input(replay);
 	if (burst_open(&replay->burst, options->burst, policy))
@@ -283,14 +285,17 @@ static int write_results(struct replay *replay)
 
 	machine_end(&replay->report.machine);
 	replay->report.stats = engine_stats(replay->box.engine);
+	if (replay->html.file != NULL)
+		page_write(&replay->report, replay->html.file);
 	return replay_report_write_json(&replay->report, json) || draft_finish(&replay->json) ||
-	       replay_output_finish(&replay->output);
+	       draft_finish(&replay->html) || replay_output_finish(&replay->output);
 }
 
 static void finish(struct replay *replay)
 {
 	progress_end(&replay->progress);
 	draft_discard(&replay->json);
+	draft_discard(&replay->html);
 	replay_output_close(&replay->output);
 	burst_close(&replay->burst);
 	box_close(&replay->box);

@@ -21,6 +21,7 @@ struct replay_options {
 	unsigned inside_count;
 	const char *write;   // pcapng of what left and what was dropped; NULL: none
 	const char *json;    // report; NULL: standard output
+	const char *html;    // report as a page; NULL: none
 	const char *command; // as typed, for the report
 	uint32_t loops;	     // at least 1
 	unsigned burst;	     // packets of one turn at most, at least 1

@@ -175,7 +175,8 @@ static const char *take(struct replay_options *options, int letter)
 		options->json = optarg;
 		return NULL;
 	case OPTION_HTML:
-		return "--html is not part of this version; use --json";
+		options->html = optarg;
+		return NULL;
 	case OPTION_SET:
 		options->sets[options->set_count++] = optarg;
 		return NULL;
@@ -217,13 +218,17 @@ static const char *overwriting(const struct replay_options *options)
 	const char *const kept[] = {
 		options->config_file, options->in, options->in_outside, options->in_inside};
 
-	for (unsigned i = 0; i < ARRAY_LEN(kept); i++) {
-		if (is_same_file(options->write, kept[i]))
-			return options->write;
-		if (is_same_file(options->json, kept[i]))
-			return options->json;
+	const char *const made[] = {options->write, options->json, options->html};
+
+	for (unsigned i = 0; i < ARRAY_LEN(made); i++) {
+		for (unsigned k = 0; k < ARRAY_LEN(kept); k++)
+			if (is_same_file(made[i], kept[k]))
+				return made[i];
+		for (unsigned k = 0; k < i; k++)
+			if (is_same_file(made[i], made[k]))
+				return made[i];
 	}
-	return is_same_file(options->write, options->json) ? options->json : NULL;
+	return NULL;
 }
 
 static void join(char *out, int argc, char **argv)
