@@ -8,24 +8,40 @@
 #define TICKS_Y	 5
 #define NO_RANGE 1e-12
 
+struct unit {
+	double size;
+	const char *name;
+};
+
+// The largest of `count` units that the value is not smaller than, else the last one. Whole numbers
+// are written whole, the rest with three digits.
+static char *in_units(
+	double value, const struct unit *units, unsigned count, char out[CHART_NUMBER_BYTES])
+{
+	unsigned i = 0, digits;
+
+	while (i + 1 < count && fabs(value) < units[i].size * 0.9995)
+		i++;
+	value /= units[i].size;
+	digits = fabs(value) >= 9.995 ? 1 : 2;
+	if (fabs(value) >= 99.95 || fabs(value - round(value)) < NO_RANGE)
+		digits = 0;
+	snprintf(out, CHART_NUMBER_BYTES, "%.*f%s", (int)digits, value, units[i].name);
+	return out;
+}
+
 char *chart_number(double value, char out[CHART_NUMBER_BYTES])
 {
-	static const struct {
-		double unit;
-		const char *name;
-	} units[] = {{1e9, " G"}, {1e6, " M"}, {1e3, " k"}, {1, ""}};
-	unsigned i = 0;
+	static const struct unit units[] = {{1e9, " G"}, {1e6, " M"}, {1e3, " k"}, {1, ""}};
 
-	while (i < 3 && fabs(value) < units[i].unit * 0.9995)
-		i++;
-	value /= units[i].unit;
-	// Whole numbers below a thousand are written whole, the rest with three digits.
-	if (fabs(value) >= 99.95 || value == floor(value))
-		snprintf(out, CHART_NUMBER_BYTES, "%.0f%s", value, units[i].name);
-	else
-		snprintf(out, CHART_NUMBER_BYTES, "%.*f%s", fabs(value) >= 9.995 ? 1 : 2, value,
-			units[i].name);
-	return out;
+	return in_units(value, units, 4, out);
+}
+
+char *chart_time(double ns, char out[CHART_NUMBER_BYTES])
+{
+	static const struct unit units[] = {{1e9, " s"}, {1e6, " ms"}, {1e3, " µs"}, {1, " ns"}};
+
+	return in_units(ns, units, 4, out);
 }
 
 double chart_step(double range, unsigned count)
@@ -88,7 +104,8 @@ static void tick_x(const struct chart *chart, double value)
 	fprintf(chart->out,
 		"<line class=\"tick\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>"
 		"<text class=\"label\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
-		x, x, y, y + 5, x, y + 18, chart_number(value, text));
+		x, x, y, y + 5, x, y + 18,
+		chart->x_log ? chart_time(value, text) : chart_number(value, text));
 }
 
 // 1, 2 and 5 of each decade that lie within.

@@ -10,7 +10,7 @@ struct chart {
 	double left, right, top, bottom; // margins
 	double x_low, x_high;
 	double y_low, y_high;
-	int x_log; // x is on a logarithmic scale
+	int x_log; // x is time in ns, on a logarithmic scale
 };
 
 // Begins <svg> with a title and a description for who cannot see it. The caller has filled in `out`
@@ -35,3 +35,5 @@ double chart_step(double range, unsigned count);
 // A number for people: 1.2 k, 3.45 M; with up to 3 significant digits. Returns `out`.
 #define CHART_NUMBER_BYTES 32
 char *chart_number(double value, char out[CHART_NUMBER_BYTES]);
+// The same of a time: 850 ns, 1.25 µs.
+char *chart_time(double ns, char out[CHART_NUMBER_BYTES]);

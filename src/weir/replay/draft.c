@@ -47,6 +47,8 @@ int draft_open(struct draft *draft, const char *path)
 	bool exists;
 	int failed;
 
+	if (path != NULL && strcmp(path, "-") == 0)
+		path = "/dev/stdout";
 	*draft = (struct draft){.path = path};
 	if (path == NULL)
 		return 0;

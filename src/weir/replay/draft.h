@@ -12,7 +12,7 @@ struct draft {
 	char *temporary; // NULL: written in place
 };
 
-// Begins `path` (NULL: nothing). 0, or 1 after an error message.
+// Begins `path` (NULL: nothing, "-": standard output). 0, or 1 after an error message.
 int draft_open(struct draft *draft, const char *path);
 
 // Ends it. 0, or 1 after an error message, and then there is no file.

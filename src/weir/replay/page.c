@@ -36,26 +36,29 @@ static void table_end(FILE *out)
 
 static void figure(FILE *out, const char *name, const char *value, const char *unit)
 {
-	fprintf(out, "<div><dt>%s</dt><dd>%s <small>%s</small></dd></div>\n", name, value, unit);
+	fprintf(out, "<li><span>%s</span> <strong>%s</strong> <small>%s</small></li>\n", name,
+		value, unit);
 }
 
 static void figures(const struct replay_report *report, FILE *out)
 {
 	char text[CHART_NUMBER_BYTES];
 
-	fputs("<dl class=\"figures\">\n", out);
+	fputs("<ul class=\"figures\">\n", out);
 	figure(out, "The engine alone", chart_number(replay_report_engine_pps(report), text),
 		"packets/s, one core");
 	figure(out, "As played", chart_number(replay_report_pps(report), text),
 		"packets/s, reading included");
-	figure(out, "Cost", chart_number(replay_report_cycles(report), text), "cycles/packet");
-	figure(out, "Latency p50", chart_number(replay_report_latency_ns(report, 0.5), text), "ns");
-	figure(out, "Latency p99", chart_number(replay_report_latency_ns(report, 0.99), text),
-		"ns");
+	snprintf(text, sizeof(text), "%.0f", replay_report_cycles(report));
+	figure(out, "Cost", text, "cycles/packet");
+	figure(out, "Latency p50", chart_time(replay_report_latency_ns(report, 0.5), text),
+		"half of the packets");
+	figure(out, "Latency p99", chart_time(replay_report_latency_ns(report, 0.99), text),
+		"99 of 100 packets");
 	snprintf(text, sizeof(text), "%.2f",
 		percent(report->outcomes[REPLAY_DROPPED].packets, report->read));
 	figure(out, "Dropped", text, "% of packets read");
-	fputs("</dl>\n", out);
+	fputs("</ul>\n", out);
 }
 
 static void sources(const struct replay_report *report, FILE *out)
@@ -312,6 +315,8 @@ static void machine(const struct replay_report *report, FILE *out)
 
 void page_write(const struct replay_report *report, FILE *out)
 {
+	char text[CHART_NUMBER_BYTES];
+
 	fputs("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	      "<title>Weir: replay</title>\n",
@@ -325,8 +330,10 @@ void page_write(const struct replay_report *report, FILE *out)
 	page_throughput(report, out);
 	outcomes(report, out);
 	fputs("<h2>Latency</h2>\n<p class=\"quiet\">From the offer of a packet to the end of its "
-	      "turn: columns are the packets, the dashed line adds them up.</p>\n",
+	      "turn: columns are the packets, the dashed line adds them up.",
 		out);
+	fprintf(out, " The slowest turn took %s.</p>\n",
+		chart_time(replay_report_latency_ns(report, 1), text));
 	page_latency(report, out);
 	reasons(report, out);
 	sizes(report, out);

@@ -8,6 +8,7 @@
 #define CELLS_OCTAVE 4 // columns of the latency chart for each doubling
 #define DESCRIPTION  400
 #define LATENCY_MARK 3
+#define EDGE	     0.0005 // share of packets at either end that is not drawn
 
 struct series {
 	const char *name;
@@ -37,15 +38,23 @@ static const struct series series[] = {
 };
 #define SERIES (sizeof(series) / sizeof(series[0]))
 
+// Buckets drawn: a rate over next to no time, at the end, says nothing.
+static unsigned drawn(const struct replay_report *report)
+{
+	const struct timeline *timeline = &report->timeline;
+	uint64_t begin_ns = (timeline->used > 0 ? timeline->used - 1 : 0) * timeline->width_ns;
+
+	if (timeline->used > 1 && report->capture_ns < begin_ns + timeline->width_ns / 2)
+		return timeline->used - 1;
+	return timeline->used;
+}
+
 // The last bucket is as long as there was something to put into it.
 static double seconds_of(const struct replay_report *report, unsigned i)
 {
-	const struct timeline *timeline = &report->timeline;
-	uint64_t begin_ns = i * timeline->width_ns, width_ns = timeline->width_ns;
+	uint64_t begin_ns = i * report->timeline.width_ns, width_ns = report->timeline.width_ns;
 
-	if (i > 0 && report->capture_ns > begin_ns && report->capture_ns - begin_ns < width_ns / 2)
-		width_ns /= 2; // a rate over next to no time says nothing
-	else if (report->capture_ns > begin_ns && report->capture_ns - begin_ns < width_ns)
+	if (report->capture_ns > begin_ns && report->capture_ns - begin_ns < width_ns)
 		width_ns = report->capture_ns - begin_ns;
 	return (double)width_ns / NS_PER_S;
 }
@@ -60,7 +69,7 @@ static double highest(const struct replay_report *report)
 	double high = 0;
 
 	for (unsigned s = 0; s < SERIES; s++)
-		for (unsigned i = 0; i < report->timeline.used; i++)
+		for (unsigned i = 0; i < drawn(report); i++)
 			high = fmax(high, rate(report, &series[s], i));
 	return high;
 }
@@ -78,7 +87,7 @@ static void steps(
 {
 	double width_s = (double)report->timeline.width_ns / NS_PER_S;
 
-	for (unsigned i = 0; i < report->timeline.used; i++)
+	for (unsigned i = 0; i < drawn(report); i++)
 		fprintf(chart->out, "%s%.1f %.1fH%.1f", i == 0 ? "M" : "L",
 			chart_x(chart, i * width_s), chart_y(chart, rate(report, one, i)),
 			chart_x(chart, end_s(report, i)));
@@ -111,15 +120,15 @@ static void draw_legend(const struct chart *chart)
 
 void page_throughput(const struct replay_report *report, FILE *out)
 {
-	double end = report->timeline.used > 0 ? end_s(report, report->timeline.used - 1) : 1;
-	struct chart chart = {.out = out, .x_high = end, .y_high = highest(report)};
+	double end = report->timeline.used > 0 ? end_s(report, drawn(report) - 1) : 1;
+	struct chart chart = {.out = out, .x_high = end, .y_high = 1.05 * highest(report)};
 	char description[DESCRIPTION], high[CHART_NUMBER_BYTES];
 
 	snprintf(description, sizeof(description),
 		"Packets offered, left and dropped in each second of the capture, in %u steps of "
 		"%g s over %.6g s; the highest is %s packets per second.",
 		report->timeline.used, (double)report->timeline.width_ns / NS_PER_S, end,
-		chart_number(chart.y_high, high));
+		chart_number(highest(report), high));
 	chart_begin(&chart, "Packets per second over the capture's time", description);
 	chart_axis_y(&chart, "packets/s");
 	chart_axis_x(&chart, "capture time, s");
@@ -189,14 +198,16 @@ static void draw_marks(const struct chart *chart, const struct replay_report *re
 	for (unsigned i = 0; i < LATENCY_MARK; i++) {
 		double ns = replay_report_latency_ns(report, marks[i].part);
 		double x, y = chart->top + 12 + 15 * i;
+		bool last = i == LATENCY_MARK - 1; // near the edge
 
 		if (ns < chart->x_low || ns > chart->x_high)
 			continue;
 		x = chart_x(chart, ns);
 		fprintf(chart->out,
 			"<line class=\"rule\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>"
-			"<text class=\"mark\" x=\"%.1f\" y=\"%.1f\">%s</text>\n",
-			x, x, chart->top, chart->height - chart->bottom, x + 4, y, marks[i].name);
+			"<text class=\"mark\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">%s</text>\n",
+			x, x, chart->top, chart->height - chart->bottom, last ? x - 4 : x + 4, y,
+			last ? "end" : "start", marks[i].name);
 	}
 }
 
@@ -212,24 +223,23 @@ static double tallest(const struct replay_report *report, double low, unsigned c
 
 void page_latency(const struct replay_report *report, FILE *out)
 {
-	double low = exp2(floor(log2(fmax(1, replay_report_latency_ns(report, 0) / 1.05))));
-	double high = fmax(2 * low, replay_report_latency_ns(report, 1) * 1.05);
+	double low = exp2(floor(log2(fmax(1, replay_report_latency_ns(report, EDGE) / 1.05))));
+	double high = fmax(2 * low, replay_report_latency_ns(report, 1 - EDGE) * 1.05);
 	unsigned columns = (unsigned)ceil(log2(high / low) * CELLS_OCTAVE);
 	struct chart chart = {.out = out,
 		.x_low = low,
 		.x_high = column_ns(low, columns),
 		.x_log = 1,
-		.y_high = 100 * tallest(report, low, columns)};
-	char description[DESCRIPTION];
+		.y_high = 105 * tallest(report, low, columns)};
+	char description[DESCRIPTION], half[CHART_NUMBER_BYTES], most[CHART_NUMBER_BYTES];
 
 	snprintf(description, sizeof(description),
-		"Half of all packets had their verdict within %.0f ns, 99 percent within %.0f ns, "
-		"99.9 percent within %.0f ns.",
-		replay_report_latency_ns(report, 0.5), replay_report_latency_ns(report, 0.99),
-		replay_report_latency_ns(report, 0.999));
+		"Half of all packets had their verdict within %s, 99 percent within %s.",
+		chart_time(replay_report_latency_ns(report, 0.5), half),
+		chart_time(replay_report_latency_ns(report, 0.99), most));
 	chart_begin(&chart, "Distribution of the latency", description);
 	chart_axis_y(&chart, "% of packets in each column");
-	chart_axis_x(&chart, "ns, logarithmic");
+	chart_axis_x(&chart, "latency, logarithmic");
 	chart_axis_percent(&chart);
 	draw_columns(&chart, report, columns);
 	draw_sum(&chart, report, columns);

@@ -15,6 +15,7 @@
 #include "weir/replay/box.h"
 #include "weir/replay/burst.h"
 #include "weir/replay/cycles.h"
+#include "weir/replay/fresh.h"
 #include "weir/replay/input.h"
 #include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
@@ -29,6 +30,7 @@
 #include <time.h>
 
 #define STEP_NS	    1000000ULL
+#define NS_PER_MS   1000000ULL
 #define NS_PER_S    1000000000ULL
 #define EXIT_SIGNAL 128 // and the signal's number
 
@@ -38,6 +40,7 @@ struct replay {
 	struct box box;
 	struct replay_input input;
 	struct burst burst;
+	struct fresh fresh;
 	struct replay_output output;
 	struct draft json, html;
 	struct replay_report report;
@@ -163,6 +166,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 	uint64_t offset =
 		packet->time_ns > replay->first_ns ? packet->time_ns - replay->first_ns : 0;
 	uint64_t at_ns = replay->begin_ns + offset;
+	struct frame *frame;
 	uint64_t step_ns;
 
 	if (at_ns < replay->at_ns)
@@ -179,7 +183,9 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		keep_pace(replay);
 	replay->report.sides[packet->side]++;
 	replay->report.cut_packets += packet->truncated;
-	burst_add(&replay->burst, packet, at_ns);
+	frame = burst_add(&replay->burst, packet, at_ns);
+	if (replay->options->fresh)
+		fresh_apply(&replay->fresh, frame);
 	spent(replay, REPLAY_PREPARE, 1);
 	if (replay->options->pace > 0 || box_is_opening(&replay->box))
 		flush(replay);
@@ -192,6 +198,7 @@ static int pass(struct replay *replay)
 	struct replay_packet packet;
 
 	replay->begin_ns = replay->at_ns;
+	replay->fresh.passed_ms = (uint32_t)(replay->begin_ns / NS_PER_MS);
 	while (interrupt_signal() == 0 && replay_input_next(&replay->input, &packet)) {
 		if (replay->report.sides[0] + replay->report.sides[1] == 0)
 			replay->first_ns = packet.time_ns;
@@ -211,6 +218,7 @@ static int passes(struct replay *replay)
 	replay->cycles = cycles_now();
 	progress_begin(&replay->progress, replay->start_ns);
 	for (uint32_t i = 0; i < replay->options->loops && interrupt_signal() == 0; i++) {
+		replay->fresh.loop = i;
 		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
 			return 1;
 		if (report->read == 0 && interrupt_signal() == 0)
@@ -273,7 +281,8 @@ static int prepare(struct replay *replay)
 		draft_open(&replay->html, options->html))
 		return 1;
 	describe_input(replay);
-	if (burst_open(&replay->burst, options->burst, policy))
+	if (burst_open(&replay->burst, options->burst, policy) ||
+		fresh_open(&replay->fresh, policy, options->inside, options->inside_count))
 		return failed("not enough memory");
 	machine_begin(&replay->report.machine);
 	return box_open(&replay->box, replay->config, &box);
@@ -298,6 +307,7 @@ static void finish(struct replay *replay)
 	draft_discard(&replay->html);
 	replay_output_close(&replay->output);
 	burst_close(&replay->burst);
+	fresh_close(&replay->fresh);
 	box_close(&replay->box);
 	replay_input_close(&replay->input);
 	config_free(replay->config);

@@ -26,7 +26,7 @@ struct replay_options {
 	uint32_t loops;	     // at least 1
 	unsigned burst;	     // packets of one turn at most, at least 1
 	double pace;	     // multiple of the capture's own speed; 0: as fast as it goes
-	bool fresh;	     // forget all flows between loops
+	bool fresh;	     // each loop has flows of its own (fresh.h)
 	bool seeded;
 	uint64_t seed;
 };

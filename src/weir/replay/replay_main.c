@@ -54,24 +54,36 @@ static const struct option names[] = {
 
 static void print_usage(FILE *out)
 {
-	fprintf(out,
-		"usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
-		"  --in X           a capture; the side of a packet is found by its source\n"
-		"  --inside PREFIX  sources on the inside (repeatable); else what services "
-		"protect\n"
-		"  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
-		"  --loop N         plays it N times; --fresh forgets all flows in between\n"
-		"  --pace max|wire|xK  as fast as it goes (default), as captured, or K times that\n"
-		"  --seed S         nothing is random: the same input gives the same output\n"
-		"  --raw            packets as they are (this version always does)\n"
-		"  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
-		"  --json F         the report there instead of on standard output\n"
-		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
-		"A capture that ends early is replayed as far as it goes; the report says\n"
-		"`truncated', and the exit status is 1.\n"
-		"A recorded ACK cannot hold a cookie of this run: for captures of whole "
-		"connections\n"
-		"use --set services.NAME.mode=track.\n");
+	fputs("usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
+	      "Plays a capture to the engine of `weir run', without interfaces and without root:\n"
+	      "what would the box do with this traffic, and how fast?\n"
+	      "\n"
+	      "  --in X           a capture (pcap, pcapng, also gzipped; `-': standard input);\n"
+	      "                   the side of a packet is found by its source\n"
+	      "  --inside PREFIX  sources on the inside (repeatable); else what services protect\n"
+	      "  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
+	      "  --set PATH=VALUE overrides the configuration (repeatable)\n"
+	      "  --loop N         plays it N times\n"
+	      "  --fresh          each loop is of other clients: addresses outside change, below\n"
+	      "                   what rules and services tell apart\n"
+	      "  --pace max|wire|xK  as fast as it goes (default), as captured, or K times that\n"
+	      "  --burst N        packets of one turn at most: 1 to 32 (default); the results are\n"
+	      "                   the same\n"
+	      "  --seed S         nothing is random: the same input gives the same output\n"
+	      "  --raw            packets as they are (this version always does)\n"
+	      "  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
+	      "  --json F         the report there instead of on standard output\n"
+	      "  --html F         the report as a page\n"
+	      "\n"
+	      "Exit status: 0 done; 1 failed, or the capture ends early: it is played as far as "
+	      "it\n"
+	      "goes, and the report says `truncated'; 2 wrong usage; 130, 143 interrupted by "
+	      "SIGINT,\n"
+	      "SIGTERM: the report is of what was played by then, and says `interrupted'.\n"
+	      "\n"
+	      "A recorded ACK cannot hold a cookie of this run: for captures of whole connections\n"
+	      "use --set services.NAME.mode=track.\n",
+		out);
 }
 
 static int usage(const char *why, const char *what)
@@ -197,6 +209,9 @@ static const char *complete(const struct replay_options *options)
 		return "--in and --in-outside/--in-inside exclude each other";
 	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
 		return "--in FILE, or --in-outside FILE and --in-inside FILE, is missing";
+	if (options->in == NULL && strcmp(options->in_outside, "-") == 0 &&
+		strcmp(options->in_inside, "-") == 0)
+		return "only one capture can come from standard input";
 	return NULL;
 }
 
