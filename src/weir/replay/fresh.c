@@ -132,6 +132,12 @@ static uint16_t other_port(const struct fresh *fresh, uint16_t port, unsigned fi
 					     (PORT_BLOCK * PORT_BLOCKS));
 }
 
+// Of an identifier no value means anything.
+static uint16_t other_id(struct fresh *fresh, uint16_t id, const struct addr *addr)
+{
+	return (uint16_t)(id + (fresh->loop >> loop_bits(fixed_bits(fresh, addr))));
+}
+
 // --- changes ---
 
 // A word of the packet, and the checksums it is in (offsets; 0: none).
@@ -201,31 +207,24 @@ static unsigned address_at(unsigned l3, bool ip4, bool source)
 	return l3 + IP6_SOURCE + (source ? 0 : 16);
 }
 
-static unsigned port_at(const struct view *view, bool source)
-{
-	if (view->bits & (VIEW_TCP | VIEW_UDP))
-		return view->l4 + (source ? 0u : 2u);
-	return view_is_icmp_query(view) ? view->l4 + QUERY_ID : 0;
-}
-
 // IPv4's ICMP has no pseudo-header: an address is not in its checksum, an identifier is.
 static void change_packet(struct fresh *fresh, const struct view *view, bool source)
 {
-	bool ip4 = view->bits & VIEW_IP4, upper = view->bits & (VIEW_TCP | VIEW_UDP | VIEW_ICMP);
-	bool apart = ip4 && (view->bits & VIEW_ICMP);
+	bool ip4 = view->bits & VIEW_IP4, icmp = view->bits & VIEW_ICMP;
 	const struct addr *addr = source ? &view->src : &view->dst;
+	unsigned sum = view->bits & (VIEW_TCP | VIEW_UDP | VIEW_ICMP) ? view_checksum_at(view) : 0;
 	struct change change = {.data = view->data,
 		.ip_sum = ip4 ? view->l3 + IP4_CHECKSUM : 0,
-		.upper_sum = upper && !apart ? view_checksum_at(view) : 0,
+		.upper_sum = ip4 && icmp ? 0 : sum,
 		.udp = view->bits & VIEW_UDP};
-	unsigned port = port_at(view, source);
+	unsigned port = view->bits & (VIEW_TCP | VIEW_UDP) ? view->l4 + (source ? 0u : 2u) : 0;
+	unsigned id = view->l4 + QUERY_ID;
 
-	change_end(fresh, &change, addr, address_at(view->l3, ip4, source), apart ? 0 : port);
-	if (!apart || port == 0)
+	change_end(fresh, &change, addr, address_at(view->l3, ip4, source), port);
+	if (!icmp || !view_is_icmp_query(view))
 		return;
-	change.upper_sum = view_checksum_at(view);
-	change_word(&change, port,
-		other_port(fresh, be16_get(view->data + port), fixed_bits(fresh, addr)), false);
+	change.upper_sum = sum;
+	change_word(&change, id, other_id(fresh, be16_get(view->data + id), addr), false);
 }
 
 // What an error quotes went the other way.

@@ -201,6 +201,11 @@ static const char *take(struct replay_options *options, int letter)
 	}
 }
 
+static bool is_standard_input(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
 static const char *complete(const struct replay_options *options)
 {
 	if (options->config_file == NULL)
@@ -209,9 +214,12 @@ static const char *complete(const struct replay_options *options)
 		return "--in and --in-outside/--in-inside exclude each other";
 	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
 		return "--in FILE, or --in-outside FILE and --in-inside FILE, is missing";
-	if (options->in == NULL && strcmp(options->in_outside, "-") == 0 &&
-		strcmp(options->in_inside, "-") == 0)
+	if (is_standard_input(options->in_outside) && is_standard_input(options->in_inside))
 		return "only one capture can come from standard input";
+	if (options->loops > 1 &&
+		(is_standard_input(options->in) || is_standard_input(options->in_outside) ||
+			is_standard_input(options->in_inside)))
+		return "--loop reads a capture again: save it to a file first";
 	return NULL;
 }
 

@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NS_PER_S 1000000000ULL
+#define NS_PER_S     1000000000ULL
+#define RECORD_BYTES 16 // in front of a packet, at least
 
 static int complain(const struct source *source, const char *what, const char *hint)
 {
-	fprintf(stderr, "weir: replay: %s: %s%s%s\n", source->path, what, hint[0] ? "; " : "",
-		hint);
+	fprintf(stderr, "weir: replay: %s: %s%s%s\n",
+		strcmp(source->path, "-") == 0 ? "standard input" : source->path, what,
+		hint[0] ? "; " : "", hint);
 	return 1;
 }
 
@@ -84,6 +86,7 @@ int source_rewind(struct source *source)
 	if (source->pcap != NULL)
 		pcap_close(source->pcap);
 	source->pcap = NULL;
+	source->taken_bytes = 0;
 	return open_pcap(source);
 }
 
@@ -129,10 +132,16 @@ bool source_next(struct source *source, struct replay_packet *packet)
 	// Opened with nanosecond precision: tv_usec holds nanoseconds.
 	packet->time_ns = (uint64_t)header->ts.tv_sec * NS_PER_S + (uint64_t)header->ts.tv_usec;
 	set_frame(source, packet, header, data);
+	source->taken_bytes += header->caplen + RECORD_BYTES;
 	return true;
 }
 
 uint64_t source_at_bytes(const struct source *source)
 {
-	return stream_at_bytes(&source->stream);
+	uint64_t at = stream_at_bytes(&source->stream), given = source->stream.given_bytes;
+
+	// Not what lies in buffers still.
+	if (source->taken_bytes < given)
+		at = (uint64_t)((double)at * (double)source->taken_bytes / (double)given);
+	return at;
 }

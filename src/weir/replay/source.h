@@ -13,9 +13,10 @@ struct source {
 	struct pcap *pcap;
 	int link_type; // libpcap's DLT_*
 	bool compressed;
-	bool cut;	 // it ended early: its end is missing, or unreadable
-	bool complained; // and an error message said so
-	uint8_t *room;	 // of packets that got an Ethernet header
+	bool cut;	      // it ended early: its end is missing, or unreadable
+	bool complained;      // and an error message said so
+	uint64_t taken_bytes; // of plain bytes, in packets
+	uint8_t *room;	      // of packets that got an Ethernet header
 };
 
 // 0, or 1 after an error message.

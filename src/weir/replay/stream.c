@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio_ext.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <zlib.h>
 
+// What is not compressed goes past zlib's buffer, which must be no more than half of it for that.
 #define BUFFER_BYTES (256 << 10)
 
 // zlib reports a file that ends within its compressed form once everything before was given out.
@@ -16,8 +18,10 @@ static ssize_t read_stream(void *cookie, char *out, size_t size)
 	struct stream *stream = cookie;
 	int got = gzread(stream->gz, out, (unsigned)size), error;
 
-	if (got > 0)
+	if (got > 0) {
+		stream->given_bytes += (uint64_t)got;
 		return got;
+	}
 	gzerror(stream->gz, &error);
 	if (error == Z_BUF_ERROR || error == Z_DATA_ERROR)
 		stream->cut = true;
@@ -49,13 +53,14 @@ static FILE *wrap(struct stream *stream, const char *path, int fd)
 		close(fd);
 		return refuse(path, "not enough memory");
 	}
-	gzbuffer(stream->gz, BUFFER_BYTES);
+	gzbuffer(stream->gz, BUFFER_BYTES / 2);
 	file = fopencookie(stream, "rb", functions);
 	if (file == NULL) {
 		gzclose(stream->gz);
 		return refuse(path, "not enough memory");
 	}
 	setvbuf(file, NULL, _IOFBF, BUFFER_BYTES);
+	__fsetlocking(file, FSETLOCKING_BYCALLER); // one thread reads it
 	return file;
 }
 

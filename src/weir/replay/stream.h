@@ -8,9 +8,10 @@
 
 struct stream {
 	struct gzFile_s *gz;
-	uint64_t size_bytes; // of the file as it is stored; 0 where nobody knows
-	bool regular;	     // a file: it can be read again
-	bool cut;	     // its compressed form ended early, or is damaged
+	uint64_t size_bytes;  // of the file as it is stored; 0 where nobody knows
+	uint64_t given_bytes; // plain bytes that came out so far
+	bool regular;	      // a file: it can be read again
+	bool cut;	      // its compressed form ended early, or is damaged
 };
 
 // Opens `path` ("-": standard input). The FILE owns what was opened; fclose() ends both. `stream`
