@@ -205,17 +205,18 @@ def corpus():
 
 # --- what can be read ---
 
-def as_pcapng(name, frames, interfaces=(1,)):
-    """The same packets as write() has, one interface of each link type, round robin."""
+def as_pcapng(name, frames, interfaces=(1,), resolutions=(6,)):
+    """The same packets as write() has, one interface of each link type, round robin; their clocks
+    count 10^-n s."""
     def block(kind, body):
         body += b"\0" * (-len(body) % 4)
         return struct.pack("<II", kind, len(body) + 12) + body + struct.pack("<I", len(body) + 12)
     data = block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1))
-    for link in interfaces:
-        data += block(1, struct.pack("<HHI", link, 0, 0))
+    for link, power in zip(interfaces, resolutions):
+        data += block(1, struct.pack("<HHIHHB3xHH", link, 0, 0, 9, 1, power, 0, 0))
     for i, frame in enumerate(map(bytes, frames)):
-        us = 1000 * 10**6 + STEP_US * i
-        data += block(6, struct.pack("<IIIII", i % len(interfaces), us >> 32, us & 0xFFFFFFFF,
+        at = (1000 * 10**6 + STEP_US * i) * 10**(resolutions[i % len(interfaces)] - 6)
+        data += block(6, struct.pack("<IIIII", i % len(interfaces), at >> 32, at & 0xFFFFFFFF,
                                      len(frame), len(frame)) + frame)
     return put(name, data)
 
@@ -239,7 +240,8 @@ def any_form():
     sets = ("services.lab.mode=track",)
     wanted = replay("--in", plain, sets=sets)[2]
     packed = put("plain.gz", gzip.compress(get(plain)))
-    for path in (packed, as_pcapng("plain.pcapng", frames)):
+    for path in (packed, as_pcapng("plain.pcapng", frames),
+                 as_pcapng("clocks.pcapng", frames, (1, 1), (6, 9))):
         _, report, written = replay("--in", path, sets=sets)
         expect(written == wanted, True, f"{path}: what is written")
         expect(report["sources"][0]["gzip"], path == packed, f"{path}: gzip")
@@ -304,7 +306,7 @@ def bad_input():
         (1, ("--in", put("broken.gz", gzip.compress(get(good))[:30])), "compressed form"),
         (1, ("--in", write("empty", [])), "the capture has no packets"),
         (1, ("--in", write("wlan", [frame], linktype=105)), "link type IEEE802_11; capture Ethernet"),
-        (1, ("--in", as_pcapng("mixed", [frame, frame[14:]], (1, 101))), "split the capture"),
+        (1, ("--in", as_pcapng("mixed", [frame, frame[14:]], (1, 101), (6, 6))), "take out one interface"),
         (2, ("--in", "-", "--loop", "2"), "--loop reads a capture again"),
         (1, ("--in", "-"), "standard input: truncated dump file"),
         (1, ("--in", good, "--write", "/nonexistent/out"), "cannot write /nonexistent/out: No such"),
@@ -325,6 +327,7 @@ def bad_input():
         expect((done.returncode, message in done.stderr), (status, True), f"{words}: {done.stderr}")
         first = done.stderr.splitlines()[0]
         expect(first.startswith("weir: replay: "), True, f"first line of {words}: {first}")
+        expect(status == 2 or done.stderr.count("\n") == 1, True, f"one line for {words}: {done.stderr}")
         left = [name for name in os.listdir(FOLDER) if name.startswith("bad.")]
         expect(left, [], f"{words}: files left behind")
 
@@ -415,6 +418,9 @@ def fresh_loops():
         if packet.haslayer(ICMP) and packet[ICMP].type == 3:
             expect(bytes(packet[ICMP].payload)[12:16].hex(), bytes(packet[IP])[16:20].hex(),
                    "the quoted client")
+            quoted = IP(bytes(packet[ICMP].payload))
+            del quoted.chksum
+            expect(bytes(quoted)[:20], bytes(packet[ICMP].payload)[:20], "the quoted checksum")
     expect(len(clients), 2 * loops, "clients of both families")
 
     # Where no bit of an address may change, ports move on.

@@ -222,7 +222,9 @@ static int passes(struct replay *replay)
 		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
 			return 1;
 		if (report->read == 0 && interrupt_signal() == 0)
-			return failed("the capture has no packets");
+			return replay_input_is_cut(&replay->input)
+				       ? 1 // and a message said why
+				       : failed("the capture has no packets");
 		report->loops_done += interrupt_signal() == 0;
 	}
 	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);

@@ -22,8 +22,9 @@ static int complain(const struct source *source, const char *what, const char *h
 static const char *hint_for(const char *error)
 {
 	if (strstr(error, "different from the type of the first interface"))
-		return "packets of one link type only can be replayed: split the capture by "
-		       "interface, `tshark -r IN -Y frame.interface_id==0 -w OUT'";
+		return "one capture has one link type: take out one interface with `tshark -r IN "
+		       "-Y frame.interface_id==0 -w PART', then `editcap -T ether -F pcap PART "
+		       "OUT' (or -T rawip)";
 	if (strstr(error, "snapshot length") && strstr(error, "first interface"))
 		return "rewrite it with one snapshot length: `editcap -F pcap IN OUT'";
 	if (strstr(error, "unknown file format") || strstr(error, "bad dump file format"))
