@@ -91,6 +91,11 @@ void machine_begin(struct machine *machine)
 	machine->clock_cycles = cycles_now();
 }
 
+static double seconds(const struct timeval *time)
+{
+	return (double)time->tv_sec + (double)time->tv_usec / 1e6;
+}
+
 void machine_end(struct machine *machine)
 {
 	struct rusage usage;
@@ -106,6 +111,9 @@ void machine_end(struct machine *machine)
 	} while (ns - machine->clock_ns < MEASURE_NS);
 	machine->cycles_per_ns =
 		(double)(cycles - machine->clock_cycles) / (double)(ns - machine->clock_ns);
-	if (getrusage(RUSAGE_SELF, &usage) == 0)
-		machine->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	if (getrusage(RUSAGE_SELF, &usage) != 0)
+		return;
+	machine->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;
+	machine->preemptions = (uint64_t)usage.ru_nivcsw;
+	machine->cpu_s = seconds(&usage.ru_utime) + seconds(&usage.ru_stime);
 }

@@ -16,6 +16,8 @@ struct machine {
 	double steal_percent;		   // of the time between begin and end
 	uint64_t steal, total;		   // jiffies at the begin
 	uint64_t clock_ns, clock_cycles;   // at the begin
+	double cpu_s;			   // processor time of this program
+	uint64_t preemptions;		   // times it had to make room for others
 	uint64_t peak_bytes;		   // largest resident memory
 };
 

@@ -42,7 +42,7 @@ static void figure(FILE *out, const char *name, const char *value, const char *u
 
 static void figures(const struct replay_report *report, FILE *out)
 {
-	char text[CHART_NUMBER_BYTES];
+	char text[CHART_NUMBER_BYTES], unit[64];
 
 	fputs("<ul class=\"figures\">\n", out);
 	figure(out, "The engine alone", chart_number(replay_report_engine_pps(report), text),
@@ -50,7 +50,9 @@ static void figures(const struct replay_report *report, FILE *out)
 	figure(out, "As played", chart_number(replay_report_pps(report), text),
 		"packets/s, reading included");
 	snprintf(text, sizeof(text), "%.0f", replay_report_cycles(report));
-	figure(out, "Cost", text, "cycles/packet");
+	snprintf(unit, sizeof(unit), "cycles/packet on average, median %.0f",
+		replay_report_median(report));
+	figure(out, "Cost", text, unit);
 	figure(out, "Latency p50", chart_time(replay_report_latency_ns(report, 0.5), text),
 		"half of the packets");
 	figure(out, "Latency p99", chart_time(replay_report_latency_ns(report, 0.99), text),
@@ -172,7 +174,10 @@ static void reasons(const struct replay_report *report, FILE *out)
 		fputs("<p>Nothing was dropped.</p>\n", out);
 		return;
 	}
-	fputs("<table>\n", out);
+	fputs("<p class=\"quiet\">Whenever it was: on arrival, or after waiting. The longest bar "
+	      "is "
+	      "the most frequent one.</p>\n<table>\n",
+		out);
 	head_row(out, names);
 	for (unsigned i = 1; i < REASON_COUNT; i++) {
 		uint64_t dropped = counter_get(&report->stats->dropped[i]);
@@ -299,9 +304,12 @@ static void machine(const struct replay_report *report, FILE *out)
 	snprintf(text, sizeof(text), "%.3f GHz, governor %s", machine->cycles_per_ns,
 		machine->governor[0] ? machine->governor : "not shown by the system");
 	fact(out, "cycle counter", text);
-	snprintf(text, sizeof(text), "load %.2f at the start, %.2f %% of the time stolen",
-		machine->load, machine->steal_percent);
+	snprintf(text, sizeof(text),
+		"load %.2f at the start, %.2f %% of the time stolen, preempted %" PRIu64 " times",
+		machine->load, machine->steal_percent, machine->preemptions);
 	fact(out, "disturbance", text);
+	snprintf(text, sizeof(text), "%.2f s, of all its work", machine->cpu_s);
+	fact(out, "processor time", text);
 	snprintf(text, sizeof(text), "%.1f MiB at most", (double)machine->peak_bytes / MIB);
 	fact(out, "memory", text);
 	snprintf(text, sizeof(text), "Linux %s, %s", machine->kernel, machine->arch);

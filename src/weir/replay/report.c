@@ -21,6 +21,7 @@ void replay_report_turn(struct replay_report *report, unsigned frames, uint64_t 
 	report->turns++;
 	// A packet's answer leaves when its turn ends, whatever the packet itself took.
 	histogram_add(&report->latency, cycles, frames);
+	histogram_add(&report->costs, cycles / frames, frames);
 }
 
 static enum replay_outcome outcome_of(const struct verdict *verdict)
@@ -120,6 +121,11 @@ double replay_report_cycles(const struct replay_report *report)
 	const struct replay_cost *engine = &report->stages[REPLAY_ENGINE];
 
 	return engine->packets > 0 ? (double)engine->cycles / (double)engine->packets : 0;
+}
+
+double replay_report_median(const struct replay_report *report)
+{
+	return histogram_quantile(&report->costs, 0.5);
 }
 
 double replay_report_engine_pps(const struct replay_report *report)

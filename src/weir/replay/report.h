@@ -70,6 +70,7 @@ struct replay_report {
 	uint64_t turn_cycles; // of the last turn
 	unsigned turn_frames;
 	struct histogram latency; // cycles from the offer of a packet to the end of its turn
+	struct histogram costs;	  // cycles of a turn for each of its packets
 	struct timeline timeline;
 };
 
@@ -93,6 +94,7 @@ int64_t replay_report_unexplained(const struct replay_report *report);
 double replay_report_pps(const struct replay_report *report);	     // as played
 double replay_report_engine_pps(const struct replay_report *report); // what the engine alone does
 double replay_report_cycles(const struct replay_report *report);     // of the engine, each packet
+double replay_report_median(const struct replay_report *report);     // half cost no more
 double replay_report_latency_ns(const struct replay_report *report, double part);
 
 const char *replay_stage_name(enum replay_stage stage);

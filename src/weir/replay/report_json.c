@@ -143,11 +143,12 @@ static json_t *machine(const struct machine *machine)
 	json_t *governor =
 		machine->governor[0] != '\0' ? json_string(machine->governor) : json_null();
 
-	return json_pack("{s:s, s:i, s:s, s:s, s:o, s:f, s:f, s:f, s:I, s:s}", "cpu", machine->cpu,
-		"cores", (int)machine->cores, "kernel", machine->kernel, "arch", machine->arch,
-		"governor", governor, "tsc_hz", machine->cycles_per_ns * NS_PER_S, "load",
-		machine->load, "steal_percent", machine->steal_percent, "peak_memory_bytes",
-		(json_int_t)machine->peak_bytes, "version", WEIR_VERSION);
+	return json_pack("{s:s, s:i, s:s, s:s, s:o, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "cpu",
+		machine->cpu, "cores", (int)machine->cores, "kernel", machine->kernel, "arch",
+		machine->arch, "governor", governor, "tsc_hz", machine->cycles_per_ns * NS_PER_S,
+		"load", machine->load, "steal_percent", machine->steal_percent, "cpu_s",
+		machine->cpu_s, "preemptions", (json_int_t)machine->preemptions,
+		"peak_memory_bytes", (json_int_t)machine->peak_bytes, "version", WEIR_VERSION);
 }
 
 static void add_figures(json_t *json, const struct replay_report *report)
@@ -158,6 +159,7 @@ static void add_figures(json_t *json, const struct replay_report *report)
 	json_object_set_new(json, "pps", json_real(replay_report_pps(report)));
 	json_object_set_new(json, "engine_pps", json_real(replay_report_engine_pps(report)));
 	json_object_set_new(json, "cycles_per_packet", json_real(replay_report_cycles(report)));
+	json_object_set_new(json, "cycles_per_packet_p50", json_real(replay_report_median(report)));
 	json_object_set_new(json, "packets_per_turn",
 		json_real(report->turns > 0 ? (double)report->read / (double)report->turns : 0));
 }
