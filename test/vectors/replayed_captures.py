@@ -180,10 +180,11 @@ def same_in_any_turns():
                        (write("proved", waiting), ()),
                        (write("close", waiting, step_us=0), ())):
         files = [replay("--in", path, "--burst", str(size), sets=sets)[1:] for size in (1, 5, 32)]
+        files.append(replay("--in", path, "--pace", "x1000", sets=sets)[1:])
         for _, written in files[1:]:
             expect(written == files[0][1], True, f"{path} {sets}: the same file in any turns")
         expect(files[0][0]["packets"], files[2][0]["packets"], "packets")
-        expect([report["packets_per_turn"] > 1 for report, _ in files], [False, True, True],
+        expect([report["packets_per_turn"] > 1 for report, _ in files], [False, True, True, False],
                "packets in a turn")
     again = [replay("--in", whole, seed=seed)[2] for seed in ("7", "8")]
     expect(again[0] == again[1], False, "another seed gives another file")
@@ -309,6 +310,7 @@ def bad_input():
         (1, ("--in", as_pcapng("mixed", [frame, frame[14:]], (1, 101), (6, 6))), "take out one interface"),
         (2, ("--in", "-", "--loop", "2"), "--loop reads a capture again"),
         (1, ("--in", "-"), "standard input: truncated dump file"),
+        (1, ("--in", "/dev/null", "--loop", "2"), "/dev/null: truncated dump file"),
         (1, ("--in", good, "--write", "/nonexistent/out"), "cannot write /nonexistent/out: No such"),
         (1, ("--in", good, "--html", FOLDER), "Is a directory"),
         (2, ("--in", good, "--write", good), "would overwrite"),

@@ -1,5 +1,6 @@
 #include "weir/replay/box.h"
 
+#include "weir/node.h"
 #include "weir/replay/cycles.h"
 
 #include <stdio.h>
@@ -8,10 +9,11 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define LENT_BYTES 16384
-#define GAP_NS	   100000000ULL // the engine runs at least this often
-#define GAP_MAX	   1024		// idle turns between two packets at most: 102 s
-#define TICK_BASE  1024
+#define LENT_BYTES     16384
+#define POPULATE_BYTES (1u << 30)
+#define GAP_NS	       100000000ULL // the engine runs at least this often
+#define GAP_MAX	       1024	    // idle turns between two packets at most: 102 s
+#define TICK_BASE      1024
 
 static int failed(const char *what)
 {
@@ -99,7 +101,8 @@ static int make_buffers(struct box *box)
 	return 0;
 }
 
-// The tables get large pages where the system gives them, as on the live path.
+// As on the live path the tables get large pages where the system gives them, and are there from
+// the start, so that no packet pays for them; larger ones are paid for as flows come.
 static int make_engine(struct box *box, const struct box_options *options)
 {
 	struct engine_config config = engine_config_of(box->config);
@@ -112,6 +115,9 @@ static int make_engine(struct box *box, const struct box_options *options)
 		return failed("not enough memory for flows.capacity: lower it with "
 			      "--set flows.capacity=N");
 	madvise(box->memory, box->memory_bytes, MADV_HUGEPAGE);
+	if (box->memory_bytes <= POPULATE_BYTES &&
+		node_available_mb() / 2 > box->memory_bytes >> 20)
+		madvise(box->memory, box->memory_bytes, MADV_POPULATE_WRITE);
 	box->engine = engine_init(box->memory, &config);
 	return 0;
 }

@@ -4,6 +4,8 @@
 #include "base/reason.h"
 
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define NS_PER_S 1e9
 
@@ -15,6 +17,22 @@ static json_int_t value(const counter *c)
 static json_t *count(uint64_t number)
 {
 	return json_integer((json_int_t)number);
+}
+
+// What somebody typed need not be UTF-8, which JSON is.
+static json_t *typed(const char *text)
+{
+	json_t *json = json_string(text);
+	char *copy;
+
+	if (json != NULL || (copy = strdup(text)) == NULL)
+		return json;
+	for (char *at = copy; *at != '\0'; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	json = json_string(copy);
+	free(copy);
+	return json;
 }
 
 static json_t *packets(const struct replay_report *report)
@@ -101,9 +119,9 @@ static json_t *sources(const struct replay_report *report)
 		const struct replay_source_facts *source = &report->sources[i];
 
 		json_array_append_new(
-			json, json_pack("{s:s, s:s, s:b, s:I}", "file", source->path, "link_type",
-				      source->link_type, "gzip", source->compressed, "bytes",
-				      (json_int_t)source->size_bytes));
+			json, json_pack("{s:o, s:s, s:b, s:I}", "file", typed(source->path),
+				      "link_type", source->link_type, "gzip", source->compressed,
+				      "bytes", (json_int_t)source->size_bytes));
 	}
 	return json;
 }
@@ -168,9 +186,9 @@ static json_t *document(const struct replay_report *report)
 {
 	const struct replay_options *options = report->options;
 	json_t *seed = options->seeded ? json_integer((json_int_t)options->seed) : json_null();
-	json_t *json = json_pack("{s:i, s:s, s:o, s:b, s:b, s:o}", "schema", 1, "command",
-		options->command, "seed", seed, "truncated", report->truncated, "interrupted",
-		report->interrupted, "sources", sources(report));
+	json_t *json = json_pack("{s:i, s:o, s:o, s:b, s:b, s:o}", "schema", 1, "command",
+		typed(options->command), "seed", seed, "truncated", report->truncated,
+		"interrupted", report->interrupted, "sources", sources(report));
 
 	if (json == NULL)
 		return NULL;
