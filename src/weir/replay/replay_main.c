@@ -12,8 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define EXIT_USAGE    2
-#define COMMAND_BYTES 4096
+#define EXIT_USAGE 2
 
 enum option_letter {
 	OPTION_IN = 256,
@@ -254,24 +253,50 @@ static const char *overwriting(const struct replay_options *options)
 	return NULL;
 }
 
-static void join(char *out, int argc, char **argv)
+// As a shell would have to be given it.
+static void put_word(FILE *out, const char *word)
 {
-	size_t used = (size_t)snprintf(out, COMMAND_BYTES, "weir");
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_-+=./,:@%";
 
-	for (int i = 0; i < argc && used < COMMAND_BYTES; i++)
-		used += (size_t)snprintf(out + used, COMMAND_BYTES - used, " %s", argv[i]);
+	if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (; *word != '\0'; word++) {
+		if (*word == '\'')
+			fputs("'\\'", out);
+		fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+static char *join(int argc, char **argv)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	fputs("weir", out);
+	for (int i = 0; i < argc; i++) {
+		fputc(' ', out);
+		put_word(out, argv[i]);
+	}
+	return fclose(out) == 0 ? text : NULL;
 }
 
 int replay_main(int argc, char **argv)
 {
-	static char command[COMMAND_BYTES];
+	char *command = join(argc, argv);
 	struct replay_options options = {.loops = 1, .burst = BOX_BURST_MAX, .command = command};
 	const char *wrong = NULL, *what;
 	int letter = -1, status;
 
-	join(command, argc, argv);
 	options.sets = calloc((size_t)argc, sizeof(char *));
-	if (options.sets == NULL)
+	if (options.sets == NULL || command == NULL)
 		return usage("not enough memory", NULL);
 	opterr = 0;
 	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
@@ -285,5 +310,6 @@ int replay_main(int argc, char **argv)
 		wrong = "the output would overwrite a file that is used already";
 	status = wrong != NULL ? usage(wrong, what) : replay_run(&options);
 	free(options.sets);
+	free(command);
 	return status;
 }
