@@ -16,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
@@ -51,8 +52,9 @@ def write(name, frames, step_us=STEP_US, linktype=1, sec=1000):
 
 def run(*words, config=None, **options):
     """Runs a replay; returns what subprocess.run() does."""
-    return subprocess.run([WEIR, "replay", "-c", config or CONFIG, *words], text=True,
-                          capture_output=True, timeout=60, **options)
+    return subprocess.run([WEIR, "replay", "-c", config or CONFIG, *words, "--set",
+                           "flows.capacity=8192"], text=True, capture_output=True, timeout=60,
+                          **options)
 
 
 def replay(*words, config=None, sets=(), seed="7", status=0):
@@ -391,7 +393,7 @@ def fresh_frames():
 
 def fresh_loops():
     """Each loop has flows of its own, of the same servers, and nothing else changes."""
-    frames, loops = fresh_frames(), 40
+    frames, loops = fresh_frames(), 12
     path = write("fresh", frames)
     tracking = put("tracking.cfg", PASSING.replace('"bypass"', '"track"').replace(
         '"0.0.0.0/0", "::/0"', '"198.51.100.0/24", "2001:db8:2::/64"').encode())
@@ -511,5 +513,6 @@ if __name__ == "__main__":
             file.write(PASSING)
         for check in CHECKS:
             if sys.argv[3:] in ([], [check.__name__]):
-                print(check.__name__, flush=True)
+                start = time.monotonic()
                 check()
+                print(f"{check.__name__} {time.monotonic() - start:.1f} s", flush=True)
