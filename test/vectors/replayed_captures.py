@@ -178,9 +178,11 @@ def same_in_any_turns():
     frames = connections(40)
     whole = write("connections", frames)
     waiting = proved(connections(40, proxied=True))
+    gives_up = [tcp(4, flags=flags, seq=seq, ack=501) for flags, seq in (("S", 100), ("A", 101), ("R", 101))]
     for path, sets in ((whole, ()), (whole, ("services.lab.mode=track",)),
                        (write("proved", waiting), ()),
-                       (write("close", waiting, step_us=0), ())):
+                       (write("close", waiting, step_us=0), ()),
+                       (write("gives_up", proved(gives_up)), ())):
         files = [replay("--in", path, "--burst", str(size), sets=sets)[1:] for size in (1, 5, 32)]
         files.append(replay("--in", path, "--pace", "x1000", sets=sets)[1:])
         for _, written in files[1:]:

@@ -43,8 +43,9 @@ static bool may_prove(const struct view *view)
 	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
-// A connection becomes half open by the packet that proves its cookie: what its other end says
-// behind that, in the same turn, would come before the SYN it answers.
+// A connection becomes half open by the packet that proves its cookie. What its other end says
+// behind that, in the same turn, could be the answer that opens it: what follows would be queued up
+// to the end of the turn instead of being forwarded.
 bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
 {
 	uint64_t flow;

@@ -1,9 +1,10 @@
 // Packets that are offered to the engine in one turn, copied to where it may edit them.
 //
 // A turn must not change what comes of them: whoever offers them one by one gets the same frames.
-// Within a turn the engine decides frame by frame, and only then sends what half-open connections
-// wait for; so a packet that could be an answer to that has to wait for the next turn
-// (burst_fits()).
+// Within a turn the engine decides frame by frame, and at its end lets go what half-open
+// connections have queued. So while there are any, packets are offered one by one
+// (box_is_opening()), and one that could open a connection which became half open in the same turn
+// has to wait for the next (burst_fits()).
 #pragma once
 
 #include "weir/replay/box.h"

@@ -46,8 +46,6 @@ void progress_tell(
 	double eta_s = left_s(progress, now_ns, part);
 	unsigned tenths = (unsigned)(part * 10);
 
-	if (now_ns < progress->next_ns)
-		return;
 	progress->next_ns = now_ns + REFRESH_NS;
 	if (progress->terminal && total > 0) {
 		draw(progress, part, mpps, eta_s);

@@ -7,7 +7,7 @@
 
 struct progress {
 	uint64_t start_ns;
-	uint64_t next_ns; // when the terminal's line is written again
+	uint64_t next_ns; // nothing is to be told before
 	unsigned tenths;  // told so far
 	bool terminal;
 	bool shown; // there is a line to end

@@ -110,10 +110,13 @@ static void spent(struct replay *replay, enum replay_stage stage, unsigned packe
 
 static void tell(struct replay *replay)
 {
-	uint64_t size = replay_input_size_bytes(&replay->input);
-	uint64_t done = replay->report.loops_done * size + replay_input_at_bytes(&replay->input);
+	uint64_t now_ns = machine_clock_ns(), size, done;
 
-	progress_tell(&replay->progress, machine_clock_ns(), done, size * replay->options->loops,
+	if (now_ns < replay->progress.next_ns)
+		return;
+	size = replay_input_size_bytes(&replay->input);
+	done = replay->report.loops_done * size + replay_input_at_bytes(&replay->input);
+	progress_tell(&replay->progress, now_ns, done, size * replay->options->loops,
 		replay->report.read);
 }
 
