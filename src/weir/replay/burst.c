@@ -43,20 +43,20 @@ static bool may_prove(const struct view *view)
 	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
-// A connection becomes half open by the packet that proves its cookie. What its other end says
-// behind that, in the same turn, could be the answer that opens it: what follows would be queued up
-// to the end of the turn instead of being forwarded.
+// A connection becomes half open by the packet that proves its cookie. The SYN/ACK that opens it,
+// in the same turn, would leave what follows queued up to the end of the turn instead of forwarded.
 bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
 {
 	uint64_t flow;
 
 	if (burst->count == burst->most)
 		return false;
-	if (!burst->proxies || burst->count == 0 || !(packet->view.bits & VIEW_TCP))
+	if (!burst->proxies || !(packet->view.bits & VIEW_TCP) ||
+		(packet->view.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 		return true;
 	flow = flow_number(&packet->view);
 	for (unsigned i = 0; i < burst->count; i++)
-		if (burst->flows[i] == flow && burst->frames[i].port != packet->side)
+		if (burst->flows[i] == flow)
 			return false;
 	return true;
 }
