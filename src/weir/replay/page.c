@@ -8,8 +8,9 @@
 #include <string.h>
 #include <time.h>
 
-#define NS_PER_S 1e9
-#define MIB	 (1024.0 * 1024.0)
+#define ALONE_PERCENT 90 // less is worth a note
+#define NS_PER_S      1e9
+#define MIB	      (1024.0 * 1024.0)
 
 static double percent(uint64_t part, uint64_t of)
 {
@@ -81,6 +82,8 @@ static void sources(const struct replay_report *report, FILE *out)
 
 static void notes(const struct replay_report *report, FILE *out)
 {
+	double alone = 100 * report->machine.cpu_s * NS_PER_S / ((double)report->elapsed_ns + 1);
+
 	if (report->interrupted)
 		fputs("<p class=\"note\"><strong>Interrupted.</strong> A signal ended this replay: "
 		      "what follows is of the part before it.</p>\n",
@@ -94,6 +97,14 @@ static void notes(const struct replay_report *report, FILE *out)
 		page_count(out, report->cut_packets);
 		fputs(" packets the capture has the beginning only.</p>\n", out);
 	}
+	if (report->options->pace <= 0 && alone < ALONE_PERCENT)
+		fprintf(out,
+			"<p class=\"note\"><strong>Not alone.</strong> The program had the "
+			"processor "
+			"for %.0f %% of the time. Averages may have the rest in them, medians "
+			"hardly "
+			"do.</p>\n",
+			alone);
 	if (report->sides[1] == 0)
 		fputs("<p class=\"note\"><strong>One direction.</strong> No packet came from the "
 		      "inside. If there should be some, name the servers' prefixes with "
