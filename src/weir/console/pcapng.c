@@ -82,17 +82,27 @@ size_t pcapng_section(uint8_t out[PCAPNG_BLOCK_BYTES], const char *application)
 	return end(&block);
 }
 
-size_t pcapng_interface(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name)
+static size_t describe(uint8_t *out, const char *name, uint32_t snap_bytes)
 {
 	struct block block = begin(out, BLOCK_INTERFACE);
 	uint8_t nanoseconds = 9;
 
 	put16(&block, LINK_ETHERNET, 0);
-	put32(&block, PCAPNG_SNAP_BYTES);
+	put32(&block, snap_bytes);
 	put_option(&block, OPTION_NAME, name, strlen(name));
 	put_option(&block, OPTION_RESOLUTION, &nanoseconds, 1);
 	put16(&block, OPTION_END, 0);
 	return end(&block);
+}
+
+size_t pcapng_interface(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name)
+{
+	return describe(out, name, PCAPNG_SNAP_BYTES);
+}
+
+size_t pcapng_interface_whole(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name)
+{
+	return describe(out, name, 0); // no limit
 }
 
 size_t pcapng_packet(uint8_t out[PCAPNG_BLOCK_BYTES], const struct pcapng_packet *packet)

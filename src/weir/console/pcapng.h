@@ -24,6 +24,9 @@ struct pcapng_packet {
 // PCAPNG_COMMENT_BYTES are cut.
 size_t pcapng_section(uint8_t out[PCAPNG_BLOCK_BYTES], const char *application);
 size_t pcapng_interface(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name);
+// An interface whose packets are not cut: `kept` may be more than PCAPNG_SNAP_BYTES where the
+// buffer has room for it.
+size_t pcapng_interface_whole(uint8_t out[PCAPNG_BLOCK_BYTES], const char *name);
 size_t pcapng_packet(uint8_t out[PCAPNG_BLOCK_BYTES], const struct pcapng_packet *packet);
 
 // True where a file that begins with these bytes is a pcapng file.

@@ -1,48 +1,15 @@
 #include "weir/replay/input.h"
 
 #include "flow/key.h"
-#include "pkt/view.h"
 #include "policy/policy.h"
 
-#include <pcap/pcap.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
-#define SIDE_BY_ADDRESS 2
-
-static int out_of_memory(void)
+static bool is_inside(const struct replay_input *input, const struct addr *addr)
 {
-	fprintf(stderr, "weir: replay: not enough memory for the capture\n");
-	return 1;
-}
+	const struct replay_options *options = input->options;
+	const struct policy *policy = input->policy;
 
-static int make_room(struct replay_input *input, size_t len)
-{
-	if (input->count == input->room) {
-		size_t room = input->room ? 2 * input->room : 1024;
-		void *packets = realloc(input->packets, room * sizeof(*input->packets));
-
-		if (packets == NULL)
-			return out_of_memory();
-		input->packets = packets;
-		input->room = room;
-	}
-	if (input->used + len > input->size) {
-		size_t size = 2 * input->size + len + 65536;
-		void *bytes = realloc(input->bytes, size);
-
-		if (bytes == NULL)
-			return out_of_memory();
-		input->bytes = bytes;
-		input->size = size;
-	}
-	return 0;
-}
-
-static bool is_inside(
-	const struct replay_options *options, const struct policy *policy, const struct addr *addr)
-{
 	for (unsigned i = 0; i < options->inside_count; i++)
 		if (prefix_contains(&options->inside[i], addr))
 			return true;
@@ -53,115 +20,135 @@ static bool is_inside(
 	return false;
 }
 
-// The side a packet arrives on is its source's. What is not IP counts as from the outside.
-static uint8_t side_of(const struct replay_options *options, const struct policy *policy,
-	const uint8_t *data, uint16_t len)
+static void look_at(const struct replay_input *input, struct replay_packet *packet)
 {
-	struct frame frame = {.data = (uint8_t *)(uintptr_t)data, .len = len};
-	struct view view;
+	struct frame frame = {.data = (uint8_t *)(uintptr_t)packet->data,
+		.len = packet->len,
+		.flags = packet->truncated ? FRAME_TRUNCATED : 0};
 
-	if (view_parse(&view, &frame) != REASON_NONE || view.bits == 0)
-		return SIDE_OUTSIDE;
-	return is_inside(options, policy, &view.src) ? SIDE_INSIDE : SIDE_OUTSIDE;
+	if (view_parse(&packet->view, &frame) != REASON_NONE)
+		packet->view.bits = 0;
+	// The side a packet arrives on is its source's. What is not IP counts as from the outside.
+	if (input->count == 1)
+		packet->side = packet->view.bits != 0 && is_inside(input, &packet->view.src)
+				       ? SIDE_INSIDE
+				       : SIDE_OUTSIDE;
 }
 
-static int append(struct replay_input *input, const struct pcap_pkthdr *header, const uint8_t *data,
-	uint8_t side)
+static void look_ahead(struct replay_input *input, unsigned i)
 {
-	uint16_t len = header->caplen < UINT16_MAX ? (uint16_t)header->caplen : UINT16_MAX;
+	input->has_ahead[i] = source_next(&input->sources[i], &input->ahead[i]);
+	if (!input->has_ahead[i])
+		return;
+	input->ahead[i].side = i == 0 ? SIDE_OUTSIDE : SIDE_INSIDE;
+}
 
-	if (make_room(input, len))
+static int open_sources(struct replay_input *input)
+{
+	const struct replay_options *options = input->options;
+
+	input->count = 1;
+	if (options->in != NULL)
+		return source_open(&input->sources[0], options->in);
+	input->count = 2;
+	return source_open(&input->sources[0], options->in_outside) ||
+	       source_open(&input->sources[1], options->in_inside);
+}
+
+static bool is_again(const struct replay_input *input)
+{
+	for (unsigned i = 0; i < input->count; i++)
+		if (!input->sources[i].stream.regular)
+			return false;
+	return true;
+}
+
+int replay_input_open(struct replay_input *input, const struct replay_options *options,
+	const struct policy *policy)
+{
+	*input = (struct replay_input){.options = options, .policy = policy};
+	if (open_sources(input))
 		return 1;
-	memcpy(input->bytes + input->used, data, len);
-	input->packets[input->count++] = (struct replay_packet){
-		// The file was opened with nanosecond precision: tv_usec holds nanoseconds.
-		.time_ns = (uint64_t)header->ts.tv_sec * 1000000000u + (uint64_t)header->ts.tv_usec,
-		.at = input->used,
-		.len = len,
-		.side = side,
-		.truncated = header->caplen < header->len,
-	};
-	input->used += len;
+	if (options->loops > 1 && !is_again(input)) {
+		fprintf(stderr, "weir: replay: --loop reads a capture again, which a pipe cannot: "
+				"save it to a file first\n");
+		return 1;
+	}
+	for (unsigned i = 0; input->count == 2 && i < 2; i++)
+		look_ahead(input, i);
 	return 0;
 }
 
-static pcap_t *open_capture(const char *path)
+void replay_input_close(struct replay_input *input)
 {
-	char error[PCAP_ERRBUF_SIZE];
-	bool named;
-	pcap_t *pcap =
-		pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, error);
-
-	if (pcap == NULL) {
-		// Where the file cannot be opened, the text has its name already.
-		named = strncmp(error, path, strlen(path)) == 0;
-		fprintf(stderr, "weir: replay: %s%s%s\n", named ? "" : path, named ? "" : ": ",
-			error);
-		return NULL;
-	}
-	if (pcap_datalink(pcap) != DLT_EN10MB) {
-		fprintf(stderr,
-			"weir: replay: %s: link type %s: only Ethernet captures can be replayed\n",
-			path, pcap_datalink_val_to_name(pcap_datalink(pcap)));
-		pcap_close(pcap);
-		return NULL;
-	}
-	return pcap;
+	for (unsigned i = 0; i < input->count; i++)
+		source_close(&input->sources[i]);
 }
 
-static int read_capture(struct replay_input *input, const struct replay_options *options,
-	const struct policy *policy, const char *path, uint8_t side)
+int replay_input_rewind(struct replay_input *input)
 {
-	pcap_t *pcap = open_capture(path);
-	struct pcap_pkthdr *header;
-	const uint8_t *data;
-	int got, failed = 0;
+	for (unsigned i = 0; i < input->count; i++)
+		if (source_rewind(&input->sources[i]))
+			return 1;
+	for (unsigned i = 0; input->count == 2 && i < 2; i++)
+		look_ahead(input, i);
+	return 0;
+}
 
-	if (pcap == NULL)
-		return 1;
-	while (!failed && (got = pcap_next_ex(pcap, &header, &data)) == 1) {
-		uint8_t at = side;
+// Of two packets the earlier one; of the same time that of the outside.
+static bool merge(struct replay_input *input, struct replay_packet *packet)
+{
+	unsigned first = 0;
 
-		if (side == SIDE_BY_ADDRESS)
-			at = side_of(options, policy, data,
-				header->caplen < UINT16_MAX ? (uint16_t)header->caplen
-							    : UINT16_MAX);
-		failed = append(input, header, data, at);
+	if (!input->has_ahead[0] && !input->has_ahead[1])
+		return false;
+	if (!input->has_ahead[0] ||
+		(input->has_ahead[1] && input->ahead[1].time_ns < input->ahead[0].time_ns))
+		first = 1;
+	*packet = input->ahead[first];
+	return true;
+}
+
+bool replay_input_next(struct replay_input *input, struct replay_packet *packet)
+{
+	bool got;
+
+	if (input->count == 1) {
+		got = source_next(&input->sources[0], packet);
+	} else {
+		// The packet handed out last lies in its reader's memory: it goes only now.
+		if (input->taken)
+			look_ahead(input, input->taken - 1);
+		got = merge(input, packet);
+		input->taken = got ? (packet->side == SIDE_OUTSIDE ? 1 : 2) : 0;
 	}
-	if (!failed && got == PCAP_ERROR) {
-		fprintf(stderr, "weir: replay: %s: %s\n", path, pcap_geterr(pcap));
-		input->cut = true;
+	if (got)
+		look_at(input, packet);
+	return got;
+}
+
+bool replay_input_is_cut(const struct replay_input *input)
+{
+	return input->sources[0].cut || (input->count == 2 && input->sources[1].cut);
+}
+
+uint64_t replay_input_size_bytes(const struct replay_input *input)
+{
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < input->count; i++) {
+		if (input->sources[i].stream.size_bytes == 0)
+			return 0;
+		size += input->sources[i].stream.size_bytes;
 	}
-	pcap_close(pcap);
-	return failed;
+	return size;
 }
 
-static int by_time(const void *left, const void *right)
+uint64_t replay_input_at_bytes(const struct replay_input *input)
 {
-	const struct replay_packet *a = left, *b = right;
+	uint64_t at = 0;
 
-	if (a->time_ns != b->time_ns)
-		return a->time_ns < b->time_ns ? -1 : 1;
-	return a->at < b->at ? -1 : a->at > b->at;
-}
-
-int replay_input_read(struct replay_input *input, const struct replay_options *options,
-	const struct policy *policy)
-{
-	int failed;
-
-	if (options->in != NULL)
-		return read_capture(input, options, policy, options->in, SIDE_BY_ADDRESS);
-	failed = read_capture(input, options, policy, options->in_outside, SIDE_OUTSIDE) ||
-		 read_capture(input, options, policy, options->in_inside, SIDE_INSIDE);
-	if (!failed && input->count > 0)
-		qsort(input->packets, input->count, sizeof(*input->packets), by_time);
-	return failed;
-}
-
-void replay_input_free(struct replay_input *input)
-{
-	free(input->packets);
-	free(input->bytes);
-	*input = (struct replay_input){0};
+	for (unsigned i = 0; i < input->count; i++)
+		at += source_at_bytes(&input->sources[i]);
+	return at;
 }

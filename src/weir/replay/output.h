@@ -1,24 +1,38 @@
 // The capture a replay writes: what left through each port, and what was dropped with its reason.
+// What the engine makes is held back until replay_output_settle(), so that the file does not depend
+// on how packets of one moment were divided into turns.
 #pragma once
 
 #include "engine/engine.h"
+#include "weir/replay/draft.h"
 
+#include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 
 struct replay_output {
-	FILE *file; // NULL: nothing is written
+	struct draft draft; // without a file nothing is written
 	const struct policy *policy;
+	uint8_t *block; // one packet of it
+	uint8_t *held;	// frames made, each behind its struct held
+	size_t held_used, held_size;
+	bool short_of_memory;
 };
 
 // Opens `path` (NULL: none). Interface 0 and 1 are the ports `outside` and `inside`. 0 or 1.
-int replay_output_open(struct replay_output *output, const char *path, const char *const names[2],
-	const struct policy *policy);
+int replay_output_open(struct replay_output *output, const char *path, const struct policy *policy);
 
-void replay_output_sent(struct replay_output *output, uint64_t time_ns, uint8_t port,
-	const uint8_t *data, uint16_t len, const char *how);
-void replay_output_dropped(struct replay_output *output, uint64_t time_ns, uint8_t port,
-	const uint8_t *data, uint16_t len, const struct verdict *verdict);
+// A frame of the capture left, or was dropped; `how`: "forwarded", "reply".
+void replay_output_sent(struct replay_output *output, uint64_t time_ns, const struct frame *frame,
+	uint8_t port, const char *how);
+void replay_output_dropped(struct replay_output *output, uint64_t time_ns,
+	const struct frame *frame, const struct verdict *verdict);
 
-// 0, or 1 where something could not be written.
-int replay_output_close(struct replay_output *output);
+// A frame the engine made leaves through frame->port.
+void replay_output_made(struct replay_output *output, const struct frame *frame);
+// Writes what was held back, with this time.
+void replay_output_settle(struct replay_output *output, uint64_t time_ns);
+
+// The file gets its name. 0, or 1 after an error message.
+int replay_output_finish(struct replay_output *output);
+// Ends it in any case; a file that is not finished goes.
+void replay_output_close(struct replay_output *output);

@@ -1,86 +1,57 @@
-// One engine, one thread: each packet of the capture is a batch of its own, so that what the engine
-// does about it can be told from what it does about the next. Between packets the engine runs at
-// least every GAP_NS of the capture's time, for retries and ageing, and afterwards until its holds
-// had time to end.
+// One engine, one thread, the capture's time.
+//
+//   next packet of the input  ->  the burst of its moment  ->  box_offer()  ->  what became of it
+//                                                          \->  made(): frames of the engine's own
+//
+// The engine's clock moves in steps of STEP_NS. All packets of a step see the same time, and
+// everything that is due by then happens before the first of them (box_advance()); so they can be
+// offered in bursts, as a worker takes them from its device, and the result is the same as one by
+// one. With a pace they are offered one by one, each when it is due.
+//
+// A loop begins where the one before it ended. With `fresh` its packets are those of other clients.
 #include "weir/replay/replay.h"
 
-#include "base/check.h"
-#include "base/counter.h"
-#include "cfg/config.h"
 #include "weir/node.h"
+#include "weir/replay/box.h"
+#include "weir/replay/burst.h"
+#include "weir/replay/cycles.h"
+#include "weir/replay/fresh.h"
 #include "weir/replay/input.h"
+#include "weir/replay/interrupt.h"
+#include "weir/replay/link.h"
 #include "weir/replay/output.h"
+#include "weir/replay/page.h"
+#include "weir/replay/progress.h"
 #include "weir/replay/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 #include <time.h>
 
-#define ROOM_FRONT 128
-#define ROOM_BACK  512
-#define ROOM_BYTES (ROOM_FRONT + UINT16_MAX + ROOM_BACK)
-#define LENT	   32
-#define LENT_BYTES 16384
-#define MESSAGES   8
-#define GAP_NS	   100000000ULL
-#define GAP_MAX	   1024 // idle runs between two packets at most: 102 s of the capture's time
-#define TICK_BASE  1024
+#define STEP_NS	    1000000ULL
+#define NS_PER_MS   1000000ULL
+#define NS_PER_S    1000000000ULL
+#define EXIT_SIGNAL 128 // and the signal's number
 
 struct replay {
 	const struct replay_options *options;
 	struct config *config;
-	struct policy *policy;
-	struct engine *engine;
+	struct box box;
 	struct replay_input input;
+	struct burst burst;
+	struct fresh fresh;
 	struct replay_output output;
+	struct draft json, html;
 	struct replay_report report;
-	uint8_t secret[32];
-	uint32_t epoch;				     // newest epoch the engine has keys of, 0: none
-	struct profile seen[SERVICE_COUNT_MAX];	     // LEARNT of the running epoch
-	struct profile announced[SERVICE_COUNT_MAX]; // of the newest epoch
-	uint64_t now_ns;			     // engine's clock
-	uint64_t base_ns;			     // capture's time of engine's time 0
-	uint8_t *room;
-	uint8_t *lent_bytes;
-	struct frame lent[LENT];
-	struct message *out[MESSAGES];
-	struct message *in;
+	struct progress progress;
+	uint64_t start_ns; // wall clock
+	uint64_t first_ns; // capture's time of its first packet
+	uint64_t begin_ns; // when the loop began, of the replay
+	uint64_t at_ns;	   // of the packet offered last, of the replay
+	uint64_t cycles;   // when the stage before this one ended
+	bool offering;	   // packets of this moment are being offered
 };
-
-static uint64_t wall_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static uint32_t tick_of(uint64_t now_ns)
-{
-	return TICK_BASE + (uint32_t)(now_ns / KEYRING_TICK_NS);
-}
-
-// Without a seed everything is as unpredictable as on the live path; with one, nothing is.
-static int make_secrets(struct replay *replay, uint8_t table_key[SIPHASH_KEY_BYTES])
-{
-	uint64_t state = replay->options->seed;
-
-	if (!replay->options->seeded)
-		return getrandom(replay->secret, sizeof(replay->secret), 0) < 0 ||
-		       getrandom(table_key, SIPHASH_KEY_BYTES, 0) < 0;
-	for (unsigned i = 0; i < sizeof(replay->secret) + SIPHASH_KEY_BYTES; i++) {
-		uint8_t byte = (uint8_t)siphash24((struct siphash_key){{state, i}}, "seed", 4);
-
-		if (i < sizeof(replay->secret))
-			replay->secret[i] = byte;
-		else
-			table_key[i - sizeof(replay->secret)] = byte;
-	}
-	return 0;
-}
 
 static int failed(const char *what)
 {
@@ -88,265 +59,187 @@ static int failed(const char *what)
 	return 1;
 }
 
-static struct engine_config engine_config_of(const struct config *config)
+// --- what leaves ---
+
+// A frame the engine made leaves. Those of a moment are written behind its packets.
+static void made(void *context, const struct frame *frame)
 {
-	struct engine_config out = {.capacity = config->flow_capacity,
-		.queue_total_bytes = config->policy->limits.queue_total_bytes,
-		.openings = (uint32_t)(config->policy->limits.queue_total_bytes / 512),
-		.workers = 1,
-		.port_count = 2};
+	struct replay *replay = context;
+	uint64_t at_ns = replay->offering ? replay->at_ns : replay->box.now_ns;
 
-	for (unsigned i = 0; i < config->port_count; i++) {
-		uint8_t side = config->ports[i].side;
-
-		if (out.ports[side].mtu == 0)
-			out.ports[side] = (struct engine_port){
-				.side = side, .peer = (uint8_t)!side, .mtu = config->ports[i].mtu};
-	}
-	return out;
+	replay_report_made(&replay->report, at_ns);
+	replay_output_made(&replay->output, frame);
+	if (!replay->offering)
+		replay_output_settle(&replay->output, replay->first_ns + at_ns);
 }
 
-static void *pages(size_t bytes)
+static void turn(void *context, unsigned frames, uint64_t cycles)
 {
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	struct replay *replay = context;
 
-	return memory == MAP_FAILED ? NULL : memory;
+	replay_report_turn(&replay->report, frames, cycles);
 }
 
-static int make_buffers(struct replay *replay)
+// A packet of the capture leaves, or not.
+static void decided(struct replay *replay, unsigned i)
 {
-	replay->room = pages(ROOM_BYTES);
-	replay->lent_bytes = pages((size_t)LENT * LENT_BYTES);
-	replay->in = calloc(1, sizeof(*replay->in));
-	if (replay->room == NULL || replay->lent_bytes == NULL || replay->in == NULL)
-		return failed("not enough memory");
-	for (unsigned i = 0; i < MESSAGES; i++) {
-		replay->out[i] = calloc(1, sizeof(*replay->out[i]));
-		if (replay->out[i] == NULL)
-			return failed("not enough memory");
-	}
-	return 0;
+	const struct verdict *verdict = &replay->burst.verdicts[i];
+	const struct frame *frame = &replay->burst.frames[i];
+	uint64_t at_ns = replay->burst.at_ns[i], time_ns = replay->first_ns + at_ns;
+
+	replay_report_verdict(&replay->report, verdict, replay->burst.lens[i], at_ns);
+	if (verdict->kind == VERDICT_FORWARD)
+		replay_output_sent(&replay->output, time_ns, frame, verdict->port, "forwarded");
+	else if (verdict->kind == VERDICT_REPLY)
+		replay_output_sent(&replay->output, time_ns, frame, verdict->port, "reply");
+	else if (verdict->kind == VERDICT_DROP)
+		replay_output_dropped(&replay->output, time_ns, frame, verdict);
 }
 
-static void free_messages(struct replay *replay)
+// --- what is offered ---
+
+// The cycles since the last call belong to this stage.
+static void spent(struct replay *replay, enum replay_stage stage, unsigned packets)
 {
-	for (unsigned i = 0; i < MESSAGES; i++)
-		free(replay->out[i]);
-	free(replay->in);
+	uint64_t now = cycles_now();
+
+	replay->report.stages[stage].cycles += now - replay->cycles;
+	replay->report.stages[stage].packets += packets;
+	replay->cycles = now;
 }
 
-static int make_engine(struct replay *replay)
+static void tell(struct replay *replay)
 {
-	struct engine_config config = engine_config_of(replay->config);
-	void *memory;
+	uint64_t now_ns = machine_clock_ns(), size, done;
 
-	if (make_secrets(replay, config.table_key))
-		return failed("the system has no randomness");
-	memory = pages(engine_bytes(&config));
-	if (memory == NULL)
-		return failed("not enough memory for flows.capacity");
-	replay->engine = engine_init(memory, &config);
-	return 0;
-}
-
-static void take_learnt(struct replay *replay, const struct message *message)
-{
-	profile_merge(&replay->seen[message->body.learnt.service], &message->body.learnt.profile);
-}
-
-static void lend(struct replay *replay)
-{
-	for (unsigned i = 0; i < LENT; i++)
-		replay->lent[i] = (struct frame){
-			.data = replay->lent_bytes + (size_t)i * LENT_BYTES + ROOM_FRONT,
-			.headroom = ROOM_FRONT,
-			.tailroom = LENT_BYTES - ROOM_FRONT};
-}
-
-static void run(struct replay *replay, struct batch *batch)
-{
-	uint64_t start;
-
-	lend(replay);
-	batch->now_ns = replay->now_ns;
-	batch->tick = tick_of(replay->now_ns);
-	batch->out = replay->lent;
-	batch->out_room = LENT;
-	batch->messages_out = replay->out;
-	batch->messages_out_room = MESSAGES;
-	start = replay_cycles();
-	engine_run(replay->engine, batch);
-	replay_report_turn(&replay->report, replay_cycles() - start, batch->frame_count);
-	for (unsigned i = 0; i < batch->messages_out_used; i++)
-		if (batch->messages_out[i]->type == MESSAGE_LEARNT)
-			take_learnt(replay, batch->messages_out[i]);
-	for (unsigned i = 0; i < batch->out_used; i++)
-		replay_output_sent(&replay->output, replay->base_ns + replay->now_ns,
-			batch->out[i].port, batch->out[i].data, batch->out[i].len, "made");
-	replay->report.sent += batch->out_used;
-}
-
-static void post(struct replay *replay)
-{
-	struct batch batch = {.messages_in = &replay->in, .messages_in_count = 1};
-
-	run(replay, &batch);
-}
-
-static int post_epoch(struct replay *replay, uint32_t epoch)
-{
-	struct message *message = replay->in;
-
-	*message = (struct message){.type = MESSAGE_EPOCH};
-	if (keyring_derive(
-		    &message->body.epoch.keys, replay->secret, sizeof(replay->secret), epoch))
-		return failed("keys cannot be derived");
-	for (unsigned i = 0; i < replay->policy->service_count; i++) {
-		const struct service *service = &replay->policy->services[i];
-
-		if (service->learn)
-			profile_learn(&replay->announced[service->id], &replay->seen[service->id]);
-		replay->seen[service->id] = (struct profile){0};
-	}
-	memcpy(message->body.epoch.profiles, replay->announced, sizeof(replay->announced));
-	message->body.epoch.service_count = replay->policy->service_count;
-	replay->epoch = epoch;
-	post(replay);
-	return 0;
-}
-
-// Keys of the running epoch and the next one.
-static int keep_keys(struct replay *replay)
-{
-	uint32_t epoch = tick_of(replay->now_ns) / KEYRING_TICKS_PER_EPOCH;
-
-	while (replay->epoch < epoch + 1) {
-		uint32_t next = replay->epoch < epoch - 1 ? epoch - 1 : replay->epoch + 1;
-
-		if (post_epoch(replay, next))
-			return 1;
-	}
-	return 0;
-}
-
-static int start_engine(struct replay *replay)
-{
-	for (unsigned i = 0; i < replay->policy->service_count; i++)
-		replay->announced[replay->policy->services[i].id] =
-			replay->policy->services[i].profile;
-	*replay->in = (struct message){.type = MESSAGE_POLICY};
-	replay->in->body.policy = replay->policy;
-	post(replay);
-	return keep_keys(replay);
-}
-
-static int advance(struct replay *replay, uint64_t to_ns)
-{
-	for (unsigned i = 0; i < GAP_MAX && replay->now_ns + GAP_NS < to_ns; i++) {
-		struct batch batch = {0};
-
-		replay->now_ns += GAP_NS;
-		if (keep_keys(replay))
-			return 1;
-		run(replay, &batch);
-	}
-	if (to_ns > replay->now_ns)
-		replay->now_ns = to_ns;
-	return keep_keys(replay);
-}
-
-static void account(struct replay *replay, const struct frame *frame, const struct verdict *verdict,
-	uint8_t port, uint64_t time_ns)
-{
-	switch (verdict->kind) {
-	case VERDICT_FORWARD:
-		replay->report.forwarded++;
-		replay->report.sent++;
-		replay_output_sent(&replay->output, time_ns, verdict->port, frame->data, frame->len,
-			"forwarded");
+	if (now_ns < replay->progress.next_ns)
 		return;
-	case VERDICT_REPLY:
-		replay->report.sent++;
-		replay_output_sent(
-			&replay->output, time_ns, verdict->port, frame->data, frame->len, "reply");
-		return;
-	case VERDICT_DROP:
-		replay_output_dropped(
-			&replay->output, time_ns, port, frame->data, frame->len, verdict);
-		return;
-	default:
-		return;
-	}
+	size = replay_input_size_bytes(&replay->input);
+	done = replay->report.loops_done * size + replay_input_at_bytes(&replay->input);
+	progress_tell(&replay->progress, now_ns, done, size * replay->options->loops,
+		replay->report.read);
 }
 
-static void one(struct replay *replay, const struct replay_packet *packet)
+static void flush(struct replay *replay)
 {
-	struct verdict verdict;
-	struct frame frame = {.data = replay->room + ROOM_FRONT,
-		.len = packet->len,
-		.headroom = ROOM_FRONT,
-		.tailroom = ROOM_BACK,
-		.port = packet->side,
-		.flags = packet->truncated ? FRAME_TRUNCATED : 0};
-	struct batch batch = {.frames = &frame, .verdicts = &verdict, .frame_count = 1};
+	struct burst *burst = &replay->burst;
+	unsigned count = burst->count;
 
-	memcpy(frame.data, replay->input.bytes + packet->at, packet->len);
-	run(replay, &batch);
-	replay->report.read++;
-	account(replay, &frame, &verdict, packet->side, replay->base_ns + replay->now_ns);
+	if (count == 0)
+		return;
+	replay->offering = true;
+	box_offer(&replay->box, burst->frames, burst->verdicts, count);
+	replay->cycles = cycles_now();
+	for (unsigned i = 0; i < count; i++)
+		decided(replay, i);
+	burst->count = 0;
+	tell(replay);
+	spent(replay, REPLAY_WRITE, count);
 }
 
-static void keep_pace(const struct replay *replay, uint64_t start_ns)
+// The moment is over: the next one is `to_ns`.
+static int step(struct replay *replay, uint64_t to_ns)
 {
-	uint64_t due_ns, now_ns = wall_ns();
+	int status;
+
+	flush(replay);
+	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);
+	replay->offering = false;
+	status = box_advance(&replay->box, to_ns);
+	replay->cycles = cycles_now();
+	return status;
+}
+
+static void keep_pace(struct replay *replay)
+{
+	double due = (double)replay->at_ns / replay->options->pace;
+	uint64_t due_ns = replay->start_ns + (uint64_t)due, now_ns;
 	struct timespec nap;
 
-	if (replay->options->pace == 0)
-		return;
-	due_ns = start_ns + (uint64_t)((double)replay->now_ns / replay->options->pace);
-	if (due_ns <= now_ns)
-		return;
-	nap.tv_sec = (time_t)((due_ns - now_ns) / 1000000000u);
-	nap.tv_nsec = (long)((due_ns - now_ns) % 1000000000u);
-	nanosleep(&nap, NULL);
+	while ((now_ns = machine_clock_ns()) < due_ns && interrupt_signal() == 0) {
+		nap.tv_sec = (time_t)((due_ns - now_ns) / NS_PER_S);
+		nap.tv_nsec = (long)((due_ns - now_ns) % NS_PER_S);
+		nanosleep(&nap, NULL);
+	}
+	replay->cycles = cycles_now();
 }
 
-static int pass(struct replay *replay, uint64_t start_ns)
+static int offer(struct replay *replay, const struct replay_packet *packet)
 {
-	uint64_t first_ns = replay->input.packets[0].time_ns;
-	uint64_t begin_ns = replay->now_ns;
+	uint64_t offset =
+		packet->time_ns > replay->first_ns ? packet->time_ns - replay->first_ns : 0;
+	uint64_t at_ns = replay->begin_ns + offset;
+	struct frame *frame;
+	uint64_t step_ns;
 
-	for (size_t i = 0; i < replay->input.count; i++) {
-		const struct replay_packet *packet = &replay->input.packets[i];
-		uint64_t offset = packet->time_ns > first_ns ? packet->time_ns - first_ns : 0;
-
-		if (begin_ns + offset > replay->now_ns && advance(replay, begin_ns + offset))
+	if (at_ns < replay->at_ns)
+		at_ns = replay->at_ns; // captures of several interfaces are not quite in order
+	step_ns = at_ns - at_ns % STEP_NS;
+	if (step_ns > replay->box.now_ns) {
+		if (step(replay, step_ns))
 			return 1;
-		keep_pace(replay, start_ns);
-		one(replay, packet);
+	} else if (!burst_fits(&replay->burst, packet)) {
+		flush(replay);
 	}
+	replay->at_ns = at_ns;
+	if (replay->options->pace > 0)
+		keep_pace(replay);
+	replay->report.sides[packet->side]++;
+	replay->report.cut_packets += packet->truncated;
+	frame = burst_add(&replay->burst, packet, at_ns);
+	if (replay->options->fresh)
+		fresh_apply(&replay->fresh, frame);
+	spent(replay, REPLAY_PREPARE, 1);
+	if (replay->options->pace > 0 || box_is_opening(&replay->box))
+		flush(replay);
+	return 0;
+}
+
+// One loop. 0, or 1 after an error message.
+static int pass(struct replay *replay)
+{
+	struct replay_packet packet;
+
+	replay->begin_ns = replay->at_ns;
+	replay->fresh.passed_ms = (uint32_t)(replay->begin_ns / NS_PER_MS);
+	while (interrupt_signal() == 0 && replay_input_next(&replay->input, &packet)) {
+		if (replay->report.sides[0] + replay->report.sides[1] == 0)
+			replay->first_ns = packet.time_ns;
+		spent(replay, REPLAY_READ, 1);
+		if (offer(replay, &packet))
+			return 1;
+	}
+	flush(replay);
 	return 0;
 }
 
 static int passes(struct replay *replay)
 {
-	uint64_t start_ns = wall_ns();
+	struct replay_report *report = &replay->report;
 
-	if (replay->input.count == 0)
-		return failed("the capture has no packets");
-	replay->base_ns = replay->input.packets[0].time_ns;
-	for (uint32_t i = 0; i < replay->options->loops; i++) {
-		if (i > 0 && replay->options->fresh) {
-			*replay->in = (struct message){.type = MESSAGE_FLUSH};
-			post(replay);
-		}
-		if (pass(replay, start_ns))
+	replay->start_ns = machine_clock_ns();
+	replay->cycles = cycles_now();
+	progress_begin(&replay->progress, replay->start_ns);
+	for (uint32_t i = 0; i < replay->options->loops && interrupt_signal() == 0; i++) {
+		replay->fresh.loop = i;
+		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
 			return 1;
+		if (report->read == 0 && interrupt_signal() == 0)
+			return replay_input_is_cut(&replay->input)
+				       ? 1 // and a message said why
+				       : failed("the capture has no packets");
+		report->loops_done += interrupt_signal() == 0;
 	}
-	replay->report.elapsed_ns = wall_ns() - start_ns;
+	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);
+	report->elapsed_ns = machine_clock_ns() - replay->start_ns;
+	report->capture_ns = replay->at_ns;
+	report->start_ns = replay->first_ns;
+	report->truncated = replay_input_is_cut(&replay->input);
+	report->interrupted = interrupt_signal() != 0;
 	return 0;
 }
+
+// --- the whole ---
 
 static int load(struct replay *replay)
 {
@@ -359,25 +252,71 @@ static int load(struct replay *replay)
 	for (unsigned i = 0; i < errors.count; i++)
 		fprintf(stderr, "%s\n", errors.list[i].text);
 	config_errors_free(&errors);
-	if (replay->config == NULL)
-		return 1;
-	replay->policy = replay->config->policy;
-	return 0;
+	return replay->config == NULL;
+}
+
+static void describe_input(struct replay *replay)
+{
+	replay->report.source_count = replay->input.count;
+	for (unsigned i = 0; i < replay->input.count; i++) {
+		const struct source *source = &replay->input.sources[i];
+
+		replay->report.sources[i] = (struct replay_source_facts){.path = source->path,
+			.link_type = link_name(source->link_type),
+			.compressed = source->compressed,
+			.size_bytes = source->stream.size_bytes};
+	}
 }
 
 static int prepare(struct replay *replay)
 {
-	static const char *const names[2] = {"outside", "inside"};
+	const struct replay_options *options = replay->options;
+	struct box_options box = {.seeded = options->seeded,
+		.seed = options->seed,
+		.listener = {.context = replay, .made = made, .turn = turn}};
+	const struct policy *policy;
 
-	if (load(replay) || replay_input_read(&replay->input, replay->options, replay->policy) ||
-		make_buffers(replay) || make_engine(replay))
+	replay_report_begin(&replay->report, options);
+	if (load(replay))
 		return 1;
-	if (replay_output_open(&replay->output, replay->options->write, names, replay->policy))
+	policy = replay->config->policy;
+	if (replay_input_open(&replay->input, options, policy) ||
+		replay_output_open(&replay->output, options->write, policy) ||
+		draft_open(&replay->json, options->json) ||
+		draft_open(&replay->html, options->html))
 		return 1;
-	replay->report.truncated = replay->input.cut;
-	if (replay_report_open(&replay->report, replay->input.count * replay->options->loops))
+	describe_input(replay);
+	if (burst_open(&replay->burst, options->burst, policy) ||
+		fresh_open(&replay->fresh, policy, options->inside, options->inside_count))
 		return failed("not enough memory");
-	return start_engine(replay);
+	machine_begin(&replay->report.machine);
+	return box_open(&replay->box, replay->config, &box);
+}
+
+static int write_results(struct replay *replay)
+{
+	FILE *json = replay->json.file != NULL ? replay->json.file : stdout;
+
+	machine_end(&replay->report.machine);
+	replay->report.stats = engine_stats(replay->box.engine);
+	if (replay->html.file != NULL)
+		page_write(&replay->report, replay->html.file);
+	return replay_report_write_json(&replay->report, json) || draft_finish(&replay->json) ||
+	       draft_finish(&replay->html) || replay_output_finish(&replay->output);
+}
+
+static void finish(struct replay *replay)
+{
+	progress_end(&replay->progress);
+	draft_discard(&replay->json);
+	draft_discard(&replay->html);
+	replay_output_close(&replay->output);
+	burst_close(&replay->burst);
+	fresh_close(&replay->fresh);
+	box_close(&replay->box);
+	replay_input_close(&replay->input);
+	config_free(replay->config);
+	free(replay);
 }
 
 int replay_run(const struct replay_options *options)
@@ -388,16 +327,13 @@ int replay_run(const struct replay_options *options)
 	if (replay == NULL)
 		return failed("not enough memory");
 	replay->options = options;
+	interrupt_catch();
 	status = prepare(replay) || passes(replay);
+	progress_end(&replay->progress);
 	if (status == 0)
-		status =
-			replay_report_write(&replay->report, options, engine_stats(replay->engine));
-	status |= replay_output_close(&replay->output) || replay->input.cut;
-	replay_report_close(&replay->report);
-	replay_input_free(&replay->input);
-	explicit_bzero(replay->secret, sizeof(replay->secret));
-	config_free(replay->config);
-	free_messages(replay);
-	free(replay);
+		status = write_results(replay) || replay->report.truncated;
+	if (status == 0 && replay->report.interrupted)
+		status = EXIT_SIGNAL + interrupt_signal();
+	finish(replay);
 	return status;
 }

@@ -21,10 +21,12 @@ struct replay_options {
 	unsigned inside_count;
 	const char *write;   // pcapng of what left and what was dropped; NULL: none
 	const char *json;    // report; NULL: standard output
+	const char *html;    // report as a page; NULL: none
 	const char *command; // as typed, for the report
 	uint32_t loops;	     // at least 1
+	unsigned burst;	     // packets of one turn at most, at least 1
 	double pace;	     // multiple of the capture's own speed; 0: as fast as it goes
-	bool fresh;	     // forget all flows between loops
+	bool fresh;	     // each loop has flows of its own (fresh.h)
 	bool seeded;
 	uint64_t seed;
 };

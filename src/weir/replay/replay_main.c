@@ -1,6 +1,8 @@
 // The command line of `weir replay`.
 #include "weir/replay/replay.h"
 
+#include "weir/replay/box.h"
+
 #include "base/check.h"
 
 #include <errno.h>
@@ -10,8 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define EXIT_USAGE    2
-#define COMMAND_BYTES 4096
+#define EXIT_USAGE 2
 
 enum option_letter {
 	OPTION_IN = 256,
@@ -19,6 +20,7 @@ enum option_letter {
 	OPTION_IN_INSIDE,
 	OPTION_INSIDE,
 	OPTION_LOOP,
+	OPTION_BURST,
 	OPTION_PACE,
 	OPTION_FRESH,
 	OPTION_SEED,
@@ -36,6 +38,7 @@ static const struct option names[] = {
 	{"in-inside", required_argument, NULL, OPTION_IN_INSIDE},
 	{"inside", required_argument, NULL, OPTION_INSIDE},
 	{"loop", required_argument, NULL, OPTION_LOOP},
+	{"burst", required_argument, NULL, OPTION_BURST},
 	{"pace", required_argument, NULL, OPTION_PACE},
 	{"fresh", no_argument, NULL, OPTION_FRESH},
 	{"seed", required_argument, NULL, OPTION_SEED},
@@ -50,24 +53,36 @@ static const struct option names[] = {
 
 static void print_usage(FILE *out)
 {
-	fprintf(out,
-		"usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
-		"  --in X           a capture; the side of a packet is found by its source\n"
-		"  --inside PREFIX  sources on the inside (repeatable); else what services "
-		"protect\n"
-		"  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
-		"  --loop N         plays it N times; --fresh forgets all flows in between\n"
-		"  --pace max|wire|xK  as fast as it goes (default), as captured, or K times that\n"
-		"  --seed S         nothing is random: the same input gives the same output\n"
-		"  --raw            packets as they are (this version always does)\n"
-		"  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
-		"  --json F         the report there instead of on standard output\n"
-		"  --set PATH=VALUE overrides the configuration (repeatable)\n"
-		"A capture that ends early is replayed as far as it goes; the report says\n"
-		"`truncated', and the exit status is 1.\n"
-		"A recorded ACK cannot hold a cookie of this run: for captures of whole "
-		"connections\n"
-		"use --set services.NAME.mode=track.\n");
+	fputs("usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
+	      "Plays a capture to the engine of `weir run', without interfaces and without root:\n"
+	      "what would the box do with this traffic, and how fast?\n"
+	      "\n"
+	      "  --in X           a capture (pcap, pcapng, also gzipped; `-': standard input);\n"
+	      "                   the side of a packet is found by its source\n"
+	      "  --inside PREFIX  sources on the inside (repeatable); else what services protect\n"
+	      "  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
+	      "  --set PATH=VALUE overrides the configuration (repeatable)\n"
+	      "  --loop N         plays it N times\n"
+	      "  --fresh          each loop is of other clients: addresses outside change, below\n"
+	      "                   what rules and services tell apart\n"
+	      "  --pace max|wire|xK  as fast as it goes (default), as captured, or K times that\n"
+	      "  --burst N        packets of one turn at most: 1 to 32 (default); the results are\n"
+	      "                   the same\n"
+	      "  --seed S         nothing is random: the same input gives the same output\n"
+	      "  --raw            packets as they are (this version always does)\n"
+	      "  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
+	      "  --json F         the report there instead of on standard output\n"
+	      "  --html F         the report as a page\n"
+	      "\n"
+	      "Exit status: 0 done; 1 failed, or the capture ends early: it is played as far as "
+	      "it\n"
+	      "goes, and the report says `truncated'; 2 wrong usage; 130, 143 interrupted by "
+	      "SIGINT,\n"
+	      "SIGTERM: the report is of what was played by then, and says `interrupted'.\n"
+	      "\n"
+	      "A recorded ACK cannot hold a cookie of this run: for captures of whole connections\n"
+	      "use --set services.NAME.mode=track.\n",
+		out);
 }
 
 static int usage(const char *why, const char *what)
@@ -123,6 +138,12 @@ static const char *take_number(struct replay_options *options, int letter)
 		options->loops = (uint32_t)number;
 		return NULL;
 	}
+	if (letter == OPTION_BURST) {
+		if (!parse_number(optarg, BOX_BURST_MAX, &number) || number == 0)
+			return "--burst takes a number from 1 to 32";
+		options->burst = (unsigned)number;
+		return NULL;
+	}
 	if (!parse_number(optarg, INT64_MAX, &options->seed))
 		return "--seed takes a number";
 	options->seeded = true;
@@ -147,6 +168,7 @@ static const char *take(struct replay_options *options, int letter)
 		return NULL;
 	case OPTION_INSIDE:
 		return take_inside(options, optarg);
+	case OPTION_BURST:
 	case OPTION_LOOP:
 	case OPTION_SEED:
 		return take_number(options, letter);
@@ -164,7 +186,8 @@ static const char *take(struct replay_options *options, int letter)
 		options->json = optarg;
 		return NULL;
 	case OPTION_HTML:
-		return "--html is not part of this version; use --json";
+		options->html = optarg;
+		return NULL;
 	case OPTION_SET:
 		options->sets[options->set_count++] = optarg;
 		return NULL;
@@ -177,6 +200,11 @@ static const char *take(struct replay_options *options, int letter)
 	}
 }
 
+static bool is_standard_input(const char *path)
+{
+	return path != NULL && strcmp(path, "-") == 0;
+}
+
 static const char *complete(const struct replay_options *options)
 {
 	if (options->config_file == NULL)
@@ -185,6 +213,12 @@ static const char *complete(const struct replay_options *options)
 		return "--in and --in-outside/--in-inside exclude each other";
 	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
 		return "--in FILE, or --in-outside FILE and --in-inside FILE, is missing";
+	if (is_standard_input(options->in_outside) && is_standard_input(options->in_inside))
+		return "only one capture can come from standard input";
+	if (options->loops > 1 &&
+		(is_standard_input(options->in) || is_standard_input(options->in_outside) ||
+			is_standard_input(options->in_inside)))
+		return "--loop reads a capture again: save it to a file first";
 	return NULL;
 }
 
@@ -206,33 +240,63 @@ static const char *overwriting(const struct replay_options *options)
 	const char *const kept[] = {
 		options->config_file, options->in, options->in_outside, options->in_inside};
 
-	for (unsigned i = 0; i < ARRAY_LEN(kept); i++) {
-		if (is_same_file(options->write, kept[i]))
-			return options->write;
-		if (is_same_file(options->json, kept[i]))
-			return options->json;
+	const char *const made[] = {options->write, options->json, options->html};
+
+	for (unsigned i = 0; i < ARRAY_LEN(made); i++) {
+		for (unsigned k = 0; k < ARRAY_LEN(kept); k++)
+			if (is_same_file(made[i], kept[k]))
+				return made[i];
+		for (unsigned k = 0; k < i; k++)
+			if (is_same_file(made[i], made[k]))
+				return made[i];
 	}
-	return is_same_file(options->write, options->json) ? options->json : NULL;
+	return NULL;
 }
 
-static void join(char *out, int argc, char **argv)
+// As a shell would have to be given it.
+static void put_word(FILE *out, const char *word)
 {
-	size_t used = (size_t)snprintf(out, COMMAND_BYTES, "weir");
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "0123456789_-+=./,:@%";
 
-	for (int i = 0; i < argc && used < COMMAND_BYTES; i++)
-		used += (size_t)snprintf(out + used, COMMAND_BYTES - used, " %s", argv[i]);
+	if (word[0] != '\0' && strspn(word, plain) == strlen(word)) {
+		fputs(word, out);
+		return;
+	}
+	fputc('\'', out);
+	for (; *word != '\0'; word++) {
+		if (*word == '\'')
+			fputs("'\\'", out);
+		fputc(*word, out);
+	}
+	fputc('\'', out);
+}
+
+static char *join(int argc, char **argv)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (out == NULL)
+		return NULL;
+	fputs("weir", out);
+	for (int i = 0; i < argc; i++) {
+		fputc(' ', out);
+		put_word(out, argv[i]);
+	}
+	return fclose(out) == 0 ? text : NULL;
 }
 
 int replay_main(int argc, char **argv)
 {
-	static char command[COMMAND_BYTES];
-	struct replay_options options = {.loops = 1, .command = command};
+	char *command = join(argc, argv);
+	struct replay_options options = {.loops = 1, .burst = BOX_BURST_MAX, .command = command};
 	const char *wrong = NULL, *what;
 	int letter = -1, status;
 
-	join(command, argc, argv);
 	options.sets = calloc((size_t)argc, sizeof(char *));
-	if (options.sets == NULL)
+	if (options.sets == NULL || command == NULL)
 		return usage("not enough memory", NULL);
 	opterr = 0;
 	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
@@ -246,5 +310,6 @@ int replay_main(int argc, char **argv)
 		wrong = "the output would overwrite a file that is used already";
 	status = wrong != NULL ? usage(wrong, what) : replay_run(&options);
 	free(options.sets);
+	free(command);
 	return status;
 }

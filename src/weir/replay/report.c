@@ -1,170 +1,167 @@
 #include "weir/replay/report.h"
 
-#include "base/reason.h"
-#include "tcp/track.h"
+#define NS_PER_S 1e9
 
-#include <jansson.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
-#include <x86intrin.h>
-
-#define SAMPLES_MAX (1u << 24)
-
-uint64_t replay_cycles(void)
+void replay_report_begin(struct replay_report *report, const struct replay_options *options)
 {
-	return __rdtsc();
+	*report = (struct replay_report){.options = options};
+	timeline_init(&report->timeline);
 }
 
-int replay_report_open(struct replay_report *report, size_t packets)
+void replay_report_turn(struct replay_report *report, unsigned frames, uint64_t cycles)
 {
-	report->sample_room = packets < SAMPLES_MAX ? packets : SAMPLES_MAX;
-	report->samples = malloc((report->sample_room + 1) * sizeof(*report->samples));
-	return report->samples == NULL;
-}
+	struct replay_cost *stage = &report->stages[frames > 0 ? REPLAY_ENGINE : REPLAY_IDLE];
 
-void replay_report_close(struct replay_report *report)
-{
-	free(report->samples);
-	report->samples = NULL;
-}
-
-void replay_report_turn(struct replay_report *report, uint64_t cycles, unsigned frames)
-{
+	stage->cycles += cycles;
+	stage->packets += frames;
+	report->turn_frames = frames;
+	report->turn_cycles = cycles;
 	if (frames == 0)
 		return;
-	report->cycles += cycles;
-	if (report->sample_count < report->sample_room)
-		report->samples[report->sample_count++] =
-			cycles < UINT32_MAX ? (uint32_t)cycles : UINT32_MAX;
+	report->turns++;
+	// A packet's answer leaves when its turn ends, whatever the packet itself took.
+	histogram_add(&report->latency, cycles, frames);
+	histogram_add(&report->costs, cycles / frames, frames);
 }
 
-static int by_value(const void *left, const void *right)
+static enum replay_outcome outcome_of(const struct verdict *verdict)
 {
-	uint32_t a = *(const uint32_t *)left, b = *(const uint32_t *)right;
-
-	return a < b ? -1 : a > b;
-}
-
-// Cycles of the time-stamp counter per nanosecond, measured over a short while.
-static double cycles_per_ns(void)
-{
-	struct timespec from, to;
-	uint64_t start = replay_cycles(), ns;
-
-	clock_gettime(CLOCK_MONOTONIC, &from);
-	do {
-		clock_gettime(CLOCK_MONOTONIC, &to);
-		ns = (uint64_t)((to.tv_sec - from.tv_sec) * 1000000000L + to.tv_nsec -
-				from.tv_nsec);
-	} while (ns < 5000000);
-	return (double)(replay_cycles() - start) / (double)ns;
-}
-
-static double quantile_ns(const struct replay_report *report, double part, double scale)
-{
-	size_t at = (size_t)((double)report->sample_count * part);
-
-	if (report->sample_count == 0)
-		return 0;
-	if (at >= report->sample_count)
-		at = report->sample_count - 1;
-	return (double)report->samples[at] / scale;
-}
-
-static json_t *latency(struct replay_report *report)
-{
-	double scale = cycles_per_ns();
-
-	qsort(report->samples, report->sample_count, sizeof(*report->samples), by_value);
-	return json_pack("{s:f, s:f, s:f}", "p50", quantile_ns(report, 0.5, scale), "p99",
-		quantile_ns(report, 0.99, scale), "p999", quantile_ns(report, 0.999, scale));
-}
-
-static json_int_t value(const counter *c)
-{
-	return (json_int_t)counter_get(c);
-}
-
-static json_t *reasons(const struct engine_stats *stats, json_int_t *total)
-{
-	json_t *object = json_object();
-
-	*total = 0;
-	for (unsigned i = 1; i < REASON_COUNT; i++) {
-		json_int_t dropped = value(&stats->dropped[i]);
-
-		*total += dropped;
-		if (dropped > 0)
-			json_object_set_new(object, reason_name(i), json_integer(dropped));
+	switch (verdict->kind) {
+	case VERDICT_FORWARD:
+		return REPLAY_FORWARDED;
+	case VERDICT_REPLY:
+		return REPLAY_ANSWERED;
+	case VERDICT_DROP:
+		return REPLAY_DROPPED;
+	default:
+		return REPLAY_CONSUMED;
 	}
-	return object;
 }
 
-static json_t *packets(
-	const struct replay_report *report, const struct engine_stats *stats, json_int_t dropped)
+unsigned replay_size_most(unsigned class)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "read",
-		(json_int_t)report->read, "forwarded", (json_int_t)report->forwarded, "generated",
-		value(&stats->generated), "consumed", value(&stats->consumed), "dropped", dropped,
-		"queued", value(&stats->queued), "transmitted", (json_int_t)report->sent,
-		"withheld", (json_int_t)0);
+	static const uint16_t most[REPLAY_SIZES] = {60, 123, 251, 507, 1019, 1514, 0};
+
+	return class < REPLAY_SIZES ? most[class] : 0;
 }
 
-static json_t *flows(const struct engine_stats *stats)
+static unsigned size_class(uint16_t len)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "created", value(&stats->flows_created),
-		"closed", value(&stats->flows_closed), "expired", value(&stats->flows_expired),
-		"evicted", value(&stats->flows_evicted), "refused", value(&stats->flows_refused));
+	unsigned class = 0;
+
+	while (replay_size_most(class) != 0 && len > replay_size_most(class))
+		class ++;
+	return class;
 }
 
-static json_t *machine(void)
+static void add(struct replay_cost *cost, uint64_t cycles)
 {
-	struct utsname name;
-
-	if (uname(&name) != 0)
-		return json_object();
-	return json_pack("{s:s, s:s, s:s}", "kernel", name.release, "arch", name.machine, "version",
-		WEIR_VERSION);
+	cost->packets++;
+	cost->cycles += cycles;
 }
 
-static json_t *document(struct replay_report *report, const struct replay_options *options,
-	const struct engine_stats *stats)
+void replay_report_verdict(
+	struct replay_report *report, const struct verdict *verdict, uint16_t len, uint64_t at_ns)
 {
-	json_int_t dropped;
-	json_t *why = reasons(stats, &dropped);
-	json_t *seed = options->seeded ? json_integer((json_int_t)options->seed) : json_null();
-	double seconds = (double)report->elapsed_ns / 1e9;
-	double pps = seconds > 0 ? (double)report->read / seconds : 0;
-	double each = report->read > 0 ? (double)report->cycles / (double)report->read : 0;
+	struct timeline_bucket *bucket = timeline_at(&report->timeline, at_ns);
+	enum replay_outcome outcome = outcome_of(verdict);
+	uint64_t share = report->turn_cycles / report->turn_frames;
 
-	return json_pack("{s:i, s:s, s:o, s:b, s:o, s:o, s:o, s:f, s:f, s:[], s:o, s:o}", "schema",
-		1, "command", options->command, "seed", seed, "truncated", report->truncated,
-		"packets", packets(report, stats, dropped), "reasons", why, "flows", flows(stats),
-		"pps", pps, "cycles_per_packet", each, "stages", "latency_ns", latency(report),
-		"machine", machine());
+	report->read++;
+	report->bytes += len;
+	report->sizes[size_class(len)]++;
+	add(&report->outcomes[outcome], share);
+	if (outcome == REPLAY_DROPPED)
+		add(&report->reasons[verdict->reason], share);
+	bucket->offered++;
+	bucket->bytes += len;
+	bucket->cycles += share;
+	bucket->dropped += outcome == REPLAY_DROPPED;
+	bucket->sent += outcome == REPLAY_FORWARDED || outcome == REPLAY_ANSWERED;
 }
 
-int replay_report_write(struct replay_report *report, const struct replay_options *options,
-	const struct engine_stats *stats)
+void replay_report_made(struct replay_report *report, uint64_t at_ns)
 {
-	json_t *json = document(report, options, stats);
-	int status;
+	report->made++;
+	timeline_at(&report->timeline, at_ns)->sent++;
+}
 
-	if (json == NULL) {
-		fprintf(stderr, "weir: replay: not enough memory for the report\n");
-		return 1;
-	}
-	if (options->json != NULL) {
-		status = json_dump_file(json, options->json, JSON_INDENT(2));
-		if (status != 0)
-			fprintf(stderr, "weir: replay: cannot write %s\n", options->json);
-	} else {
-		status = json_dumpf(json, stdout, JSON_INDENT(2));
-		putchar('\n');
-	}
-	json_decref(json);
-	return status != 0;
+uint64_t replay_report_sent(const struct replay_report *report)
+{
+	return report->outcomes[REPLAY_FORWARDED].packets +
+	       report->outcomes[REPLAY_ANSWERED].packets + report->made;
+}
+
+uint64_t replay_report_dropped(const struct replay_report *report)
+{
+	uint64_t dropped = 0;
+
+	for (unsigned i = 1; i < REASON_COUNT; i++)
+		dropped += counter_get(&report->stats->dropped[i]);
+	return dropped;
+}
+
+int64_t replay_report_unexplained(const struct replay_report *report)
+{
+	const struct engine_stats *stats = report->stats;
+
+	return (int64_t)(report->read + counter_get(&stats->generated) -
+			 replay_report_sent(report) - counter_get(&stats->consumed) -
+			 counter_get(&stats->queued) - replay_report_dropped(report));
+}
+
+double replay_report_pps(const struct replay_report *report)
+{
+	return report->elapsed_ns > 0 ? (double)report->read * NS_PER_S / (double)report->elapsed_ns
+				      : 0;
+}
+
+double replay_report_cycles(const struct replay_report *report)
+{
+	const struct replay_cost *engine = &report->stages[REPLAY_ENGINE];
+
+	return engine->packets > 0 ? (double)engine->cycles / (double)engine->packets : 0;
+}
+
+double replay_report_median(const struct replay_report *report)
+{
+	return histogram_quantile(&report->costs, 0.5);
+}
+
+double replay_report_engine_pps(const struct replay_report *report)
+{
+	double cycles = replay_report_cycles(report);
+
+	return cycles > 0 ? report->machine.cycles_per_ns * NS_PER_S / cycles : 0;
+}
+
+double replay_report_latency_ns(const struct replay_report *report, double part)
+{
+	return histogram_quantile(&report->latency, part) / report->machine.cycles_per_ns;
+}
+
+const char *replay_stage_name(enum replay_stage stage)
+{
+	static const char *const names[REPLAY_STAGES] = {
+		"read", "prepare", "engine", "idle", "write"};
+
+	return names[stage];
+}
+
+const char *replay_stage_text(enum replay_stage stage)
+{
+	static const char *const texts[REPLAY_STAGES] = {"taking packets out of the capture",
+		"copying them to where the engine may edit them", "the engine's turns with packets",
+		"the engine's turns without: retries, ageing, keys",
+		"accounting, and writing what left"};
+
+	return texts[stage];
+}
+
+const char *replay_outcome_name(enum replay_outcome outcome)
+{
+	static const char *const names[REPLAY_OUTCOMES] = {
+		"forwarded", "answered", "consumed", "dropped"};
+
+	return names[outcome];
 }

@@ -1,0 +1,256 @@
+#include "weir/replay/box.h"
+
+#include "weir/node.h"
+#include "weir/replay/cycles.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#define LENT_BYTES     16384
+#define POPULATE_BYTES (1u << 30)
+#define GAP_NS	       100000000ULL // the engine runs at least this often
+#define GAP_MAX	       1024	    // idle turns between two packets at most: 102 s
+#define TICK_BASE      1024
+
+static int failed(const char *what)
+{
+	fprintf(stderr, "weir: replay: %s\n", what);
+	return 1;
+}
+
+static uint32_t tick_of(uint64_t now_ns)
+{
+	return TICK_BASE + (uint32_t)(now_ns / KEYRING_TICK_NS);
+}
+
+// Without a seed everything is as unpredictable as on the live path; with one, nothing is.
+static int make_secrets(
+	struct box *box, const struct box_options *options, uint8_t table_key[SIPHASH_KEY_BYTES])
+{
+	uint64_t state = options->seed;
+
+	if (!options->seeded)
+		return getrandom(box->secret, sizeof(box->secret), 0) < 0 ||
+		       getrandom(table_key, SIPHASH_KEY_BYTES, 0) < 0;
+	for (unsigned i = 0; i < sizeof(box->secret) + SIPHASH_KEY_BYTES; i++) {
+		uint8_t byte = (uint8_t)siphash24((struct siphash_key){{state, i}}, "seed", 4);
+
+		if (i < sizeof(box->secret))
+			box->secret[i] = byte;
+		else
+			table_key[i - sizeof(box->secret)] = byte;
+	}
+	return 0;
+}
+
+static struct engine_config engine_config_of(const struct config *config)
+{
+	struct engine_config out = {.capacity = config->flow_capacity,
+		.queue_total_bytes = config->policy->limits.queue_total_bytes,
+		.openings = (uint32_t)(config->policy->limits.queue_total_bytes / 512),
+		.workers = 1,
+		.port_count = 2};
+
+	for (unsigned i = 0; i < config->port_count; i++) {
+		uint8_t side = config->ports[i].side;
+
+		if (out.ports[side].mtu == 0)
+			out.ports[side] = (struct engine_port){
+				.side = side, .peer = (uint8_t)!side, .mtu = config->ports[i].mtu};
+	}
+	return out;
+}
+
+static void *pages(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	return memory == MAP_FAILED ? NULL : memory;
+}
+
+// The lent buffers lie apart by no power of two, or all of them would share the same cache lines.
+static uint8_t *lent_at(const struct box *box, unsigned i)
+{
+	return box->lent_bytes + (size_t)i * (LENT_BYTES + 64) + BOX_FRONT;
+}
+
+static void lend(struct box *box, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		box->lent[i] = (struct frame){.data = lent_at(box, i),
+			.headroom = BOX_FRONT,
+			.tailroom = LENT_BYTES - BOX_FRONT};
+}
+
+static int make_buffers(struct box *box)
+{
+	box->lent_bytes = pages((size_t)BOX_LENT * (LENT_BYTES + 64));
+	box->in = calloc(1, sizeof(*box->in));
+	if (box->lent_bytes == NULL || box->in == NULL)
+		return failed("not enough memory");
+	for (unsigned i = 0; i < BOX_MESSAGES; i++) {
+		box->out[i] = calloc(1, sizeof(*box->out[i]));
+		if (box->out[i] == NULL)
+			return failed("not enough memory");
+	}
+	lend(box, BOX_LENT);
+	return 0;
+}
+
+// As on the live path the tables get large pages where the system gives them, and are there from
+// the start, so that no packet pays for them; larger ones are paid for as flows come.
+static int make_engine(struct box *box, const struct box_options *options)
+{
+	struct engine_config config = engine_config_of(box->config);
+
+	if (make_secrets(box, options, config.table_key))
+		return failed("the system has no randomness");
+	box->memory_bytes = engine_bytes(&config);
+	box->memory = pages(box->memory_bytes);
+	if (box->memory == NULL)
+		return failed("not enough memory for flows.capacity: lower it with "
+			      "--set flows.capacity=N");
+	madvise(box->memory, box->memory_bytes, MADV_HUGEPAGE);
+	if (box->memory_bytes <= POPULATE_BYTES &&
+		node_available_mb() / 2 > box->memory_bytes >> 20)
+		madvise(box->memory, box->memory_bytes, MADV_POPULATE_WRITE);
+	box->engine = engine_init(box->memory, &config);
+	return 0;
+}
+
+static void take_messages(struct box *box, const struct batch *batch)
+{
+	for (unsigned i = 0; i < batch->messages_out_used; i++) {
+		const struct message *message = batch->messages_out[i];
+
+		if (message->type == MESSAGE_LEARNT)
+			profile_merge(&box->seen[message->body.learnt.service],
+				&message->body.learnt.profile);
+	}
+}
+
+static void run(struct box *box, struct batch *batch)
+{
+	uint64_t start;
+
+	lend(box, box->lent_used);
+	batch->now_ns = box->now_ns;
+	batch->tick = tick_of(box->now_ns);
+	batch->out = box->lent;
+	batch->out_room = BOX_LENT;
+	batch->messages_out = box->out;
+	batch->messages_out_room = BOX_MESSAGES;
+	start = cycles_now();
+	engine_run(box->engine, batch);
+	box->listener.turn(box->listener.context, batch->frame_count, cycles_now() - start);
+	box->lent_used = batch->out_used;
+	take_messages(box, batch);
+	for (unsigned i = 0; i < batch->out_used; i++)
+		box->listener.made(box->listener.context, &batch->out[i]);
+}
+
+static void post(struct box *box)
+{
+	struct batch batch = {.messages_in = &box->in, .messages_in_count = 1};
+
+	run(box, &batch);
+}
+
+static int post_epoch(struct box *box, uint32_t epoch)
+{
+	struct message *message = box->in;
+
+	*message = (struct message){.type = MESSAGE_EPOCH};
+	if (keyring_derive(&message->body.epoch.keys, box->secret, sizeof(box->secret), epoch))
+		return failed("keys cannot be derived");
+	for (unsigned i = 0; i < box->policy->service_count; i++) {
+		const struct service *service = &box->policy->services[i];
+
+		if (service->learn)
+			profile_learn(&box->announced[service->id], &box->seen[service->id]);
+		box->seen[service->id] = (struct profile){0};
+	}
+	memcpy(message->body.epoch.profiles, box->announced, sizeof(box->announced));
+	message->body.epoch.service_count = box->policy->service_count;
+	box->epoch = epoch;
+	post(box);
+	return 0;
+}
+
+// Keys of the running epoch and the next one.
+static int keep_keys(struct box *box)
+{
+	uint32_t epoch = tick_of(box->now_ns) / KEYRING_TICKS_PER_EPOCH;
+
+	while (box->epoch < epoch + 1) {
+		uint32_t next = box->epoch < epoch - 1 ? epoch - 1 : box->epoch + 1;
+
+		if (post_epoch(box, next))
+			return 1;
+	}
+	return 0;
+}
+
+static int start(struct box *box)
+{
+	for (unsigned i = 0; i < box->policy->service_count; i++)
+		box->announced[box->policy->services[i].id] = box->policy->services[i].profile;
+	*box->in = (struct message){.type = MESSAGE_POLICY};
+	box->in->body.policy = box->policy;
+	post(box);
+	return keep_keys(box);
+}
+
+int box_open(struct box *box, const struct config *config, const struct box_options *options)
+{
+	*box = (struct box){
+		.config = config, .policy = config->policy, .listener = options->listener};
+	return make_buffers(box) || make_engine(box, options) || start(box);
+}
+
+void box_close(struct box *box)
+{
+	for (unsigned i = 0; i < BOX_MESSAGES; i++)
+		free(box->out[i]);
+	free(box->in);
+	if (box->lent_bytes != NULL)
+		munmap(box->lent_bytes, (size_t)BOX_LENT * (LENT_BYTES + 64));
+	if (box->memory != NULL)
+		munmap(box->memory, box->memory_bytes);
+	explicit_bzero(box->secret, sizeof(box->secret));
+}
+
+static int step_to(struct box *box, uint64_t to_ns)
+{
+	struct batch batch = {0};
+
+	box->now_ns = to_ns;
+	if (keep_keys(box))
+		return 1;
+	run(box, &batch);
+	return 0;
+}
+
+int box_advance(struct box *box, uint64_t to_ns)
+{
+	for (unsigned i = 0; i < GAP_MAX && box->now_ns + GAP_NS < to_ns; i++)
+		if (step_to(box, box->now_ns + GAP_NS))
+			return 1;
+	return to_ns > box->now_ns ? step_to(box, to_ns) : 0;
+}
+
+void box_offer(struct box *box, struct frame *frames, struct verdict *verdicts, unsigned count)
+{
+	struct batch batch = {.frames = frames, .verdicts = verdicts, .frame_count = count};
+
+	run(box, &batch);
+}
+
+bool box_is_opening(const struct box *box)
+{
+	return engine_idle_ns(box->engine, box->now_ns) != UINT64_MAX;
+}

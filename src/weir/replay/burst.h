@@ -1,0 +1,36 @@
+// Packets that are offered to the engine in one turn, copied to where it may edit them.
+//
+// A turn must not change what comes of them: whoever offers them one by one gets the same frames.
+// Within a turn the engine decides frame by frame, and at its end lets go what half-open
+// connections have queued. So while there are any, packets are offered one by one
+// (box_is_opening()), and one that could open a connection which became half open in the same turn
+// has to wait for the next (burst_fits()).
+#pragma once
+
+#include "weir/replay/box.h"
+#include "weir/replay/packet.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct burst {
+	unsigned most; // packets of one turn
+	unsigned count;
+	bool proxies; // some service proves its clients by cookies
+	struct frame frames[BOX_BURST_MAX];
+	struct verdict verdicts[BOX_BURST_MAX];
+	uint64_t at_ns[BOX_BURST_MAX]; // when each is offered, of the replay
+	uint16_t lens[BOX_BURST_MAX];  // as offered
+	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, else 0
+	uint8_t *rooms;
+};
+
+// 0, or 1 where there is no memory for it.
+int burst_open(struct burst *burst, unsigned most, const struct policy *policy);
+void burst_close(struct burst *burst);
+
+// True where the packet may be offered in the same turn as those before it.
+bool burst_fits(const struct burst *burst, const struct replay_packet *packet);
+
+// Copies the packet; there must be room. Returns its frame.
+struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns);

@@ -1,0 +1,17 @@
+// What the files of the page share.
+#pragma once
+
+#include "weir/replay/page.h"
+
+// page_text.c
+// Escaped for HTML, bytes that are no UTF-8 replaced.
+void page_text(FILE *out, const char *text);
+// With a separator at every third digit.
+void page_count(FILE *out, uint64_t number);
+// A cell with a bar as long as `part` (0 to 1) of the full length; the number stands beside it.
+void page_bar(FILE *out, double part, const char *class);
+void page_style(FILE *out);
+
+// page_charts.c
+void page_throughput(const struct replay_report *report, FILE *out);
+void page_latency(const struct replay_report *report, FILE *out);

@@ -1,0 +1,222 @@
+// The report as JSON.
+#include "weir/replay/report.h"
+
+#include "base/reason.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NS_PER_S 1e9
+
+static json_int_t value(const counter *c)
+{
+	return (json_int_t)counter_get(c);
+}
+
+static json_t *count(uint64_t number)
+{
+	return json_integer((json_int_t)number);
+}
+
+// What somebody typed need not be UTF-8, which JSON is.
+static json_t *typed(const char *text)
+{
+	json_t *json = json_string(text);
+	char *copy;
+
+	if (json != NULL || (copy = strdup(text)) == NULL)
+		return json;
+	for (char *at = copy; *at != '\0'; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	json = json_string(copy);
+	free(copy);
+	return json;
+}
+
+static json_t *packets(const struct replay_report *report)
+{
+	const struct engine_stats *stats = report->stats;
+	json_t *json = json_object();
+
+	json_object_set_new(json, "read", count(report->read));
+	json_object_set_new(json, "forwarded", count(report->outcomes[REPLAY_FORWARDED].packets));
+	json_object_set_new(json, "generated", json_integer(value(&stats->generated)));
+	json_object_set_new(json, "consumed", json_integer(value(&stats->consumed)));
+	json_object_set_new(json, "dropped", count(replay_report_dropped(report)));
+	json_object_set_new(json, "queued", json_integer(value(&stats->queued)));
+	json_object_set_new(json, "transmitted", count(replay_report_sent(report)));
+	json_object_set_new(json, "withheld", json_integer(0));
+	json_object_set_new(json, "cut", count(report->cut_packets));
+	json_object_set_new(json, "unexplained", json_integer(replay_report_unexplained(report)));
+	return json;
+}
+
+static json_t *reasons(const struct replay_report *report)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 1; i < REASON_COUNT; i++)
+		if (value(&report->stats->dropped[i]) > 0)
+			json_object_set_new(json, reason_name(i),
+				json_integer(value(&report->stats->dropped[i])));
+	return json;
+}
+
+static json_t *flows(const struct engine_stats *stats)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "created", value(&stats->flows_created),
+		"closed", value(&stats->flows_closed), "expired", value(&stats->flows_expired),
+		"evicted", value(&stats->flows_evicted), "refused", value(&stats->flows_refused));
+}
+
+static json_t *cost(const char *name, const struct replay_cost *cost)
+{
+	double each = cost->packets > 0 ? (double)cost->cycles / (double)cost->packets : 0;
+
+	return json_pack("{s:s, s:I, s:I, s:f}", "name", name, "packets", (json_int_t)cost->packets,
+		"cycles", (json_int_t)cost->cycles, "cycles_per_packet", each);
+}
+
+static json_t *stages(const struct replay_report *report)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < REPLAY_STAGES; i++)
+		json_array_append_new(json, cost(replay_stage_name(i), &report->stages[i]));
+	return json;
+}
+
+static json_t *outcomes(const struct replay_report *report)
+{
+	json_t *json = json_array();
+	char name[64];
+
+	for (unsigned i = 0; i < REPLAY_DROPPED; i++)
+		json_array_append_new(json, cost(replay_outcome_name(i), &report->outcomes[i]));
+	for (unsigned i = 1; i < REASON_COUNT; i++) {
+		if (report->reasons[i].packets == 0)
+			continue;
+		snprintf(name, sizeof(name), "dropped %s", reason_name(i));
+		json_array_append_new(json, cost(name, &report->reasons[i]));
+	}
+	return json;
+}
+
+static json_t *latency(const struct replay_report *report)
+{
+	return json_pack("{s:f, s:f, s:f}", "p50", replay_report_latency_ns(report, 0.5), "p99",
+		replay_report_latency_ns(report, 0.99), "p999",
+		replay_report_latency_ns(report, 0.999));
+}
+
+static json_t *sources(const struct replay_report *report)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < report->source_count; i++) {
+		const struct replay_source_facts *source = &report->sources[i];
+
+		json_array_append_new(
+			json, json_pack("{s:o, s:s, s:b, s:I}", "file", typed(source->path),
+				      "link_type", source->link_type, "gzip", source->compressed,
+				      "bytes", (json_int_t)source->size_bytes));
+	}
+	return json;
+}
+
+static json_t *sizes(const struct replay_report *report)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < REPLAY_SIZES; i++)
+		json_array_append_new(json,
+			json_pack("{s:o, s:I}", "most_bytes",
+				replay_size_most(i) ? count(replay_size_most(i)) : json_null(),
+				"packets", (json_int_t)report->sizes[i]));
+	return json;
+}
+
+static json_t *timeline(const struct replay_report *report)
+{
+	const struct timeline *timeline = &report->timeline;
+	json_t *buckets = json_array();
+
+	for (unsigned i = 0; i < timeline->used; i++) {
+		const struct timeline_bucket *bucket = &timeline->buckets[i];
+
+		json_array_append_new(buckets,
+			json_pack("{s:I, s:I, s:I, s:I, s:I}", "offered",
+				(json_int_t)bucket->offered, "bytes", (json_int_t)bucket->bytes,
+				"sent", (json_int_t)bucket->sent, "dropped",
+				(json_int_t)bucket->dropped, "cycles", (json_int_t)bucket->cycles));
+	}
+	return json_pack("{s:f, s:o}", "bucket_s", (double)timeline->width_ns / NS_PER_S, "buckets",
+		buckets);
+}
+
+static json_t *machine(const struct machine *machine)
+{
+	json_t *governor =
+		machine->governor[0] != '\0' ? json_string(machine->governor) : json_null();
+
+	return json_pack("{s:s, s:i, s:s, s:s, s:o, s:f, s:f, s:f, s:f, s:I, s:I, s:s}", "cpu",
+		machine->cpu, "cores", (int)machine->cores, "kernel", machine->kernel, "arch",
+		machine->arch, "governor", governor, "tsc_hz", machine->cycles_per_ns * NS_PER_S,
+		"load", machine->load, "steal_percent", machine->steal_percent, "cpu_s",
+		machine->cpu_s, "preemptions", (json_int_t)machine->preemptions,
+		"peak_memory_bytes", (json_int_t)machine->peak_bytes, "version", WEIR_VERSION);
+}
+
+static void add_figures(json_t *json, const struct replay_report *report)
+{
+	json_object_set_new(json, "elapsed_s", json_real((double)report->elapsed_ns / NS_PER_S));
+	json_object_set_new(json, "capture_s", json_real((double)report->capture_ns / NS_PER_S));
+	json_object_set_new(json, "loops", json_integer(report->loops_done));
+	json_object_set_new(json, "pps", json_real(replay_report_pps(report)));
+	json_object_set_new(json, "engine_pps", json_real(replay_report_engine_pps(report)));
+	json_object_set_new(json, "cycles_per_packet", json_real(replay_report_cycles(report)));
+	json_object_set_new(json, "cycles_per_packet_p50", json_real(replay_report_median(report)));
+	json_object_set_new(json, "packets_per_turn",
+		json_real(report->turns > 0 ? (double)report->read / (double)report->turns : 0));
+}
+
+static json_t *document(const struct replay_report *report)
+{
+	const struct replay_options *options = report->options;
+	json_t *seed = options->seeded ? json_integer((json_int_t)options->seed) : json_null();
+	json_t *json = json_pack("{s:i, s:o, s:o, s:b, s:b, s:o}", "schema", 1, "command",
+		typed(options->command), "seed", seed, "truncated", report->truncated,
+		"interrupted", report->interrupted, "sources", sources(report));
+
+	if (json == NULL)
+		return NULL;
+	json_object_set_new(json, "packets", packets(report));
+	json_object_set_new(json, "sides",
+		json_pack("{s:I, s:I}", "outside", (json_int_t)report->sides[0], "inside",
+			(json_int_t)report->sides[1]));
+	json_object_set_new(json, "reasons", reasons(report));
+	json_object_set_new(json, "flows", flows(report->stats));
+	add_figures(json, report);
+	json_object_set_new(json, "stages", stages(report));
+	json_object_set_new(json, "outcomes", outcomes(report));
+	json_object_set_new(json, "latency_ns", latency(report));
+	json_object_set_new(json, "sizes", sizes(report));
+	json_object_set_new(json, "timeline", timeline(report));
+	json_object_set_new(json, "machine", machine(&report->machine));
+	return json;
+}
+
+int replay_report_write_json(const struct replay_report *report, FILE *out)
+{
+	json_t *json = document(report);
+	int failed = json == NULL || json_dumpf(json, out, JSON_INDENT(2)) != 0;
+
+	if (failed)
+		fprintf(stderr, "weir: replay: not enough memory for the report\n");
+	else
+		fputc('\n', out);
+	json_decref(json);
+	return failed;
+}
