@@ -59,14 +59,30 @@ static uint32_t end_of(const struct view *view)
 	return view->seq + view_seg_len(view);
 }
 
+// A SYN that is repeated with fewer options takes none back: its answer may have been to an earlier
+// one.
+static void opened(struct endpoint *self, const struct view *view, const struct options *options)
+{
+	struct offer before = self->own;
+	bool again = (self->bits & ENDPOINT_OPENED) && self->isn == view->seq;
+
+	offer_set(&self->own, view, options);
+	self->isn = view->seq;
+	self->own_ack = view->ack;
+	self->bits |= ENDPOINT_OPENED;
+	if (!again)
+		return;
+	if (!(self->own.bits & OPTION_WSCALE))
+		self->own.wscale = before.wscale;
+	if (!(self->own.bits & OPTION_TIMESTAMPS))
+		self->own.tsval = before.tsval;
+	self->own.bits |= before.bits;
+}
+
 void endpoint_spoke(struct endpoint *self, const struct view *view, const struct options *options)
 {
-	if (view->tcp_flags & TCP_SYN) {
-		self->isn = view->seq;
-		self->own_ack = view->ack;
-		offer_set(&self->own, view, options);
-		self->bits |= ENDPOINT_OPENED;
-	}
+	if (view->tcp_flags & TCP_SYN)
+		opened(self, view, options);
 	if (view->tcp_flags & TCP_RST)
 		return; // its number need not be one of the connection's
 	self->end =
@@ -157,16 +173,17 @@ static uint32_t reach(const struct view *view, const struct options *options)
 	return reach;
 }
 
-// True where the box has sent it `distance` numbers behind the ISN, or as much of them as the
-// capture has: what it lacks cannot be waited for.
+// True where the box has sent it `distance` numbers behind the ISN. Of a peer that the capture
+// knows as much as the capture has is enough: what got lost there would be waited for until the
+// end.
 static bool is_sent(
 	const struct endpoint *self, const struct endpoint *peer, uint32_t seen, uint32_t distance)
 {
 	uint32_t isn = peer->bits & ENDPOINT_OPENED ? peer->isn : seen;
 
-	if (!(peer->bits & ENDPOINT_SPOKE) || (self->bits & ENDPOINT_LOOSE))
+	if (self->bits & ENDPOINT_LOOSE)
 		return true;
-	if (serial_after(distance, peer->end - isn))
+	if ((peer->bits & ENDPOINT_SPOKE) && serial_after(distance, peer->end - isn))
 		distance = peer->end - isn;
 	return !serial_after(distance, self->box_end - self->box_isn);
 }
