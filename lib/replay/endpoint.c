@@ -322,13 +322,13 @@ static uint32_t quote_isn(const struct endpoint *self, const struct endpoint *pe
 }
 
 bool endpoint_quote_is_caused(
-	const struct endpoint *self, const struct endpoint *peer, const struct quote *quote)
+	const struct endpoint *self, const struct endpoint *peer, uint32_t quote_end)
 {
 	uint32_t isn = quote_isn(self, peer);
 
 	if (!(self->bits & ENDPOINT_GREETED) || !(peer->bits & ENDPOINT_OPENED))
 		return false;
-	return is_sent(self, peer, isn, quote->seq - isn);
+	return is_sent(self, peer, isn, quote_end - isn);
 }
 
 void endpoint_rewrite_quote(const struct endpoint *self, const struct endpoint *peer,

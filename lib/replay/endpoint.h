@@ -69,11 +69,12 @@ void endpoint_heard(struct endpoint *self, const struct view *view, const struct
 // True where a RST the box sends to it is one that it believes.
 bool endpoint_believes_reset(const struct endpoint *self, const struct view *view);
 
-// True where the box has sent it what its segment, or the ICMP error beside it, answers to.
+// True where the box has sent it what its segment answers to, or what an ICMP error from its side
+// quotes: a segment up to `quote_end`, in captured numbers.
 bool endpoint_is_caused(const struct endpoint *self, const struct endpoint *peer,
 	const struct view *view, const struct options *options);
 bool endpoint_quote_is_caused(
-	const struct endpoint *self, const struct endpoint *peer, const struct quote *quote);
+	const struct endpoint *self, const struct endpoint *peer, uint32_t quote_end);
 
 // Makes its segment what it would have been in this run; `options` are parsed anew where they
 // changed. Checksums that were wrong stay wrong. The segment must be caused.

@@ -189,7 +189,7 @@ static bool is_caused(const struct connection *connection, const struct segment 
 	const struct endpoint *peer = &connection->ends[other(segment->side)];
 
 	if (segment->is_quote)
-		return endpoint_quote_is_caused(self, peer, &segment->quote);
+		return endpoint_quote_is_caused(self, peer, segment->quote_end);
 	return endpoint_is_caused(self, peer, &segment->view, segment_options(segment));
 }
 

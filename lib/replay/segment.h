@@ -16,6 +16,7 @@ struct segment {
 	bool options_good;
 	bool is_quote;
 	struct quote quote;
+	uint32_t quote_end;  // sequence number behind the quoted segment
 	struct flow_key key; // of the connection it is about
 };
 
