@@ -173,26 +173,16 @@ static uint32_t reach(const struct view *view, const struct options *options)
 	return reach;
 }
 
-// True where the box has sent it `distance` numbers behind the ISN. Of a peer that the capture
-// knows as much as the capture has is enough: what got lost there would be waited for until the
-// end.
-static bool is_sent(
-	const struct endpoint *self, const struct endpoint *peer, uint32_t seen, uint32_t distance)
+// True where the box has sent it that many numbers, the SYN's included.
+static bool is_sent(const struct endpoint *self, uint32_t distance)
 {
-	uint32_t isn = peer->bits & ENDPOINT_OPENED ? peer->isn : seen;
-
-	if (self->bits & ENDPOINT_LOOSE)
-		return true;
-	if ((peer->bits & ENDPOINT_SPOKE) && serial_after(distance, peer->end - isn))
-		distance = peer->end - isn;
-	return !serial_after(distance, self->box_end - self->box_isn);
+	return (self->bits & ENDPOINT_LOOSE) ||
+	       !serial_after(distance, self->box_end - self->box_isn);
 }
 
 bool endpoint_is_caused(const struct endpoint *self, const struct endpoint *peer,
 	const struct view *view, const struct options *options)
 {
-	uint32_t seen;
-
 	if (!(self->bits & ENDPOINT_GREETED))
 		return false;
 	if (view->tcp_flags & TCP_SYN)
@@ -201,8 +191,7 @@ bool endpoint_is_caused(const struct endpoint *self, const struct endpoint *peer
 		return false;
 	if (!(view->tcp_flags & TCP_ACK))
 		return true;
-	seen = isn_seen(self, peer, view);
-	return is_sent(self, peer, seen, reach(view, options) - seen);
+	return is_sent(self, reach(view, options) - isn_seen(self, peer, view));
 }
 
 static bool both(const struct endpoint *a, const struct offer *b, unsigned bit)
@@ -324,11 +313,9 @@ static uint32_t quote_isn(const struct endpoint *self, const struct endpoint *pe
 bool endpoint_quote_is_caused(
 	const struct endpoint *self, const struct endpoint *peer, uint32_t quote_end)
 {
-	uint32_t isn = quote_isn(self, peer);
-
 	if (!(self->bits & ENDPOINT_GREETED) || !(peer->bits & ENDPOINT_OPENED))
 		return false;
-	return is_sent(self, peer, isn, quote_end - isn);
+	return is_sent(self, quote_end - quote_isn(self, peer));
 }
 
 void endpoint_rewrite_quote(const struct endpoint *self, const struct endpoint *peer,

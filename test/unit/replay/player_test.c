@@ -482,15 +482,18 @@ static void simultaneous_close(void **state)
 	all(crossing_fins);
 }
 
-// What one end sent is not in the capture. The other's acknowledgement of it is not waited for.
+// What one end sent is not in the capture. The other's acknowledgement of it waits, until what
+// comes behind it has been sent.
 static void gap(struct stage *stage, enum stage_mode mode)
 {
 	(void)mode;
 	LINES(stage, SYN, SYNACK, ACK, {{C, PA, 1, 1, "request"}, BYTES(TS(C2, S1))},
-		{{C, TCP_ACK, 8, 500}, BYTES(TS(C3, S2))},
-		{{S, TCP_ACK, 500, 8}, BYTES(TS(S2, C3))});
-	assert_int_equal(counts(stage)->played, 6);
+		{{C, TCP_ACK, 8, 500}, BYTES(TS(C3, S2))});
+	assert_int_equal(stage->verdict, PLAYER_HELD);
+	assert_int_equal(counts(stage)->held, 1);
+	LINES(stage, {{S, TCP_ACK, 500, 8}, BYTES(TS(S2, C3))});
 	assert_int_equal(counts(stage)->held, 0);
+	assert_int_equal(counts(stage)->played, 6);
 }
 
 static void lost_in_the_capture(void **state)
@@ -499,31 +502,115 @@ static void lost_in_the_capture(void **state)
 	all(gap);
 }
 
-// What the box does not forward, its receiver does not acknowledge.
+// What the box does not forward, its receiver does not acknowledge, and what is behind waits too.
 static void dropped(struct stage *stage, enum stage_mode mode)
 {
-	struct line bad = {S, PA, 1, 8, "answer"};
+	struct both answer = {{S, PA, 1, 8, "answer"}, BYTES(TS(S2, C2))};
 
 	(void)mode;
 	LINES(stage, SYN, SYNACK, ACK, {{C, PA, 1, 1, "request"}, BYTES(TS(C2, S1))});
-	bad.options = (struct bytes)BYTES("\x08\x00\x01\x01"); // malformed: dropped
-	stage_line(stage, &bad);
-	assert_int_equal(stage->verdict, PLAYER_PLAY);
-	if (stage->engine_kind == VERDICT_FORWARD)
-		return;
-	LINES(stage, {{C, TCP_ACK, 8, 7}, BYTES(TS(C3, S2))}, {{C, FA, 8, 7}, BYTES(TS(C3, S2))});
-	assert_int_equal(counts(stage)->held, 2);
-	assert_int_equal(stage_left(stage, SIDE_INSIDE, TCP_FIN), 0);
+	answer.line.broken = true;
+	line_of(stage, answer);
+	assert_int_equal(node_dropped(stage->node, REASON_bad_checksum), 1);
+	LINES(stage, {{C, TCP_ACK, 8, 7}, BYTES(TS(C3, S2))},
+		{{C, PA, 8, 1, "behind"}, BYTES(TS(C3, S1))}, {{C, FA, 14, 7}, BYTES(TS(C3, S2))});
+	assert_int_equal(counts(stage)->held, 3);
+	assert_true(stage_got(stage, SIDE_INSIDE, "request"));
 	// The captured server sent it once more: now it goes on.
-	LINES(stage, {{S, PA, 1, 8, "answer"}, BYTES(TS(S2, C2))});
+	answer.line.broken = false;
+	line_of(stage, answer);
 	assert_int_equal(counts(stage)->held, 0);
+	assert_true(stage_got(stage, SIDE_INSIDE, "requestbehind"));
 	assert_int_equal(stage_left(stage, SIDE_INSIDE, TCP_FIN), 1);
+	assert_int_equal(node_dropped_all(stage->node), 1);
 }
 
 static void not_acknowledged_before_it_came(void **state)
 {
 	(void)state;
 	all(dropped);
+}
+
+// The same of what only a SACK block names.
+static void dropped_block(struct stage *stage, enum stage_mode mode)
+{
+	(void)mode;
+	if (!rich)
+		return;
+	LINES(stage, SYN, SYNACK, ACK, {{C, PA, 1, 1, "request"}, BYTES(TS(C2, S1))});
+	stage_line(stage, &(struct line){S, PA, 4, 8, "def", BYTES(TS(S2, C2)), .broken = true});
+	stage_line(stage, &(struct line){C, TCP_ACK, 8, 1,
+				  .options = BYTES(TS(C3, S1) NOPS2
+					  "\x05\x0a\x7f\xff\xff\xfe\x80\x00\x00\x01")});
+	assert_int_equal(stage->verdict, PLAYER_HELD);
+	LINES(stage, {{S, PA, 4, 8, "def"}, BYTES(TS(S2, C2))});
+	assert_int_equal(counts(stage)->held, 0);
+}
+
+static void no_block_before_it_came(void **state)
+{
+	(void)state;
+	all(dropped_block);
+}
+
+// Nobody answers data that has not reached it: a server that speaks first waits for the last ACK of
+// the handshake, which the proxied one gets from the box.
+static void speaks_early(struct stage *stage, enum stage_mode mode)
+{
+	(void)mode;
+	LINES(stage, SYN, SYNACK, {{S, PA, 1, 1, "220 hello\n"}, BYTES(TS(S1, C2))});
+	assert_int_equal(stage->verdict, PLAYER_HELD);
+	LINES(stage, ACK);
+	assert_int_equal(counts(stage)->held, 0);
+	assert_true(stage_got(stage, SIDE_OUTSIDE, "220 hello\n"));
+	assert_int_equal(node_dropped_all(stage->node), 0);
+}
+
+static void not_before_the_handshake(void **state)
+{
+	(void)state;
+	all(speaks_early);
+}
+
+// A client whose last SYN gives up options still uses those that the first one's answer agreed to.
+static void poorer(struct stage *stage, enum stage_mode mode)
+{
+	if (!rich || mode == STAGE_MSYN)
+		return;
+	LINES(stage, SYN, {{C, TCP_SYN}, BYTES(MSS)}, SYNACK, ACK,
+		{{C, PA, 1, 1, "request"}, BYTES(TS(C2, S1))});
+	assert_all_played(stage, 5);
+	assert_true(stage_got(stage, SIDE_INSIDE, "request"));
+	assert_int_equal(stage_last(stage, SIDE_INSIDE, PA)->options.bits, 0);
+	assert_int_equal(stage_last(stage, SIDE_INSIDE, PA)->window, 65535); // 1000 << 7
+}
+
+static void last_syn_is_poorer(void **state)
+{
+	(void)state;
+	all(poorer);
+}
+
+// The captured ACK echoes what the repeated SYN/ACK gave; what the box gave is the first's.
+static void older_echo(struct stage *stage, enum stage_mode mode)
+{
+	uint32_t given;
+
+	if (!rich)
+		return;
+	LINES(stage, SYN, SYNACK, {{C, TCP_ACK, 1, 1}, BYTES(TS(C2, S2))},
+		{{C, PA, 1, 1, "request"}, BYTES(TS(C2, S1))});
+	assert_all_played(stage, 4);
+	given = stage_last(stage, SIDE_OUTSIDE, SA)->options.tsval;
+	assert_int_equal(given == 0x9001, mode == STAGE_MSYN);
+	// Never an echo of what was not sent: that would be a clock before the server's own.
+	assert_int_equal(stage_last(stage, SIDE_INSIDE, PA)->options.tsecr, 0x9001);
+}
+
+static void echoes_what_was_given(void **state)
+{
+	(void)state;
+	all(older_echo);
 }
 
 int main(void)
@@ -547,6 +634,10 @@ int main(void)
 		cmocka_unit_test(simultaneous_close),
 		cmocka_unit_test(lost_in_the_capture),
 		cmocka_unit_test(not_acknowledged_before_it_came),
+		cmocka_unit_test(no_block_before_it_came),
+		cmocka_unit_test(not_before_the_handshake),
+		cmocka_unit_test(last_syn_is_poorer),
+		cmocka_unit_test(echoes_what_was_given),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -172,6 +172,8 @@ enum player_verdict stage_line(struct stage *stage, const struct line *line)
 		frame.tailroom = (uint16_t)(frame.tailroom + packet.payload.len);
 		frame.flags = FRAME_TRUNCATED;
 	}
+	if (line->broken)
+		frame.data[frame.len - 1] ^= 1;
 	return stage_frame(stage, &frame, line->server ? SIDE_INSIDE : SIDE_OUTSIDE);
 }
 

@@ -58,6 +58,7 @@ struct line {
 	uint16_t window;      // 0: 1000
 	uint8_t tos;
 	bool truncated; // only the headers were captured
+	bool broken;	// its checksum is wrong: the engine drops it
 };
 
 enum stage_mode {
