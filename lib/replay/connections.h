@@ -2,6 +2,7 @@
 // place of the one that was idle longest.
 #pragma once
 
+#include "flow/hold.h"
 #include "flow/key.h"
 #include "replay/endpoint.h"
 
@@ -10,6 +11,8 @@
 #include <stdint.h>
 
 #define CONNECTION_ANSWER_BYTES 192 // of a SYN/ACK kept to be repeated
+
+#define HELD_QUEUES 4
 
 struct links {
 	uint32_t prev, next; // slots; 0: none
@@ -25,8 +28,9 @@ struct connection {
 	uint8_t answer_flags;
 	uint16_t answer_len; // 0: none is known
 	uint64_t syn_ns;
-	struct endpoint ends[2]; // by side
-	struct links used;	 // in the order of use
+	struct endpoint ends[2];       // by side
+	struct hold held[HELD_QUEUES]; // see held.h
+	struct links used;	       // in the order of use
 	struct links ready_links;
 	uint32_t chain; // next slot of the bucket
 	uint8_t answer[CONNECTION_ANSWER_BYTES];

@@ -33,7 +33,6 @@ void endpoint_init(struct endpoint *self, bool client)
 	self->bits = client ? ENDPOINT_CLIENT : 0;
 	self->own.wscale = OPTIONS_WSCALE_NONE;
 	self->box.wscale = OPTIONS_WSCALE_NONE;
-	hold_init(&self->hold);
 }
 
 static bool is_client(const struct endpoint *self)
@@ -106,8 +105,6 @@ static void greet(struct endpoint *self, const struct view *view, const struct o
 	self->bits &= (uint16_t) ~(ENDPOINT_SETTLED | ENDPOINT_ACKED | ENDPOINT_RESET |
 				   ENDPOINT_HAS_RESET | ENDPOINT_LOOSE);
 	self->bits |= ENDPOINT_GREETED;
-	if (view_payload_len(view) > 0)
-		self->bits |= ENDPOINT_ACKED; // data in a SYN may be answered at once
 	offer_set(&self->box, view, options);
 	self->box_isn = view->seq;
 	self->box_ack = view->ack;

@@ -2,7 +2,6 @@
 // run, and what its packets become by the difference.
 #pragma once
 
-#include "flow/hold.h"
 #include "pkt/options.h"
 #include "pkt/quote.h"
 #include "pkt/view.h"
@@ -49,7 +48,6 @@ struct endpoint {
 	// Valid with ENDPOINT_SETTLED, applied in direction TO_SERVER: an endpoint's own numbers
 	// stay, what it acknowledges is shifted.
 	struct translation translation;
-	struct hold hold; // its packets whose cause has not been emitted, in order
 };
 
 void endpoint_init(struct endpoint *self, bool client);

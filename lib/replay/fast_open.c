@@ -1,6 +1,7 @@
 #include "replay/fast_open.h"
 
 #include "pkt/edit.h"
+#include "replay/held.h"
 
 #define TSECR_BEHIND_TSVAL 4
 
@@ -8,10 +9,12 @@ enum fast_open fast_open_decide(const struct connection *connection, const struc
 {
 	const struct endpoint *client = &connection->ends[connection->client_side];
 	const struct endpoint *server = &connection->ends[!connection->client_side];
+	// What follows cannot wait for what is not known.
+	bool behind = connection->held[held_queue(connection->client_side, false)].frames > 1;
 	uint32_t end = client->isn + 1 + view_payload_len(&segment->view);
 
 	if (!(server->bits & ENDPOINT_OPENED))
-		return client->hold.frames > 1 ? FAST_OPEN_NOT : FAST_OPEN_WAIT;
+		return behind ? FAST_OPEN_NOT : FAST_OPEN_WAIT;
 	if (server->own_ack != end)
 		return FAST_OPEN_NOT;
 	if (!(client->bits & ENDPOINT_GREETED))

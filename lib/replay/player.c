@@ -22,6 +22,7 @@
 #include "base/check.h"
 #include "replay/connections.h"
 #include "replay/fast_open.h"
+#include "replay/held.h"
 #include "replay/segment.h"
 #include "replay/timestamps.h"
 
@@ -101,12 +102,12 @@ static enum player_verdict pass(struct player *player)
 	return PLAYER_PLAY;
 }
 
-static void withhold_held(struct player *player, struct connection *connection, enum side side,
+static void withhold_queue(struct player *player, struct connection *connection, unsigned queue,
 	enum player_cause cause)
 {
-	unsigned frames = hold_clear(player->pool, &connection->ends[side].hold);
+	unsigned frames = hold_clear(player->pool, &connection->held[queue]);
 
-	if (connection->resend && side == connection->client_side) {
+	if (connection->resend && queue == held_queue(connection->client_side, false)) {
 		connection->resend = false;
 		frames--;
 	}
@@ -116,8 +117,8 @@ static void withhold_held(struct player *player, struct connection *connection, 
 
 static void forget(struct player *player, struct connection *connection, enum player_cause cause)
 {
-	withhold_held(player, connection, SIDE_OUTSIDE, cause);
-	withhold_held(player, connection, SIDE_INSIDE, cause);
+	for (unsigned queue = 0; queue < HELD_QUEUES; queue++)
+		withhold_queue(player, connection, queue, cause);
 	connections_remove(&player->connections, connection);
 }
 
@@ -136,12 +137,8 @@ static bool belongs(const struct connection *connection, const struct segment *s
 static void keep_data(
 	struct player *player, struct connection *connection, const struct segment *segment)
 {
-	struct endpoint *client = &connection->ends[segment->side];
-
-	if (view_payload_len(&segment->view) == 0)
-		return;
-	connection->resend =
-		hold_push(player->pool, &client->hold, segment->frame, player->ordinal) == 0;
+	if (view_payload_len(&segment->view) > 0)
+		connection->resend = held_push(player->pool, connection, segment, player->ordinal);
 }
 
 // The connection of a first SYN: the one that is known, a new one, or NULL where none is played.
@@ -166,6 +163,7 @@ static struct connection *open(
 	connection->syn_ns = player->now_ns;
 	endpoint_init(&connection->ends[segment->side], true);
 	endpoint_init(&connection->ends[other(segment->side)], false);
+	held_init(connection);
 	if (played)
 		keep_data(player, connection, segment);
 	return connection;
@@ -225,15 +223,11 @@ static enum player_verdict play(struct player *player)
 static enum player_verdict hold(
 	struct player *player, struct connection *connection, const struct segment *segment)
 {
-	const struct hold *outside = &connection->ends[SIDE_OUTSIDE].hold;
-	const struct hold *inside = &connection->ends[SIDE_INSIDE].hold;
-	unsigned frames = outside->frames + inside->frames;
+	const struct player_config *config = &player->config;
 
-	if (frames >= player->config.connection_frames ||
-		outside->bytes + inside->bytes + segment->frame->len >
-			player->config.connection_bytes ||
-		hold_push(player->pool, &connection->ends[segment->side].hold, segment->frame,
-			player->ordinal) != 0)
+	if (held_frames(connection) >= config->connection_frames ||
+		held_bytes(connection) + segment->frame->len > config->connection_bytes ||
+		!held_push(player->pool, connection, segment, player->ordinal))
 		return withhold(player, PLAYER_NO_ROOM, 1);
 	player->counts.held++;
 	return PLAYER_HELD;
@@ -269,14 +263,15 @@ static void spoke(
 static enum player_verdict played(
 	struct player *player, struct connection *connection, struct segment *segment)
 {
-	struct endpoint *self = &connection->ends[segment->side];
+	const struct endpoint *self = &connection->ends[segment->side];
+	const struct hold *queue = &connection->held[held_queue(segment->side, segment->is_quote)];
 
 	spoke(player, connection, segment);
 	if (!segment->is_quote && view_is_first_syn(&segment->view))
 		return play(player);
-	if (self->bits & ENDPOINT_RESET)
+	if (!segment->is_quote && (self->bits & ENDPOINT_RESET))
 		return withhold(player, PLAYER_RESET, 1);
-	if (self->hold.frames > 0 || !is_caused(connection, segment))
+	if (queue->frames > 0 || !is_caused(connection, segment))
 		return hold(player, connection, segment);
 	rewrite(player, connection, segment);
 	return play(player);
@@ -316,7 +311,7 @@ static void reset_by_box(
 	if ((peer->bits & ENDPOINT_HAS_RESET) || !endpoint_believes_reset(self, &segment->view))
 		return;
 	self->bits |= ENDPOINT_RESET;
-	withhold_held(player, connection, segment->side, PLAYER_RESET);
+	withhold_queue(player, connection, held_queue(segment->side, false), PLAYER_RESET);
 	if (segment->side != connection->client_side)
 		connection->repeat = false;
 }
@@ -367,43 +362,18 @@ static bool repeat_answer(struct player *player, struct connection *connection, 
 	return true;
 }
 
-// The first frame of a hold, parsed in out->data; it stays in the hold.
-static bool peek(const struct player *player, const struct connection *connection, enum side side,
-	struct segment *segment, struct frame *out)
-{
-	const struct hold *held = &connection->ends[side].hold;
-	uint16_t len = hold_front_len(player->pool, held);
-	struct frame frame = {.data = out->data, .len = len, .flags = FRAME_TRUNCATED};
-
-	if (len == 0)
-		return false;
-	CHECK(len <= (uint32_t)out->len + out->tailroom);
-	hold_peek(player->pool, held, out->data, len);
-	CHECK(segment_parse(segment, &frame, side));
-	return true;
-}
-
-// Takes it out of the hold, with the flags it came with.
-static void take(struct player *player, struct connection *connection, struct segment *segment,
-	struct frame *out)
-{
-	CHECK(hold_pop(player->pool, &connection->ends[segment->side].hold, out));
-	CHECK(segment_parse(segment, out, segment->side));
-	out->port = (uint8_t)segment->side;
-}
-
 // True where the client's SYN data leaves now.
 static bool resend(struct player *player, struct connection *connection, struct frame *out)
 {
-	enum side side = connection->client_side;
+	unsigned queue = held_queue(connection->client_side, false);
 	struct segment segment;
 	enum fast_open decision;
 
-	CHECK(peek(player, connection, side, &segment, out));
+	CHECK(held_peek(player->pool, connection, queue, &segment, out));
 	decision = fast_open_decide(connection, &segment);
 	if (decision == FAST_OPEN_WAIT)
 		return false;
-	take(player, connection, &segment, out);
+	held_take(player->pool, connection, queue, &segment, out);
 	connection->resend = false;
 	if (decision == FAST_OPEN_NOT) {
 		out->tailroom = (uint16_t)(out->tailroom + out->len);
@@ -416,47 +386,44 @@ static bool resend(struct player *player, struct connection *connection, struct 
 	return true;
 }
 
-static bool release(
-	struct player *player, struct connection *connection, enum side side, struct frame *out)
+// The queue whose first packet is caused now; of several the one captured first. HELD_QUEUES where
+// there is none.
+static unsigned caused_queue(
+	const struct player *player, const struct connection *connection, const struct frame *out)
 {
-	bool waits_for_data = connection->resend && side == connection->client_side;
+	unsigned blocked =
+		connection->resend ? held_queue(connection->client_side, false) : HELD_QUEUES;
+	unsigned first = HELD_QUEUES;
 	struct segment segment;
 
-	if (waits_for_data || !peek(player, connection, side, &segment, out) ||
-		!is_caused(connection, &segment))
-		return false;
-	take(player, connection, &segment, out);
-	player->counts.held--;
-	rewrite(player, connection, &segment);
-	play(player);
-	return true;
-}
-
-// The side whose first held packet was captured first.
-static enum side older(const struct player *player, const struct connection *connection)
-{
-	const struct hold *outside = &connection->ends[SIDE_OUTSIDE].hold;
-	const struct hold *inside = &connection->ends[SIDE_INSIDE].hold;
-
-	if (outside->frames == 0 || inside->frames == 0)
-		return outside->frames == 0 ? SIDE_INSIDE : SIDE_OUTSIDE;
-	return (int32_t)(hold_front_seq(player->pool, outside) -
-			 hold_front_seq(player->pool, inside)) < 0
-		       ? SIDE_OUTSIDE
-		       : SIDE_INSIDE;
+	for (unsigned queue = 0; queue < HELD_QUEUES; queue++) {
+		if (queue == blocked ||
+			!held_peek(player->pool, connection, queue, &segment, out) ||
+			!is_caused(connection, &segment))
+			continue;
+		if (first == HELD_QUEUES || held_before(player->pool, connection, queue, first))
+			first = queue;
+	}
+	return first;
 }
 
 static bool next_of(struct player *player, struct connection *connection, struct frame *out)
 {
-	enum side first;
+	struct segment segment;
+	unsigned queue;
 
 	if (connection->repeat)
 		return repeat_answer(player, connection, out);
 	if (connection->resend && resend(player, connection, out))
 		return true;
-	first = older(player, connection);
-	return release(player, connection, first, out) ||
-	       release(player, connection, other(first), out);
+	queue = caused_queue(player, connection, out);
+	if (queue == HELD_QUEUES)
+		return false;
+	held_take(player->pool, connection, queue, &segment, out);
+	player->counts.held--;
+	rewrite(player, connection, &segment);
+	play(player);
+	return true;
 }
 
 bool player_next(struct player *player, struct frame *out)

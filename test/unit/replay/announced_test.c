@@ -257,6 +257,9 @@ static void fast_open(void **state)
 		assert_true(stage_got(stage, SIDE_OUTSIDE, "early late"));
 		assert_int_equal(player_counts(stage->player)->made, 1);
 		assert_int_equal(player_counts(stage->player)->played, 5);
+		for (unsigned i = 0; i < stage->log_count; i++) // a SYN's window is not scaled
+			if (stage->log[i].side == SIDE_INSIDE && stage->log[i].payload_len == 6)
+				assert_int_equal(stage->log[i].window, 1000 >> 7);
 		end(stage);
 	}
 }
@@ -329,6 +332,37 @@ static void icmp_about_data(void **state)
 	}
 }
 
+// The segment it is about has not left: it waits for something that did not reach its sender.
+static void icmp_waits_for_data(void **state)
+{
+	(void)state;
+	for (unsigned variant = 0; variant < 2 * STAGE_MODES; variant++) {
+		struct stage *stage = make(variant / 2);
+		struct packet quoted = {.flags = PA,
+			.seq = STAGE_ISN_CLIENT + 1,
+			.ack = STAGE_ISN_SERVER + 7,
+			.payload = BYTES("request")};
+		struct line answer = {true, PA, 1, 1, "answer", OPT(TS(TS2)), .broken = true};
+
+		stage->ip6 = variant % 2;
+		quoted.ip6 = stage->ip6;
+		stage_go(stage);
+		rich_handshake(stage);
+		stage_line(stage, &answer);
+		client(stage, PA, 1, 7, "request", OPT(TS(TC2)));
+		assert_int_equal(stage->verdict, PLAYER_HELD);
+		assert_int_equal(
+			icmp(stage, stage->ip6 ? 2 : 3, stage->ip6 ? 0 : 4, &quoted), PLAYER_HELD);
+		answer.broken = false;
+		// It holds up nobody: what was lost is sent again, and everything follows.
+		stage_line(stage, &answer);
+		assert_int_equal(player_counts(stage->player)->held, 0);
+		assert_true(stage_got(stage, SIDE_INSIDE, "request"));
+		assert_int_equal(stage->engine_kind, VERDICT_FORWARD);
+		end(stage);
+	}
+}
+
 // "Port unreachable" about the SYN: a proxied server's waits for the SYN that it is about, and then
 // the client is refused.
 static void icmp_about_the_syn(void **state)
@@ -367,6 +401,7 @@ int main(void)
 		cmocka_unit_test(fast_open),
 		cmocka_unit_test(fast_open_refused),
 		cmocka_unit_test(icmp_about_data),
+		cmocka_unit_test(icmp_waits_for_data),
 		cmocka_unit_test(icmp_about_the_syn),
 	};
 

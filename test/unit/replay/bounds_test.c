@@ -141,12 +141,16 @@ static void syn_data_is_no_held_packet(void **state)
 	stage->client_port = 1001;
 	stage_line(stage, &(struct line){.flags = TCP_SYN, .payload = "early"});
 	assert_int_equal(counts(stage)->held, 0);
+	player_finish(stage->player);
+	assert_int_equal(counts(stage)->held, 0);
+	assert_int_equal(stage_withheld(stage), 0);
+	stage_line(stage, &(struct line){.flags = TCP_SYN, .payload = "early"});
 	assert_int_equal(data(stage, 1001, "x"), PLAYER_HELD);
 	assert_int_equal(counts(stage)->held, 1);
 	player_finish(stage->player);
 	assert_int_equal(counts(stage)->held, 0);
-	assert_int_equal(counts(stage)->offered, 2);
-	assert_int_equal(counts(stage)->played, 1);
+	assert_int_equal(counts(stage)->offered, 3);
+	assert_int_equal(counts(stage)->played, 2);
 	assert_int_equal(counts(stage)->withheld[PLAYER_NOT_CAUSED], 1);
 	end(stage);
 }
