@@ -1,19 +1,17 @@
 // Life of a played connection:
 //
-//	first SYN		known from now on; the SYN leaves unchanged, at once
-//	segment, ICMP error	leaves when its end was greeted (the box sent the client a SYN/ACK,
-// the 				server a SYN) and what it acknowledges was sent to it; before that
-// it waits in its end's hold, and everything behind it too 	packet the box sends	moves what
-// its
-// receiver knows; a RST that is not its peer's doing
-// ends 				it; the connection goes to the list that next() looks
-// through 	SYN with another ISN	the next connection of this tuple: what the old one held is
-// withheld
+//  - Its first SYN makes it known, and leaves at once as it is. A SYN with another ISN begins the
+//    next connection of the tuple; what the old one held is withheld.
+//  - A segment leaves when the box has greeted its end (sent the client a SYN/ACK, the server a
+//    SYN) and sent it all that the segment acknowledges. Until then it is held, and all segments
+//    behind it with it. An ICMP error leaves when the box has sent what it quotes.
+//  - Each packet the box sends moves what its receiver knows, and puts the connection into the list
+//    that next() looks through. A RST that is not the peer's doing ends its receiver.
 //
-// Two things are sent that the capture does not have, because an endpoint would send them: a
-// SYN/ACK once more, where the box reset the server and asked again, and the data of a SYN (Fast
-// Open) which the captured server had acknowledged with the SYN and the box does not. That data is
-// the first frame of the client's hold from the SYN on, and not counted as held.
+// Two things are sent that the capture does not have, because an end would send them: the SYN/ACK
+// once more, where the box reset the server and asked again; and the data of a SYN (Fast Open),
+// where the captured server had acknowledged it and the box does not. That data is the first packet
+// of the client's queue from the SYN on, and not counted as held.
 //
 // A connection of which only the other end could be a played server is remembered as not played:
 // without that its server's segments would look like a client's.
@@ -35,7 +33,7 @@ struct player {
 	struct player_config config;
 	struct player_counts counts;
 	uint64_t now_ns;
-	uint32_t ordinal; // of the packet offered last: holds keep it as `seq`
+	uint32_t ordinal; // of the packet offered last
 	struct connections connections;
 	struct hold_pool *pool;
 };

@@ -5,9 +5,9 @@
 // the box announced to it, and a packet is sent when the box has sent what it answers to. Until
 // then it is held; what is never caused is withheld, and counted. Everything else passes as it is.
 //
-//	offer()   each packet of the capture       -> play it now, or it was held or withheld
-//	emitted() each packet the box sends
-//	next()    after each of them, until it says no: held packets that are caused now
+//	offer()    each packet of the capture: play it now, or it was held or withheld
+//	emitted()  each packet the box sends, in the order it sends them
+//	next()     after offer() and emitted(), until it says no: held packets that are caused now
 //
 // No clock, no randomness, no allocation: the same calls have the same results.
 #pragma once

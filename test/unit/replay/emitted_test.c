@@ -192,6 +192,24 @@ static void the_answer_is_repeated(void **state)
 	assert_int_equal(player_counts(player)->made, 2);
 }
 
+// Of what both ends may send now, what was captured first.
+static void in_the_order_of_the_capture(void **state)
+{
+	(void)state;
+	offer(false, TCP_SYN, ISN_C, 0, NULL);
+	assert_int_equal(offer(true, SA, ISN_S, ISN_C + 1, NULL), PLAYER_HELD);
+	assert_int_equal(offer(false, TCP_ACK, ISN_C + 1, ISN_S + 1, NULL), PLAYER_HELD);
+	greet_client(70000);
+	emit(false, (struct packet){.flags = TCP_SYN, .seq = 30000}, NULL);
+	assert_true(next());
+	assert_int_equal(frame.port, SIDE_INSIDE);
+	assert_int_equal(ack_of_frame(), 30001);
+	assert_true(next());
+	assert_int_equal(frame.port, SIDE_OUTSIDE);
+	assert_int_equal(ack_of_frame(), 70001);
+	assert_false(next());
+}
+
 // How much came behind the first fragment is not known, so nothing is waited for.
 static void fragments_are_trusted(void **state)
 {
@@ -217,6 +235,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_reset_of_the_peer_is_no_reset_of_the_box, begin, end),
 		cmocka_unit_test_setup_teardown(the_answer_is_repeated, begin, end),
+		cmocka_unit_test_setup_teardown(in_the_order_of_the_capture, begin, end),
 		cmocka_unit_test_setup_teardown(fragments_are_trusted, begin, end),
 	};
 
