@@ -175,6 +175,12 @@ uint16_t hold_front_len(const struct hold_pool *pool, const struct hold *hold)
 	return hold->first == HOLD_NONE ? 0 : pool->cells[hold->first].len;
 }
 
+uint32_t hold_front_seq(const struct hold_pool *pool, const struct hold *hold)
+{
+	CHECK(hold->first != HOLD_NONE);
+	return pool->cells[hold->first].seq;
+}
+
 uint16_t hold_peek(
 	const struct hold_pool *pool, const struct hold *hold, uint8_t *out, uint16_t room)
 {

@@ -41,6 +41,9 @@ int hold_push(struct hold_pool *pool, struct hold *hold, const struct frame *fra
 // Length of the first frame, 0 where empty.
 uint16_t hold_front_len(const struct hold_pool *pool, const struct hold *hold);
 
+// The `seq` of the first frame of a hold that has one.
+uint32_t hold_front_seq(const struct hold_pool *pool, const struct hold *hold);
+
 // Copies the first frame into out->data (out->len + out->tailroom bytes of room), sets len, port
 // and flags, and frees its cells. False where the hold is empty or the room is too small.
 bool hold_pop(struct hold_pool *pool, struct hold *hold, struct frame *out);

@@ -2,6 +2,7 @@
 
 #include "base/cursor.h"
 #include "base/error.h"
+#include "pkt/edit.h"
 
 #include <string.h>
 
@@ -180,6 +181,28 @@ int options_parse(struct options *options, const struct view *view)
 {
 	return options_parse_range(
 		options, view->data, (uint16_t)(view->l4 + TCP_HEADER_BYTES), view->payload);
+}
+
+void options_strip(struct view *view, uint16_t bits)
+{
+	uint16_t at = (uint16_t)(view->l4 + TCP_HEADER_BYTES);
+
+	while (at < view->payload && view->data[at] != KIND_EOL) {
+		uint8_t kind = view->data[at], len;
+
+		if (kind == KIND_NOP) {
+			at++;
+			continue;
+		}
+		if (view->payload - at < 2)
+			return;
+		len = view->data[at + 1];
+		if (len > view->payload - at || !length_good(kind, len))
+			return;
+		if (kind_bit(kind) & bits)
+			edit_nop(view, at, len);
+		at = (uint16_t)(at + len);
+	}
 }
 
 unsigned options_write(uint8_t out[OPTIONS_BYTES_MAX], const struct options *options)

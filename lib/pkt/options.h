@@ -46,6 +46,10 @@ int options_parse_range(struct options *options, const uint8_t *data, uint16_t f
 // agree with.
 int options_walk_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to);
 
+// Overwrites every whole option of a kind enum option_bit knows with NOP, the checksum follows; the
+// walk ends where options_parse() would.
+void options_strip(struct view *view, uint16_t bits);
+
 // Writes MSS (if bits has OPTION_MSS), SACK permitted, timestamps and window scale, in this order,
 // NOP-padded to a multiple of 4, without any other padding: what we answer is then never longer
 // than what offered it. A window scale of OPTIONS_WSCALE_NONE is not written. Returns the number of

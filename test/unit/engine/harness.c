@@ -146,7 +146,8 @@ static void keep(struct node *node, uint8_t port, const struct frame *frame)
 		.len = frame->len,
 		.headroom = PACKET_HEADROOM_BYTES,
 		.tailroom = (uint16_t)(PACKET_ROOM_BYTES - PACKET_HEADROOM_BYTES - frame->len),
-		.port = port};
+		.port = port,
+		.flags = frame->flags & FRAME_TRUNCATED};
 	CHECK(view_parse(&sent->view, &sent->frame) == REASON_NONE);
 	sent->options = (struct options){0};
 	if (sent->view.bits & VIEW_TCP)

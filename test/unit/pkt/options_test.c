@@ -266,6 +266,44 @@ static void t2_10_to_12_other_kinds(void **state)
 }
 
 // All sixteen combinations: what is written is what is parsed, and only that.
+#define ALL_KINDS                                                                                  \
+	"\x02\x04\x05\xb4\x04\x02\x08\x0a\x11\x22\x33\x44\x55\x66\x77\x88\x01\x03\x03\x07"         \
+	"\x08\x0a\x01\x02\x03\x04\x05\x06\x07\x08\x22\x02"
+
+// What is named is gone, duplicates too, and nothing else; the checksum follows.
+static void strip(void **state)
+{
+	struct packet packet = {.flags = TCP_SYN, .options = BYTES(ALL_KINDS)};
+
+	(void)state;
+	for (unsigned bits = 0; bits < 1 << 8; bits++) {
+		struct frame frame = packet_build_exact(&packet);
+		struct view view = packet_view(&frame);
+		struct options before, after;
+
+		assert_int_equal(options_parse(&before, &view), 0);
+		options_strip(&view, (uint16_t)bits);
+		assert_true(packet_good(&frame));
+		assert_int_equal(options_parse(&after, &view), 0);
+		assert_int_equal(after.bits, before.bits & ~bits);
+		free(frame.data);
+	}
+}
+
+// A malformed option ends the walk, as it does for the parser.
+static void strip_stops_where_the_parser_does(void **state)
+{
+	struct packet packet = {.flags = TCP_SYN, .options = BYTES("\x04\x02\x03\x09\x04\x02")};
+	struct frame frame = packet_build_exact(&packet);
+	struct view view = packet_view(&frame);
+
+	(void)state;
+	options_strip(&view, UINT16_MAX);
+	assert_memory_equal(frame.data + OFFSET(false), "\x01\x01\x03\x09\x04\x02", 6);
+	assert_true(packet_good(&frame));
+	free(frame.data);
+}
+
 static void write_round_trip(void **state)
 {
 	static const uint16_t bits[] = {
@@ -354,6 +392,8 @@ int main(void)
 		cmocka_unit_test(t2_6_sack_blocks),
 		cmocka_unit_test(t2_9_fast_open),
 		cmocka_unit_test(t2_10_to_12_other_kinds),
+		cmocka_unit_test(strip),
+		cmocka_unit_test(strip_stops_where_the_parser_does),
 		cmocka_unit_test(write_round_trip),
 		cmocka_unit_test(write_exact_bytes),
 	};
