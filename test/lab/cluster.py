@@ -194,7 +194,7 @@ def cut_and_heal(lab):
             expect_equal(lab.cluster(node)["view"], [number], "view")
             expect_equal(lab.cluster(node)["state"], "active", "state")
             expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
-            until(lambda n=node: "since it was heard last" in str(lab.show("status", node=n)["problems"]),
+            until(lambda n=node: "has not been heard for" in str(lab.show("status", node=n)["problems"]),
                   PATIENCE_S, f"{node} shows no problem")
         answer = json.loads(console(lab, "pop-a", "-j", "cluster", "rekey"))["data"]
         expect_equal((answer["peers"], answer["not_reached"]), (0, ["pop-b"]), "reached by rekey")
@@ -233,6 +233,9 @@ def cut_one_way(lab):
     lab.command_lab("cut", "pop-a", "pop-b", "--one-way")
     try:
         until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b still hears")
+        until(lambda: any("is heard, but does not hear this node" in one
+                          for one in lab.show("status")["problems"]), PATIENCE_S,
+              "pop-a, which is not heard, sees no problem")
     finally:
         lab.command_lab("heal", "pop-a", "pop-b", "--one-way")
     lab.await_active()
@@ -274,6 +277,8 @@ def orderly_end(lab):
           "pop-a did not notice")
     until(lambda: any("weir ends" in line for line in log_of(lab, "pop-b")), PATIENCE_S,
           "pop-b does not end")
+    until(lambda: "has left the cluster" in str(lab.show("status")["problems"]), PATIENCE_S,
+          "pop-a does not know why pop-b is away")
     until(lambda: not os.path.exists(f"{lab.runtime_of('pop-b')}/console.sock"), PATIENCE_S,
           "the console's socket is still there")
     until(lambda: not os.path.exists(f"/proc/{lab.pid('pop-b')}"), PATIENCE_S, "a process is left")
@@ -358,6 +363,7 @@ def who_never_hears_a_peer_says_so(lab):
         for number, node in enumerate(OTHER):
             text = f"peer {OTHER[node]} at 203.0.113.{226 - number}:47800 has not answered since the start ("
             expect_equal(peer(lab, node)["state"], "down", node)
+            until(lambda n=node: error_of(lab, n), PATIENCE_S, f"{node} sees no error")
             expect(error_of(lab, node).startswith(text), error_of(lab, node))
             problems = lab.show("status", node=node)["problems"]
             expect(len(problems) == 1 and problems[0].startswith(text), f"{problems}")
@@ -541,7 +547,7 @@ def another_reason_of_a_refusal_is_told(lab):
                   f"{why} is not told: {error_of(lab, 'pop-a')}")
             expect(any(why in one for one in lab.show("status")["problems"]), "problems")
         lab.command_lab("kill", "pop-b")
-        until(lambda: "has not answered" in (error_of(lab, "pop-a") or ""), PATIENCE_S, "error")
+        until(lambda: "has not been heard" in (error_of(lab, "pop-a") or ""), PATIENCE_S, "error")
         expect_equal((len(told("has cluster.max_id")), told("the peer does not answer")), (2, []),
                      "lines")
     finally:

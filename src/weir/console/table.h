@@ -175,7 +175,8 @@
 	X(show_cluster_peer, "dropped", "datagrams that were authentic and made no sense")         \
 	X(show_cluster_peer, "handshakes", "key agreements with it")                               \
 	X(show_cluster_peer, "rekeys", "times its keys were renewed")                              \
-	X(show_cluster_peer, "error", "why it was refused last, - where it was not")
+	X(show_cluster_peer, "error",                                                              \
+		"what is wrong with it now, as in `show status'; - where nothing is")
 
 enum command {
 #define X(name, form, help, example) COMMAND_##name,
