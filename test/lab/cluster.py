@@ -638,6 +638,20 @@ def certificates(lab):
 
 
 @check(families=False)
+def a_socket_needs_its_address(lab):
+    """A node does not start with transport = "socket" and an address the system does not have."""
+    with with_sets(lab, "pop-b", "cluster.transport=socket", "cluster.address=198.51.100.99"):
+        lab.command_lab("kill", "pop-b")
+        result = lab.lab("start", "pop-b")
+    try:
+        expect_equal(result.returncode, 1, "status of the start")
+        expect("cluster.address: 198.51.100.99 is on no interface" in result.stderr, result.stderr)
+    finally:
+        lab.command_lab("start", "pop-b")
+    lab.await_active()
+
+
+@check(families=False)
 def sockets_of_the_system(lab):
     """The same over UDP sockets, on addresses the system owns."""
     addresses = {"pop-a": "198.51.100.21", "pop-b": "198.51.100.22"}

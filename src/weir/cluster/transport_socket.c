@@ -77,7 +77,7 @@ static struct link_peer name_address(const struct socket_address *address)
 		addr_from_ip6((const uint8_t *)&in6->sin6_addr), ntohs(in6->sin6_port)};
 }
 
-static bool same_address(const struct socket_address *a, const struct socket_address *b)
+static bool same_host(const struct socket_address *a, const struct socket_address *b)
 {
 	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->storage;
 	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->storage;
@@ -87,9 +87,20 @@ static bool same_address(const struct socket_address *a, const struct socket_add
 	if (a->storage.ss_family != b->storage.ss_family)
 		return false;
 	if (a->storage.ss_family == AF_INET)
-		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return a6->sin6_port == b6->sin6_port &&
-	       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+static in_port_t port_of(const struct socket_address *address)
+{
+	if (address->storage.ss_family == AF_INET)
+		return ((const struct sockaddr_in *)&address->storage)->sin_port;
+	return ((const struct sockaddr_in6 *)&address->storage)->sin6_port;
+}
+
+static bool same_address(const struct socket_address *a, const struct socket_address *b)
+{
+	return port_of(a) == port_of(b) && same_host(a, b);
 }
 
 // The peer that sends from there, or peer_count.
@@ -230,6 +241,23 @@ static uint16_t choose_bytes(const struct transport_socket *self)
 	return (uint16_t)(least < DATAGRAM_MIN ? DATAGRAM_MIN : least);
 }
 
+// The system binds also to an address it does not have, where it has none at all or was told to
+// (ip_nonlocal_bind); nothing would ever be sent. What it would send to it from is itself.
+static bool is_own_address(const struct socket_address *address)
+{
+	struct socket_address from = {.len = sizeof(from.storage)};
+	int file = socket(address->storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool own;
+
+	if (file < 0)
+		return true; // cannot be told
+	own = connect(file, (const struct sockaddr *)&address->storage, address->len) == 0 &&
+	      getsockname(file, (struct sockaddr *)&from.storage, &from.len) == 0 &&
+	      same_host(address, &from);
+	close(file);
+	return own;
+}
+
 static int open_socket(const struct config_cluster *cluster)
 {
 	struct socket_address own = make_address(&cluster->address, cluster->udp_port);
@@ -245,10 +273,15 @@ static int open_socket(const struct config_cluster *cluster)
 	setsockopt(file, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	setsockopt(file, ip4 ? IPPROTO_IP : IPPROTO_IPV6, ip4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
 		&fragments, sizeof(fragments));
-	if (bind(file, (struct sockaddr *)&own.storage, own.len) == 0)
+	if (!is_own_address(&own))
+		log_error("cluster.address: %s is on no interface of the system, which transport = "
+			  "\"socket\" needs: give it one (ip addr add)",
+			addr_format(&cluster->address, text));
+	else if (bind(file, (struct sockaddr *)&own.storage, own.len) == 0)
 		return file;
-	log_error("cluster.address: UDP port %u of %s cannot be used: %s", cluster->udp_port,
-		addr_format(&cluster->address, text), strerror(errno));
+	else
+		log_error("cluster.address: UDP port %u of %s cannot be used: %s",
+			cluster->udp_port, addr_format(&cluster->address, text), strerror(errno));
 	close(file);
 	return -1;
 }
