@@ -430,6 +430,26 @@ def another_key_is_refused(lab):
 
 
 @check(families=False)
+def reload_tells_of_another_key(lab):
+    """It is not read, which nobody would know otherwise. The rest of a reload goes on."""
+    path = f"{lab.state}/psk"
+    with open(path) as file:
+        text = file.read()
+    note = f"cluster.psk_file: the content of {path} was changed: needs a restart"
+    try:
+        with open(path, "w") as file:
+            file.write("00" * 32)
+        for words in (["reload", "check"], ["reload"]):
+            expect(note in console(lab, "pop-a", *words), f"{words} does not say it")
+        expect_equal(sum(note in line for line in log_of(lab, "pop-a")), 1, "lines")
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+    expect("psk_file" not in console(lab, "pop-a", "reload"), "it is as it was, and is told")
+    lab.await_active()
+
+
+@check(families=False)
 def check_opens_the_files_of_keys(lab):
     path = f"{lab.state}/pop-a.cfg"
     with open(path) as file:

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+struct credentials;
 struct node;
 struct sync;
 
@@ -42,6 +43,7 @@ int sync_rotate(struct sync *sync);
 
 // For the console: any thread, but those that fill `out' are of the control thread.
 const struct cluster *sync_cluster(const struct sync *sync);
+const struct credentials *sync_credentials(const struct sync *sync);
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out);
 
 // What the thread tells control of the cluster, all of the same moment.
