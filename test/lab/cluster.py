@@ -374,6 +374,9 @@ def who_never_hears_a_peer_says_so(lab):
                          f"{node} founded alone")
             expect_equal(sum(text in one for one in lines), 1, f"lines {text!r} of {node}")
             expect(not any("is refused" in one for one in lines), f"{node} was not refused")
+        for node, cause in (("pop-a", "this node sends, and nothing comes back"),
+                            ("pop-b", "its datagrams come from UDP port 47801, not 47800")):
+            expect(f"): {cause}" in error_of(lab, node), error_of(lab, node))
         strange = "datagrams from 203.0.113.225:47801, which is no configured peer"
         expect_equal([sum(strange in one for one in log_of(lab, node)) for node in OTHER], [0, 1],
                      "lines about strangers")
@@ -383,6 +386,25 @@ def who_never_hears_a_peer_says_so(lab):
     for node in OTHER:
         until(lambda n=node: error_of(lab, n) is None, PATIENCE_S, f"error of {node}")
         expect_equal(lab.show("status", node=node)["problems"], [], node)
+
+
+@check(families=False)
+def a_wrong_address_is_told_by_both(lab):
+    """pop-b has another address than pop-a knows."""
+    with with_sets(lab, "pop-b", "cluster.address=203.0.113.230/28"):
+        for node in OTHER:
+            lab.command_lab("kill", node)
+        for node in OTHER:
+            lab.command_lab("start", node)
+    try:
+        for node, cause in (("pop-a", "nobody has that address (no answer to ARP)"),
+                            ("pop-b", "it looks for 203.0.113.226, this node's cluster.address "
+                                      "is 203.0.113.230")):
+            until(lambda n=node, c=cause: f"): {c}" in str(lab.show("status", node=n)["problems"]),
+                  PATIENCE_S, f"{node} does not say why: {error_of(lab, node)}")
+    finally:
+        restart_with(lab, "pop-b")
+    lab.await_active()
 
 
 def profile_of(lab, node):

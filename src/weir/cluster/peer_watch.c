@@ -88,6 +88,78 @@ __attribute__((format(printf, 3, 4))) static void say(
 	va_end(arguments);
 }
 
+__attribute__((format(printf, 2, 3))) static void add(
+	char out[PEER_WATCH_TEXT_BYTES], const char *format, ...)
+{
+	size_t used = strlen(out);
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(out + used, PEER_WATCH_TEXT_BYTES - used, format, arguments);
+	va_end(arguments);
+}
+
+static void add_silent_hop(const struct peer_sight *sight, char out[PEER_WATCH_TEXT_BYTES])
+{
+	const struct addr *hop = &sight->way.link.hop;
+	const char *how = addr_is_ip4(hop) ? "ARP" : "neighbour discovery";
+	char text[ADDR_TEXT_BYTES];
+
+	if (addr_equal(hop, sight->address))
+		add(out, ": nobody has that address (no answer to %s)", how);
+	else
+		add(out, ": the gateway %s does not answer (%s)", addr_format(hop, text), how);
+}
+
+// Why its datagrams do not come. False: nothing is known.
+static bool add_stray(const struct peer_sight *sight, char out[PEER_WATCH_TEXT_BYTES])
+{
+	const struct link_way *way = &sight->way.link;
+	char sought[ADDR_TEXT_BYTES], own[ADDR_TEXT_BYTES];
+
+	if (way->to_port != 0)
+		add(out,
+			": its datagrams come to UDP port %u, this node's is %u: correct one "
+			"cluster.udp_port",
+			way->to_port, sight->own_udp_port);
+	else if (way->from_port != 0)
+		add(out,
+			": its datagrams come from UDP port %u, not %u: correct one of "
+			"cluster.udp_port and cluster.peers.udp_port",
+			way->from_port, sight->udp_port);
+	else if (way->bad_checksums)
+		add(out, ": its datagrams have wrong checksums: turn its port's off-load off "
+			 "(ethtool -K ... tx off)");
+	else if (way->seeks)
+		add(out, ": it looks for %s, this node's cluster.address is %s",
+			addr_format(&way->sought, sought), addr_format(sight->own_address, own));
+	else
+		return false;
+	return true;
+}
+
+// Why it may not be heard, or not hear.
+static void add_cause(const struct peer_sight *sight, bool never, char out[PEER_WATCH_TEXT_BYTES])
+{
+	if (sight->way.error != 0)
+		add(out, ": this node cannot send to it: %s", strerror(sight->way.error));
+	else if (sight->way.link.hop_is_silent)
+		add_silent_hop(sight, out);
+	else if (add_stray(sight, out) || !never)
+		return;
+	else if (sight->waits)
+		add(out,
+			": nothing arrives from it, which has the lower id and begins: is it up, "
+			"are cluster.id and the ids of cluster.peers right at both, does UDP port "
+			"%u come through?",
+			sight->own_udp_port);
+	else
+		add(out,
+			": this node sends, and nothing comes back: is it up, and does UDP port %u "
+			"come through, there and back (firewall, addresses, cluster.name)?",
+			sight->udp_port);
+}
+
 // Its datagrams come all the time, and nothing comes of it.
 static bool is_arriving(const struct peer_watch *watch, uint64_t now_ns)
 {
@@ -115,6 +187,8 @@ static void describe_down(const struct peer_watch *watch, const struct peer_sigh
 		say(out, sight, " has not answered since the start (%s)", age(start_ns, text));
 	else
 		say(out, sight, " has not been heard for %s", age(now_ns - watch->rx_ns, text));
+	if (out[0] && !watch->left && !is_arriving(watch, now_ns))
+		add_cause(sight, watch->rx_ns == 0, out);
 }
 
 static void describe_state(const struct peer_watch *watch, const struct peer_sight *sight,
@@ -129,9 +203,10 @@ static void describe_state(const struct peer_watch *watch, const struct peer_sig
 		describe_down(watch, sight, now_ns, out);
 		return;
 	case PEER_CONNECTING:
-		if (!settles)
-			say(out, sight, " is heard, but does not hear this node (%s)",
-				age(age_ns, text));
+		if (settles)
+			return;
+		say(out, sight, " is heard, but does not hear this node (%s)", age(age_ns, text));
+		add_cause(sight, false, out);
 		return;
 	case PEER_JOINING:
 		if (!settles)

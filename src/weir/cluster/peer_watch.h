@@ -2,7 +2,9 @@
 // log and the console. From what it is given alone: no clock, no node.
 #pragma once
 
+#include "base/addr.h"
 #include "cluster/cluster.h"
+#include "weir/cluster/transport.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,8 +18,12 @@
 struct peer_sight {
 	enum peer_state state;
 	const char *name;
-	const char *at;	    // its address and port
-	const char *error;  // what the cluster knows of it, "": nothing
+	const char *at;	   // its address and port
+	const char *error; // what the cluster knows of it, "": nothing
+	const struct addr *address, *own_address;
+	uint16_t udp_port, own_udp_port;
+	bool waits; // this node has the higher id, and sends nothing before the peer does
+	struct transport_way way;
 	uint64_t rx_bytes;  // of all datagrams from its address, refused ones among them
 	uint32_t detect_ms; // of this node
 	uint32_t join_ms;   // how long this node waits for others before it goes on alone

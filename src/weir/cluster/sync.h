@@ -54,10 +54,11 @@ struct sync_news {
 	char differs[CLUSTER_PEERS_MAX]
 		    [SYNC_ERROR_BYTES]; // how its services and the own ones differ, "": they do not
 	char rejoined[SYNC_ERROR_BYTES]; // when and why this node joined again, "": it never did
-	struct link_peer stranger;	 // the latest that sent datagrams and is no peer
-	bool born;			 // this node has become active, and when it did
-	bool founded;			 // it founded the cluster
-	bool founded_alone;		 // reaching nobody
+	struct transport_way ways[CLUSTER_PEERS_MAX];
+	struct link_peer stranger; // the latest that sent datagrams and is no peer
+	bool born;		   // this node has become active, and when it did
+	bool founded;		   // it founded the cluster
+	bool founded_alone;	   // reaching nobody
 };
 
 void sync_news(struct sync *sync, struct sync_news *out);

@@ -31,6 +31,7 @@ struct transport_socket {
 	struct socket_address peers[CONFIG_PEERS_MAX];
 	struct transport_stats stats;
 	struct link_peer stranger;
+	struct transport_way ways[CONFIG_PEERS_MAX];
 	struct mmsghdr rx[CLUSTER_BATCH_MAX], tx[CLUSTER_BATCH_MAX];
 	struct iovec rx_parts[CLUSTER_BATCH_MAX], tx_parts[CLUSTER_BATCH_MAX];
 	struct socket_address rx_from[CLUSTER_BATCH_MAX];
@@ -113,6 +114,16 @@ static unsigned find_peer(const struct transport_socket *self, const struct sock
 	return peer;
 }
 
+// It may be a peer's with another port.
+static void take_stranger(struct transport_socket *self, const struct socket_address *from)
+{
+	counter_add(&self->stats.foreign, 1);
+	self->stranger = name_address(from);
+	for (unsigned i = 0; i < self->peer_count; i++)
+		if (same_host(&self->peers[i], from))
+			self->ways[i].link.from_port = self->stranger.udp_port;
+}
+
 static unsigned socket_receive(
 	struct transport *transport, uint64_t now_ns, struct datagram *in, unsigned max)
 {
@@ -128,14 +139,14 @@ static unsigned socket_receive(
 		unsigned peer = find_peer(self, &self->rx_from[i]);
 
 		if (peer == self->peer_count) {
-			counter_add(&self->stats.foreign, 1);
-			self->stranger = name_address(&self->rx_from[i]);
+			take_stranger(self, &self->rx_from[i]);
 			continue;
 		}
 		if (len == 0 || len > DATAGRAM_BYTES_MAX) {
 			counter_add(&self->stats.malformed, 1);
 			continue;
 		}
+		self->ways[peer].link.from_port = 0;
 		counter_add(&self->stats.rx_packets, 1);
 		counter_add(&self->stats.rx_bytes, len);
 		in[count++] = (struct datagram){
@@ -172,8 +183,10 @@ static void socket_send(struct transport *transport, const struct datagram *out,
 	for (unsigned tries = 0; sent < count && tries < SEND_TRIES_MAX;) {
 		int now = sendmmsg(transport->fd, self->tx + sent, count - sent, MSG_DONTWAIT);
 
-		for (int i = 0; i < now; i++)
+		for (int i = 0; i < now; i++) {
 			counter_add(&self->stats.tx_bytes, out[sent + (unsigned)i].len);
+			self->ways[out[sent + (unsigned)i].peer].error = 0;
+		}
 		counter_add(&self->stats.tx_packets, now > 0 ? (uint64_t)now : 0);
 		sent += now > 0 ? (unsigned)now : 0;
 		if (now > 0)
@@ -183,6 +196,7 @@ static void socket_send(struct transport *transport, const struct datagram *out,
 			break;
 		if (errno != ECONNREFUSED && errno != EINTR) {
 			counter_add(&self->stats.tx_refused, 1);
+			self->ways[out[sent].peer].error = errno;
 			sent++;
 		}
 	}
@@ -196,6 +210,11 @@ static void socket_stats(const struct transport *transport, struct transport_sta
 	*out = self->stats;
 }
 
+static struct transport_way socket_way(const struct transport *transport, unsigned peer)
+{
+	return ((const struct transport_socket *)transport)->ways[peer];
+}
+
 static void socket_close(struct transport *transport)
 {
 	close(transport->fd);
@@ -207,6 +226,7 @@ static const struct transport_methods methods = {
 	.lend = socket_lend,
 	.send = socket_send,
 	.stats = socket_stats,
+	.way = socket_way,
 	.close = socket_close,
 };
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <errno.h>
 #include <setjmp.h>
 #include <string.h>
 #include <cmocka.h>
@@ -20,12 +21,24 @@ struct scene {
 	char text[PEER_WATCH_TEXT_BYTES];
 };
 
+// 203.0.113.LAST
+#define ADDRESS(last)                                                                              \
+	{                                                                                          \
+		.b = { [10] = 0xff, 0xff, 203, 0, 113, last }                                      \
+	}
+
+static const struct addr peer_address = ADDRESS(226), own_address = ADDRESS(225);
+
 static struct scene begin(void)
 {
 	return (struct scene){.now_ns = START,
 		.sight = {.name = "pop-b",
 			.at = "203.0.113.226:47800",
 			.error = "",
+			.address = &peer_address,
+			.own_address = &own_address,
+			.udp_port = 47800,
+			.own_udp_port = 47800,
 			.detect_ms = 100,
 			.join_ms = 1000}};
 }
@@ -84,8 +97,8 @@ static void a_start_is_no_trouble(void **state)
 	assert_string_equal(scene.text, "");
 	assert_false(pass(&scene, 999 * MS, false));
 	assert_true(pass(&scene, MS, false));
-	assert_string_equal(scene.text,
-		"peer pop-b at 203.0.113.226:47800 has not answered since the start (1 s)");
+	assert_says(
+		&scene, "peer pop-b at 203.0.113.226:47800 has not answered since the start (1 s)");
 	assert_int_equal(scene.told, 0);
 	assert_true(pass(&scene, 4 * SECOND, false));
 	assert_says(&scene, "since the start (5 s)");
@@ -208,6 +221,55 @@ static void a_refused_peer(void **state)
 	assert_int_equal(scene.told, 2);
 }
 
+// What is known of the way is the cause.
+static void causes(void **state)
+{
+	static const struct {
+		struct transport_way way;
+		bool waits;
+		const char *words;
+	} cases[] = {
+		{{.link = {.hop_is_silent = true, .hop = ADDRESS(226)}}, false,
+			"start (5 s): nobody has that address (no answer to ARP)"},
+		{{.link = {.hop_is_silent = true, .hop = ADDRESS(230)}}, false,
+			": the gateway 203.0.113.230 does not answer (ARP)"},
+		{{.link = {.to_port = 47801}}, false,
+			": its datagrams come to UDP port 47801, this node's is 47800"},
+		{{.link = {.from_port = 47801}}, true,
+			": its datagrams come from UDP port 47801, not 47800"},
+		{{.link = {.bad_checksums = true}}, true, ": its datagrams have wrong checksums"},
+		{{.link = {.seeks = true, .sought = ADDRESS(230)}}, true,
+			": it looks for 203.0.113.230, this node's cluster.address is "
+			"203.0.113.225"},
+		{{.error = EPERM}, false, ": this node cannot send to it: Operation not permitted"},
+		{{.error = 0}, false, ": this node sends, and nothing comes back"},
+		{{.error = 0}, true,
+			": nothing arrives from it, which has the lower id and begins"},
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct scene scene = begin();
+
+		scene.sight.way = cases[i].way;
+		scene.sight.waits = cases[i].waits;
+		assert_false(look(&scene));
+		assert_true(pass(&scene, 5 * SECOND, false));
+		assert_says(&scene, cases[i].words);
+		assert_int_equal(scene.told, 1);
+	}
+	// Of one that was heard only what is known.
+	struct scene scene = begin_active();
+	become(&scene, PEER_DOWN);
+	assert_null(strstr(scene.text, "nothing comes back"));
+	scene.sight.way.link = cases[0].way.link;
+	look(&scene);
+	assert_says(&scene, "heard for 100 ms: nobody has that address");
+	become(&scene, PEER_CONNECTING);
+	pass(&scene, 2 * SECOND, true);
+	assert_says(&scene, "does not hear this node (2 s): nobody has that address");
+}
+
 // The other side refuses it, and its own log is the one to read.
 static void a_peer_that_sends_and_gets_nowhere(void **state)
 {
@@ -234,6 +296,7 @@ int main(void)
 		cmocka_unit_test(a_peer_that_left),
 		cmocka_unit_test(a_peer_that_comes_and_goes),
 		cmocka_unit_test(a_refused_peer),
+		cmocka_unit_test(causes),
 		cmocka_unit_test(a_peer_that_sends_and_gets_nowhere),
 	};
 
