@@ -307,7 +307,7 @@ def restart_with(lab, node, *sets):
         lab.command_lab("start", node)
 
 
-def refused_join(lab, why, counter, *sets, both=False):
+def refused_join(lab, why, counter, *sets, both=False, at_pop_a=""):
     """pop-b, started with these values, and pop-a stay alone. Tried again and again, it is told once
     at each node, and one of them, or each, counts it, says why and shows the other as refused."""
     before = len(log_of(lab, "pop-a"))
@@ -325,6 +325,9 @@ def refused_join(lab, why, counter, *sets, both=False):
         until(lambda: counted() >= (1 if counter == "hello" else 3), PATIENCE_S, "not counted")
         until(lambda: any(why in line for node in OTHER for line in refusals(node)), PATIENCE_S,
               f"no line says {why!r}: {[refusals(node) for node in OTHER]}")
+        if at_pop_a:
+            until(lambda: any(at_pop_a in line for line in refusals("pop-a")), PATIENCE_S,
+                  f"pop-a does not say {at_pop_a!r}: {refusals('pop-a')}")
         if both:
             for node in OTHER:
                 until(lambda n=node: peer(lab, n)["state"] == "refused", PATIENCE_S,
@@ -569,7 +572,8 @@ def peers_are_compared_by_name(lab):
 
 @check(families=False)
 def another_cluster_is_refused(lab):
-    refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other")
+    refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other",
+                 at_pop_a="belongs to another cluster than lab")
 
 
 @check(families=False)
@@ -603,6 +607,20 @@ def an_id_in_use_is_refused(lab):
     """pop-b believes to be what pop-a is."""
     refused_join(lab, "says its id is 0, which is configured as 1", "bad_auth",
                  "cluster.id=0", "cluster.peers.pop-a.id=1")
+
+
+@check(families=False)
+def an_id_that_is_not_expected(lab):
+    """pop-a knows why; pop-b, which has the mistake, knows where to read it."""
+    sends = "sends, but does not go on to agree on keys"
+    try:
+        restart_with(lab, "pop-b", "cluster.id=2")
+        until(lambda: sends in (error_of(lab, "pop-b") or ""), PATIENCE_S, "pop-b does not know")
+        expect("says its id is 2, which is configured as 1" in (error_of(lab, "pop-a") or ""),
+               f"{error_of(lab, 'pop-a')}")
+    finally:
+        restart_with(lab, "pop-b")
+    lab.await_active()
 
 
 @check(families=False)
