@@ -682,13 +682,13 @@ def certificates(lab):
             console(lab, "pop-b", "cluster", "rekey")
             until(lambda: lab.show("cluster", "peer", "pop-b")["rekeys"] >= 1, PATIENCE_S,
                   "no new keys")
-            refused_join(lab, "the peer's certificate is refused: ", "bad_auth",
-                         *proof("of-another-ca"))
+            refused_join(lab, "the peer's certificate is refused: it is signed by a CA that is not in "
+                         "this node's cluster.ca_file", "bad_auth", *proof("of-another-ca"))
             for stem in size(["of-another-node"],
                              ["of-another-node", "of-another-cluster", "pop-a"]):
                 refused_join(lab, 'certificate is not of "weir:lab:1"', "bad_auth", *proof(stem))
             if size("quick", "full") == "full":
-                refused_join(lab, "", "bad_auth", "cluster.certificate_file=", "cluster.key_file=",
+                refused_join(lab, "give both the same", "bad_auth", "cluster.certificate_file=", "cluster.key_file=",
                              "cluster.ca_file=", "cluster.psk_file=psk")
     finally:
         for node in OTHER:
