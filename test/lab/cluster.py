@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # Two nodes on `asym`: they find each other, lose each other and find each other again; strangers are
 # refused; keys and secrets change under traffic; the commands of the cluster.
-# limit: quick 100 full 260
+# limit: quick 140 full 300
 import os
 import signal
 import sys
