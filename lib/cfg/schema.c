@@ -175,7 +175,7 @@ const struct schema_key schema[KEY_COUNT] = {
 		.doc = "Name of the cluster, the same on all nodes: letters, digits, `-' and `_'."},
 	[KEY_CLUSTER_TRANSPORT] = {"cluster.transport", TYPE_CHOICE, "port",
 		.choices = "port|socket", .restart = true,
-		.doc = "port: a port of `ports' with side = \"sync\"; socket: UDP of the system."},
+		.doc = "port: a port of `ports' with side = \"sync\"; socket: UDP of the system, from an address of its own."},
 	[KEY_CLUSTER_PORT] = {"cluster.port", TYPE_TEXT, "", .max = 63, .example = "sync",
 		.restart = true,
 		.doc = "Name of that port, with transport = \"port\"."},

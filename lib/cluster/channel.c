@@ -156,6 +156,7 @@ static enum channel_event feed_sealed(
 			keys_finish(keys);
 		return refuse(channel);
 	case KEYS_OPENED:
+		channel->heard_ns = now_ns;
 		break;
 	}
 	if (len == EMPTY_BYTES && !channel->client)
@@ -165,20 +166,27 @@ static enum channel_event feed_sealed(
 	return len == EMPTY_BYTES ? CHANNEL_NOTHING : CHANNEL_RECORD;
 }
 
-// A misconfigured peer is told apart from an absent one; not while keys work, because anybody can
+bool channel_is_heard(const struct channel *channel, uint64_t now_ns)
+{
+	return channel_is_up(channel) && now_ns - channel->heard_ns < HANDSHAKE_BACKOFF_MAX_NS;
+}
+
+// A misconfigured peer is told apart from an absent one; not while it is heard, because anybody can
 // send this.
 static enum channel_event refuse_stranger(
-	struct channel *channel, uint64_t now_ns, const uint8_t *data)
+	struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)
 {
-	if (!channel_is_up(channel) && be16_get(data + 2) != channel->tag)
+	if (!channel_is_heard(channel, now_ns) && be16_get(data + 2) != channel->tag)
 		snprintf(channel->error, sizeof(channel->error),
 			"the peer belongs to another cluster than %.*s", CLUSTER_NAME_BYTES,
 			channel->config.cluster);
-	else if (!channel_is_up(channel))
+	else if (!channel_is_heard(channel, now_ns))
 		snprintf(channel->error, sizeof(channel->error),
 			"the peer says its id is %u, which is configured as %u", be16_get(data + 4),
 			channel->config.peer);
 	channel_refuse(channel, now_ns);
+	if (data[1] == CHANNEL_HANDSHAKE)
+		channel_handshake_stranger(channel, data, len);
 	return CHANNEL_NOTHING;
 }
 
@@ -198,7 +206,7 @@ enum channel_event channel_feed(struct channel *channel, uint64_t now_ns, uint8_
 	if (data[1] != CHANNEL_HANDSHAKE && data[1] != CHANNEL_SEALED)
 		return refuse(channel);
 	if (be16_get(data + 2) != channel->tag || be16_get(data + 4) != channel->config.peer)
-		return refuse_stranger(channel, now_ns, data);
+		return refuse_stranger(channel, now_ns, data, len);
 	age_keys(channel, now_ns);
 	if (data[1] == CHANNEL_HANDSHAKE) {
 		channel_handshake_feed(channel, now_ns, data, len);

@@ -181,13 +181,36 @@ static bool may_try_again(const struct channel *channel, uint64_t now_ns)
 	return channel->attempt.state == HANDSHAKE_FAILED && now_ns >= channel->attempt.retry_ns;
 }
 
+static void note_answer(struct channel *channel, const uint8_t *data)
+{
+	if (channel->answer_count < CHANNEL_ANSWERS)
+		channel->answers[channel->answer_count++] =
+			(struct answer){be64_get(data + 8), be16_get(data + 6)};
+}
+
+// A client's first question, of one who does not know this node yet.
+static bool is_question(const uint8_t *data, size_t len)
+{
+	return len == HANDSHAKE_HEADER_BYTES && be64_get(data + 8) != 0 && be64_get(data + 16) == 0;
+}
+
+// The answer's header tells a client that it is refused, and why: its operator would not know. What
+// looks like an answer, a bare header that names an incarnation, has none, so that no two nodes
+// answer each other for ever.
+void channel_handshake_stranger(struct channel *channel, const uint8_t *data, size_t len)
+{
+	if (channel->client || len < HANDSHAKE_HEADER_BYTES || be64_get(data + 8) == 0)
+		return;
+	if (len > HANDSHAKE_HEADER_BYTES || is_question(data, len))
+		note_answer(channel, data);
+}
+
 static void feed_server(struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)
 {
 	const struct answer from = {be64_get(data + 8), be16_get(data + 6)};
 
 	if (be64_get(data + 16) != channel->config.incarnation || len == HANDSHAKE_HEADER_BYTES) {
-		if (channel->answer_count < CHANNEL_ANSWERS)
-			channel->answers[channel->answer_count++] = from;
+		note_answer(channel, data);
 		return;
 	}
 	if (!is_of_attempt(&channel->attempt, from.incarnation, from.key_id) ||
@@ -222,13 +245,27 @@ static void hear_server(
 	}
 }
 
+// Two clients ask each other for ever: one of them takes the other's id for a higher one.
+static void refuse_other_client(
+	struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)
+{
+	if (channel_is_heard(channel, now_ns) || !is_question(data, len)) {
+		counter_add(&channel->stats.bad_auth, 1);
+		return;
+	}
+	channel_refuse(channel, now_ns);
+	snprintf(channel->error, sizeof(channel->error),
+		"the peer takes this node for another one than id %u: correct its cluster.peers",
+		channel->config.id);
+}
+
 static void feed_client(struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len)
 {
 	uint64_t incarnation = be64_get(data + 8);
 	uint16_t key_id = be16_get(data + 6);
 
 	if (be64_get(data + 16) != channel->config.incarnation) {
-		counter_add(&channel->stats.bad_auth, 1);
+		refuse_other_client(channel, now_ns, data, len);
 		return;
 	}
 	if (len == HANDSHAKE_HEADER_BYTES)

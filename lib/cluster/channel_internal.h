@@ -61,6 +61,7 @@ struct channel {
 	uint64_t backoff_ns;
 	unsigned answer_count;
 	struct answer answers[CHANNEL_ANSWERS];
+	uint64_t heard_ns;   // when a record of the peer was opened the last time
 	uint64_t refused_ns; // when the peer did not prove who it is the last time, 0: it never did
 	char error[CHANNEL_ERROR_BYTES];
 };
@@ -69,11 +70,15 @@ struct channel {
 void channel_install(struct channel *channel, uint64_t now_ns, struct keys *keys);
 // Whoever answers for the peer is not it.
 void channel_refuse(struct channel *channel, uint64_t now_ns);
+// The peer's records come: what others say from its address is nobody's business.
+bool channel_is_heard(const struct channel *channel, uint64_t now_ns);
 // Writes the header up to the key id.
 void channel_header(const struct channel *channel, uint8_t *data, uint8_t kind, uint16_t key_id);
 
 // channel_handshake.c: a handshake datagram whose common header was checked.
 void channel_handshake_feed(
 	struct channel *channel, uint64_t now_ns, const uint8_t *data, size_t len);
+// Such a datagram of somebody who says to be another one.
+void channel_handshake_stranger(struct channel *channel, const uint8_t *data, size_t len);
 size_t channel_handshake_poll(struct channel *channel, uint64_t now_ns, uint8_t *data);
 void channel_handshake_end(struct channel *channel);

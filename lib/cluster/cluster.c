@@ -254,5 +254,7 @@ const char *cluster_peer_error(const struct cluster *cluster, unsigned peer)
 	const struct peer *of = &cluster->peers[peer];
 	bool heard = !peer_is_silent(cluster, of) && channel_is_up(of->channel);
 
-	return heard ? of->error : channel_error(of->channel);
+	if (!heard)
+		return channel_error(of->channel);
+	return of->error[0] ? of->error : of->misnamed;
 }

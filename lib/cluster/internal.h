@@ -70,7 +70,8 @@ struct peer {
 
 	enum peer_state state;
 	char error[PEER_ERROR_BYTES];
-	char differs[PEER_ERROR_BYTES]; // its services and the own ones; "": they do not
+	char misnamed[PEER_ERROR_BYTES]; // how it calls itself, "": as it is configured
+	char differs[PEER_ERROR_BYTES];	 // its services and the own ones; "": they do not
 	struct delivery delivery;
 };
 

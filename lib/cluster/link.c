@@ -11,18 +11,19 @@
 
 #include <string.h>
 
-#define ETHER_ARP     0x0806
-#define ETHER_IP4     0x0800
-#define ARP_BYTES     28
-#define ARP_REQUEST   1
-#define ARP_REPLY     2
-#define IP4_BYTES     20
-#define IP4_DF	      0x4000
-#define UDP_BYTES     8
-#define PROTOCOL_ICMP 1
-#define ECHO4_REQUEST 8
-#define ECHO4_REPLY   0
-#define NS_PER_S      1000000000ULL
+#define ETHER_ARP	 0x0806
+#define ETHER_IP4	 0x0800
+#define ARP_BYTES	 28
+#define ARP_REQUEST	 1
+#define ARP_REPLY	 2
+#define IP4_BYTES	 20
+#define IP4_DF		 0x4000
+#define UDP_BYTES	 8
+#define PROTOCOL_ICMP	 1
+#define ECHO4_REQUEST	 8
+#define ECHO4_REPLY	 0
+#define NS_PER_S	 1000000000ULL
+#define SILENT_QUESTIONS 2 // unanswered, and the neighbour is taken for absent
 
 static const uint8_t mac_broadcast[LINK_MAC_BYTES] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
@@ -78,6 +79,7 @@ void link_learn(struct link_visit *visit, const struct addr *address, const uint
 			continue;
 		memcpy(neighbour->mac, mac, LINK_MAC_BYTES);
 		neighbour->known = true;
+		neighbour->silent = false;
 		neighbour->questions = 0;
 		neighbour->renewed_ns = visit->now_ns;
 	}
@@ -111,6 +113,33 @@ enum link_verdict link_answer(struct link_visit *visit, size_t len)
 	return LINK_ANSWER;
 }
 
+// A peer with this address, or the number of peers.
+static unsigned peer_at(const struct link *link, const struct addr *address)
+{
+	unsigned peer = 0;
+
+	while (peer < link->config.peer_count &&
+		!addr_equal(&link->config.peers[peer].address, address))
+		peer++;
+	return peer;
+}
+
+// Whom a peer looks for says which address it takes this host, or another one, to have.
+static void note_sought(struct link *link, const struct addr *sender, const uint8_t *ip)
+{
+	struct addr sought = addr_from_ip4(ip);
+	unsigned peer = peer_at(link, sender);
+	bool known = addr_equal(&sought, &link->config.address);
+
+	if (peer == link->config.peer_count)
+		return;
+	for (unsigned i = 0; i < link->config.peer_count; i++)
+		known |= addr_equal(&link->config.peers[i].address, &sought);
+	known |= link->config.has_gateway && addr_equal(&link->config.gateway, &sought);
+	link->ways[peer].seeks = !known;
+	link->ways[peer].sought = sought;
+}
+
 static enum link_verdict take_arp(struct link_visit *visit)
 {
 	struct link *link = visit->link;
@@ -127,6 +156,8 @@ static enum link_verdict take_arp(struct link_visit *visit)
 		return link_count(&link->stats.ignored);
 	sender = addr_from_ip4(arp + 14);
 	link_learn(visit, &sender, arp + 8);
+	if (operation == ARP_REQUEST)
+		note_sought(link, &sender, arp + 24);
 	if (memcmp(arp + 24, ip4_of(&link->config.address), 4) != 0 ||
 		addr_equal(&sender, &link->config.address))
 		return link_count(&link->stats.ignored);
@@ -159,6 +190,24 @@ uint64_t link_sum(const struct link *link, const uint8_t *ip, uint8_t protocol, 
 			 : sum_transport(ip + 8, 32, protocol, data, len);
 }
 
+// Of a peer's address, but with another port at either end.
+static enum link_verdict take_stray(
+	struct link *link, const struct addr *source, uint16_t from_port, uint16_t to_port)
+{
+	unsigned peer = peer_at(link, source);
+
+	if (to_port != link->config.udp_port) {
+		if (peer == link->config.peer_count)
+			return link_count(&link->stats.ignored);
+		link->ways[peer].to_port = to_port;
+		return link_count(&link->stats.wrong_port);
+	}
+	if (peer < link->config.peer_count)
+		link->ways[peer].from_port = from_port;
+	link->stranger = (struct link_peer){*source, from_port};
+	return link_count(&link->stats.foreign);
+}
+
 enum link_verdict link_take_udp(
 	struct link_visit *visit, const uint8_t *ip, uint8_t *udp, size_t len)
 {
@@ -172,20 +221,19 @@ enum link_verdict link_take_udp(
 	udp_len = be16_get(udp + 4);
 	if (udp_len < UDP_BYTES || udp_len > len)
 		return link_count(&link->stats.malformed);
-	if (be16_get(udp + 2) != link->config.udp_port)
-		return link_count(&link->stats.ignored);
 	while (peer < link->config.peer_count &&
 		(link->config.peers[peer].udp_port != be16_get(udp) ||
 			!addr_equal(&link->config.peers[peer].address, &source)))
 		peer++;
-	if (peer == link->config.peer_count) {
-		link->stranger = (struct link_peer){source, be16_get(udp)};
-		return link_count(&link->stats.foreign);
-	}
+	if (peer == link->config.peer_count || be16_get(udp + 2) != link->config.udp_port)
+		return take_stray(link, &source, be16_get(udp), be16_get(udp + 2));
 	// Peers always send a checksum; 0 says there is none.
 	if (be16_get(udp + 6) == 0 ||
-		checksum_finish(link_sum(link, ip, PROTOCOL_UDP, udp, udp_len)) != 0)
+		checksum_finish(link_sum(link, ip, PROTOCOL_UDP, udp, udp_len)) != 0) {
+		link->ways[peer].bad_checksums = true;
 		return link_count(&link->stats.bad_checksum);
+	}
+	link->ways[peer] = (struct link_way){.to_port = 0};
 	visit->io->peer = peer;
 	visit->io->payload = udp + UDP_BYTES;
 	visit->io->payload_len = udp_len - UDP_BYTES;
@@ -379,9 +427,22 @@ size_t link_ask(struct link *link, uint64_t now_ns, uint8_t *frame)
 			neighbour->known = false;
 			neighbour->questions = 0;
 		}
+		if (neighbour->questions >= SILENT_QUESTIONS)
+			neighbour->silent = true;
 		neighbour->questions++;
 		neighbour->asked_ns = now_ns;
 		return put_question(link, neighbour, frame);
 	}
 	return 0;
+}
+
+struct link_way link_way(const struct link *link, unsigned peer)
+{
+	const struct link_neighbour *hop = &link->neighbours[link->hop[peer]];
+	struct link_way way = link->ways[peer];
+
+	CHECK(peer < link->config.peer_count);
+	way.hop_is_silent = hop->silent;
+	way.hop = hop->address;
+	return way;
 }

@@ -43,6 +43,7 @@ struct link_stats {
 	counter malformed;    // cut, or with lying lengths
 	counter bad_checksum; // IPv4, UDP or ICMPv6
 	counter foreign;      // UDP to this host's port that no peer sent
+	counter wrong_port;   // UDP of a peer's address to another port
 	counter answered;     // ARP requests and neighbour solicitations for this host
 	counter echoed;
 	counter unresolved; // datagrams not sent: the neighbour's MAC is not known yet
@@ -52,9 +53,21 @@ struct link_neighbour {
 	struct addr address;
 	uint8_t mac[6];
 	bool known;
+	bool silent;	     // has not answered the latest questions, or any
 	uint8_t questions;   // since the last answer
 	uint64_t asked_ns;   // last question
 	uint64_t renewed_ns; // last answer
+};
+
+// Why a peer may not be heard, or not hear: what was seen since its latest good datagram.
+struct link_way {
+	bool hop_is_silent; // nobody answers questions for its address, or the gateway's
+	struct addr hop;
+	uint16_t to_port;   // its address sends to this port, not to the own one, 0: no
+	uint16_t from_port; // its address sends from this port, not from its own, 0: no
+	bool bad_checksums;
+	bool seeks; // it asks for the MAC of an address that is nobody's this host knows
+	struct addr sought;
 };
 
 struct link {
@@ -66,7 +79,8 @@ struct link {
 	uint8_t hop[LINK_PEERS_MAX]; // index in neighbours by peer
 	uint64_t echo_second;	     // in which `echo_count` were answered
 	unsigned echo_count;
-	struct link_peer stranger; // who sent the latest of stats.foreign
+	struct link_peer stranger;	      // who sent the latest of stats.foreign
+	struct link_way ways[LINK_PEERS_MAX]; // but for the hop
 };
 
 void link_init(struct link *link, const struct link_config *config);
@@ -101,3 +115,5 @@ size_t link_wrap(struct link *link, uint8_t *frame, unsigned peer, size_t payloa
 // Writes the next question for a neighbour that is due into frame (at least 86 bytes) and returns
 // its length, 0: none is due. Called until then at each turn.
 size_t link_ask(struct link *link, uint64_t now_ns, uint8_t *frame);
+
+struct link_way link_way(const struct link *link, unsigned peer);

@@ -45,7 +45,7 @@ static void associate(struct cluster *cluster, struct peer *peer)
 
 	peer->associated = true;
 	peer->hello = peer->bye = peer->refused = peer->has_beat = false;
-	peer->error[0] = peer->differs[0] = '\0';
+	peer->error[0] = peer->misnamed[0] = peer->differs[0] = '\0';
 	peer->heard_ns = cluster->now_ns;
 	peer->beat_sent_ns = 0;
 	peer->beat_due_ns = cluster->now_ns;
@@ -70,6 +70,20 @@ static void associate(struct cluster *cluster, struct peer *peer)
 	delivery_close(&peer->delivery);
 }
 
+// A name decides nothing, but whoever reads it looks for the wrong node.
+static void compare_name(struct cluster *cluster, struct peer *peer, const struct hello *hello)
+{
+	const char *name = cluster->config.peers[peer->index].name;
+
+	if (hello->node[0] == '\0' || strcmp(hello->node, name) == 0)
+		return;
+	snprintf(peer->misnamed, sizeof(peer->misnamed),
+		"it is node \"%s\": correct its name in cluster.peers", hello->node);
+	for (char *c = peer->misnamed; *c != '\0'; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 static void take_hello(struct cluster *cluster, struct peer *peer, const struct hello *hello)
 {
 	if (hello->lowest > FORMAT_VERSION || hello->highest < FORMAT_VERSION)
@@ -83,6 +97,7 @@ static void take_hello(struct cluster *cluster, struct peer *peer, const struct 
 	else if (peer->id > cluster->config.max_id)
 		peer_refuse(peer, "has id %u, above cluster.max_id = %u", peer->id,
 			cluster->config.max_id);
+	compare_name(cluster, peer, hello);
 	peer->hello = true;
 	peer->table_key = siphash_key(hello->table_key);
 }

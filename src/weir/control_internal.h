@@ -3,6 +3,7 @@
 // them all.
 #pragma once
 
+#include "weir/cluster/peer_watch.h"
 #include "weir/control.h"
 #include "weir/node.h"
 
@@ -81,20 +82,10 @@ struct busy {
 };
 
 // cluster/watch.c: what was logged of the cluster last.
-struct watch_peer {
-	unsigned state;
-	bool was_heard;	     // ever
-	bool told;	     // that it does not answer, since it is not active
-	uint64_t since_ns;   // it is not active, or is down
-	uint64_t refused_ns; // when the log was told why it is refused
-	char error[192];     // that reason, "": none since it was active
-};
-
 struct watch {
-	bool begun;
 	unsigned state;
 	bool born; // told how it came to its cluster
-	struct watch_peer peers[CONFIG_PEERS_MAX];
+	struct peer_watch peers[CONFIG_PEERS_MAX];
 	char differs[CONFIG_PEERS_MAX][192];
 	char rejoined[192];
 	uint64_t strangers, strangers_ns; // as the log was told last

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "common/log.h"
 #include "weir/classifier_acl.h"
+#include "weir/cluster/credentials.h"
 #include "weir/cluster/sync.h"
 #include "weir/port.h"
 
@@ -206,7 +207,7 @@ static void compare_peers(struct config_errors *errors, const struct config_clus
 				next->peers[i].name);
 }
 
-// The files' content is not compared: their names are.
+// The files' content: warn_of_credentials().
 static void compare_cluster(struct config_errors *errors, const struct config_cluster *now,
 	const struct config_cluster *next)
 {
@@ -297,6 +298,23 @@ static void install_next(struct node *node, struct config *next)
 	post_policy(node);
 }
 
+// A key or a certificate that was replaced in its file is no reason to refuse what else was
+// changed: it may well wait for the node's turn to start again.
+static void warn_of_credentials(
+	const struct node *node, const struct config *next, struct config_errors *errors)
+{
+	const char *key, *file;
+
+	for (unsigned i = 0; node->sync && i < CREDENTIAL_FILES; i++) {
+		key = credentials_changed(sync_credentials(node->sync), &next->cluster, i, &file);
+		if (key)
+			add_error(errors,
+				"%s: the content of %s was changed: needs a restart, until then "
+				"the former one counts",
+				key, file);
+	}
+}
+
 int control_reload(
 	struct node *node, bool check_only, char sha256[65], struct config_errors *errors)
 {
@@ -310,6 +328,7 @@ int control_reload(
 	if (!error) {
 		config_overrides(next, errors);
 		config_warn(next, errors);
+		warn_of_credentials(node, next, errors);
 		if (sha256)
 			memcpy(sha256, next->sha256, sizeof(next->sha256));
 	}

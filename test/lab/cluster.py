@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # Two nodes on `asym`: they find each other, lose each other and find each other again; strangers are
 # refused; keys and secrets change under traffic; the commands of the cluster.
-# limit: quick 100 full 260
+# limit: quick 140 full 300
 import os
 import signal
 import sys
@@ -194,7 +194,7 @@ def cut_and_heal(lab):
             expect_equal(lab.cluster(node)["view"], [number], "view")
             expect_equal(lab.cluster(node)["state"], "active", "state")
             expect_equal(lab.show("status", node=node)["state"], "forwarding", node)
-            until(lambda n=node: "since it was heard last" in str(lab.show("status", node=n)["problems"]),
+            until(lambda n=node: "has not been heard for" in str(lab.show("status", node=n)["problems"]),
                   PATIENCE_S, f"{node} shows no problem")
         answer = json.loads(console(lab, "pop-a", "-j", "cluster", "rekey"))["data"]
         expect_equal((answer["peers"], answer["not_reached"]), (0, ["pop-b"]), "reached by rekey")
@@ -233,6 +233,9 @@ def cut_one_way(lab):
     lab.command_lab("cut", "pop-a", "pop-b", "--one-way")
     try:
         until(lambda: peer(lab, "pop-b")["state"] == "down", PATIENCE_S, "pop-b still hears")
+        until(lambda: any("is heard, but does not hear this node" in one
+                          for one in lab.show("status")["problems"]), PATIENCE_S,
+              "pop-a, which is not heard, sees no problem")
     finally:
         lab.command_lab("heal", "pop-a", "pop-b", "--one-way")
     lab.await_active()
@@ -274,6 +277,8 @@ def orderly_end(lab):
           "pop-a did not notice")
     until(lambda: any("weir ends" in line for line in log_of(lab, "pop-b")), PATIENCE_S,
           "pop-b does not end")
+    until(lambda: "has left the cluster" in str(lab.show("status")["problems"]), PATIENCE_S,
+          "pop-a does not know why pop-b is away")
     until(lambda: not os.path.exists(f"{lab.runtime_of('pop-b')}/console.sock"), PATIENCE_S,
           "the console's socket is still there")
     until(lambda: not os.path.exists(f"/proc/{lab.pid('pop-b')}"), PATIENCE_S, "a process is left")
@@ -302,7 +307,7 @@ def restart_with(lab, node, *sets):
         lab.command_lab("start", node)
 
 
-def refused_join(lab, why, counter, *sets, both=False):
+def refused_join(lab, why, counter, *sets, both=False, at_pop_a=""):
     """pop-b, started with these values, and pop-a stay alone. Tried again and again, it is told once
     at each node, and one of them, or each, counts it, says why and shows the other as refused."""
     before = len(log_of(lab, "pop-a"))
@@ -320,6 +325,9 @@ def refused_join(lab, why, counter, *sets, both=False):
         until(lambda: counted() >= (1 if counter == "hello" else 3), PATIENCE_S, "not counted")
         until(lambda: any(why in line for node in OTHER for line in refusals(node)), PATIENCE_S,
               f"no line says {why!r}: {[refusals(node) for node in OTHER]}")
+        if at_pop_a:
+            until(lambda: any(at_pop_a in line for line in refusals("pop-a")), PATIENCE_S,
+                  f"pop-a does not say {at_pop_a!r}: {refusals('pop-a')}")
         if both:
             for node in OTHER:
                 until(lambda n=node: peer(lab, n)["state"] == "refused", PATIENCE_S,
@@ -358,6 +366,7 @@ def who_never_hears_a_peer_says_so(lab):
         for number, node in enumerate(OTHER):
             text = f"peer {OTHER[node]} at 203.0.113.{226 - number}:47800 has not answered since the start ("
             expect_equal(peer(lab, node)["state"], "down", node)
+            until(lambda n=node: error_of(lab, n), PATIENCE_S, f"{node} sees no error")
             expect(error_of(lab, node).startswith(text), error_of(lab, node))
             problems = lab.show("status", node=node)["problems"]
             expect(len(problems) == 1 and problems[0].startswith(text), f"{problems}")
@@ -368,6 +377,9 @@ def who_never_hears_a_peer_says_so(lab):
                          f"{node} founded alone")
             expect_equal(sum(text in one for one in lines), 1, f"lines {text!r} of {node}")
             expect(not any("is refused" in one for one in lines), f"{node} was not refused")
+        for node, cause in (("pop-a", "this node sends, and nothing comes back"),
+                            ("pop-b", "its datagrams come from UDP port 47801, not 47800")):
+            expect(f"): {cause}" in error_of(lab, node), error_of(lab, node))
         strange = "datagrams from 203.0.113.225:47801, which is no configured peer"
         expect_equal([sum(strange in one for one in log_of(lab, node)) for node in OTHER], [0, 1],
                      "lines about strangers")
@@ -377,6 +389,25 @@ def who_never_hears_a_peer_says_so(lab):
     for node in OTHER:
         until(lambda n=node: error_of(lab, n) is None, PATIENCE_S, f"error of {node}")
         expect_equal(lab.show("status", node=node)["problems"], [], node)
+
+
+@check(families=False)
+def a_wrong_address_is_told_by_both(lab):
+    """pop-b has another address than pop-a knows."""
+    with with_sets(lab, "pop-b", "cluster.address=203.0.113.230/28"):
+        for node in OTHER:
+            lab.command_lab("kill", node)
+        for node in OTHER:
+            lab.command_lab("start", node)
+    try:
+        for node, cause in (("pop-a", "nobody has that address (no answer to ARP)"),
+                            ("pop-b", "it looks for 203.0.113.226, this node's cluster.address "
+                                      "is 203.0.113.230")):
+            until(lambda n=node, c=cause: f"): {c}" in str(lab.show("status", node=n)["problems"]),
+                  PATIENCE_S, f"{node} does not say why: {error_of(lab, node)}")
+    finally:
+        restart_with(lab, "pop-b")
+    lab.await_active()
 
 
 def profile_of(lab, node):
@@ -421,6 +452,26 @@ def another_key_is_refused(lab):
         file.write("00" * 32)
     refused_join(lab, "has another pre-shared key", "bad_auth", "cluster.psk_file=other-psk",
                  both=True)
+
+
+@check(families=False)
+def reload_tells_of_another_key(lab):
+    """It is not read, which nobody would know otherwise. The rest of a reload goes on."""
+    path = f"{lab.state}/psk"
+    with open(path) as file:
+        text = file.read()
+    note = f"cluster.psk_file: the content of {path} was changed: needs a restart"
+    try:
+        with open(path, "w") as file:
+            file.write("00" * 32)
+        for words in (["reload", "check"], ["reload"]):
+            expect(note in console(lab, "pop-a", *words), f"{words} does not say it")
+        expect_equal(sum(note in line for line in log_of(lab, "pop-a")), 1, "lines")
+    finally:
+        with open(path, "w") as file:
+            file.write(text)
+    expect("psk_file" not in console(lab, "pop-a", "reload"), "it is as it was, and is told")
+    lab.await_active()
 
 
 @check(families=False)
@@ -521,7 +572,8 @@ def peers_are_compared_by_name(lab):
 
 @check(families=False)
 def another_cluster_is_refused(lab):
-    refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other")
+    refused_join(lab, "belongs to another cluster than other", "bad_auth", "cluster.name=other",
+                 at_pop_a="belongs to another cluster than lab")
 
 
 @check(families=False)
@@ -541,7 +593,7 @@ def another_reason_of_a_refusal_is_told(lab):
                   f"{why} is not told: {error_of(lab, 'pop-a')}")
             expect(any(why in one for one in lab.show("status")["problems"]), "problems")
         lab.command_lab("kill", "pop-b")
-        until(lambda: "has not answered" in (error_of(lab, "pop-a") or ""), PATIENCE_S, "error")
+        until(lambda: "has not been heard" in (error_of(lab, "pop-a") or ""), PATIENCE_S, "error")
         expect_equal((len(told("has cluster.max_id")), told("the peer does not answer")), (2, []),
                      "lines")
     finally:
@@ -555,6 +607,20 @@ def an_id_in_use_is_refused(lab):
     """pop-b believes to be what pop-a is."""
     refused_join(lab, "says its id is 0, which is configured as 1", "bad_auth",
                  "cluster.id=0", "cluster.peers.pop-a.id=1")
+
+
+@check(families=False)
+def an_id_that_is_not_expected(lab):
+    """pop-a knows why; pop-b, which has the mistake, knows where to read it."""
+    sends = "sends, but does not go on to agree on keys"
+    try:
+        restart_with(lab, "pop-b", "cluster.id=2")
+        until(lambda: sends in (error_of(lab, "pop-b") or ""), PATIENCE_S, "pop-b does not know")
+        expect("says its id is 2, which is configured as 1" in (error_of(lab, "pop-a") or ""),
+               f"{error_of(lab, 'pop-a')}")
+    finally:
+        restart_with(lab, "pop-b")
+    lab.await_active()
 
 
 @check(families=False)
@@ -616,19 +682,33 @@ def certificates(lab):
             console(lab, "pop-b", "cluster", "rekey")
             until(lambda: lab.show("cluster", "peer", "pop-b")["rekeys"] >= 1, PATIENCE_S,
                   "no new keys")
-            refused_join(lab, "the peer's certificate is refused: ", "bad_auth",
-                         *proof("of-another-ca"))
+            refused_join(lab, "the peer's certificate is refused: it is signed by a CA that is not in "
+                         "this node's cluster.ca_file", "bad_auth", *proof("of-another-ca"))
             for stem in size(["of-another-node"],
                              ["of-another-node", "of-another-cluster", "pop-a"]):
                 refused_join(lab, 'certificate is not of "weir:lab:1"', "bad_auth", *proof(stem))
             if size("quick", "full") == "full":
-                refused_join(lab, "", "bad_auth", "cluster.certificate_file=", "cluster.key_file=",
+                refused_join(lab, "give both the same", "bad_auth", "cluster.certificate_file=", "cluster.key_file=",
                              "cluster.ca_file=", "cluster.psk_file=psk")
     finally:
         for node in OTHER:
             restart_with(lab, node)
     lab.await_active()
     lab.expect_downloads(4, 10)
+
+
+@check(families=False)
+def a_socket_needs_its_address(lab):
+    """A node does not start with transport = "socket" and an address the system does not have."""
+    with with_sets(lab, "pop-b", "cluster.transport=socket", "cluster.address=198.51.100.99"):
+        lab.command_lab("kill", "pop-b")
+        result = lab.lab("start", "pop-b")
+    try:
+        expect_equal(result.returncode, 1, "status of the start")
+        expect("cluster.address: 198.51.100.99 is on no interface" in result.stderr, result.stderr)
+    finally:
+        lab.command_lab("start", "pop-b")
+    lab.await_active()
 
 
 @check(families=False)

@@ -3,7 +3,10 @@
 #include "base/check.h"
 #include "weir/cluster/certificate.h"
 
+#include <openssl/evp.h>
+
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,6 +20,49 @@ static size_t give_psk(void *context, uint16_t peer, uint8_t *out, size_t room)
 		return 0;
 	memcpy(out, psk->bytes, psk->len);
 	return psk->len;
+}
+
+static const char *file_of(const struct config_cluster *config, unsigned file)
+{
+	const char *const files[CREDENTIAL_FILES] = {
+		config->psk_file, config->certificate_file, config->key_file, config->ca_file};
+
+	return files[file];
+}
+
+// All zero where it cannot be read.
+static void digest_file(const char *path, uint8_t out[CREDENTIAL_DIGEST_BYTES])
+{
+	EVP_MD_CTX *context = EVP_MD_CTX_new();
+	// O_NONBLOCK: as in psk_file_read().
+	int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	uint8_t data[4096];
+	ssize_t len = -1;
+
+	memset(out, 0, CREDENTIAL_DIGEST_BYTES);
+	if (context && file >= 0 && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1)
+		while ((len = read(file, data, sizeof(data))) > 0)
+			EVP_DigestUpdate(context, data, (size_t)len);
+	if (len == 0)
+		EVP_DigestFinal_ex(context, out, NULL);
+	if (file >= 0)
+		close(file);
+	EVP_MD_CTX_free(context);
+	OPENSSL_cleanse(data, sizeof(data));
+}
+
+const char *credentials_changed(const struct credentials *credentials,
+	const struct config_cluster *config, unsigned file, const char **name)
+{
+	static const char *const keys[CREDENTIAL_FILES] = {"cluster.psk_file",
+		"cluster.certificate_file", "cluster.key_file", "cluster.ca_file"};
+	uint8_t digest[CREDENTIAL_DIGEST_BYTES];
+
+	*name = file_of(config, file);
+	if (**name == '\0')
+		return NULL;
+	digest_file(*name, digest);
+	return memcmp(digest, credentials->digests[file], sizeof(digest)) != 0 ? keys[file] : NULL;
 }
 
 // The key whose file it is.
@@ -44,6 +90,9 @@ const char *credentials_open(
 	};
 
 	*out = (struct credentials){.dtls = NULL};
+	for (unsigned i = 0; i < CREDENTIAL_FILES; i++)
+		if (file_of(config, i)[0])
+			digest_file(file_of(config, i), out->digests[i]);
 	if (has_psk && psk_file_read(config->psk_file, &out->psk, error->text, sizeof(error->text)))
 		return "cluster.psk_file";
 	out->dtls = dtls_create(&dtls, error);

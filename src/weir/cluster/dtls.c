@@ -115,6 +115,21 @@ static unsigned psk_of_client(SSL *ssl, const char *hint, char *identity, unsign
 	return give_psk(handshake, hint, psk, psk_room);
 }
 
+static const char *why_not_verified(int error)
+{
+	switch (error) {
+	case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+	case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+	case X509_V_ERR_CERT_SIGNATURE_FAILURE: // of another CA of that name
+		return "it is signed by a CA that is not in this node's cluster.ca_file";
+	default:
+		return X509_verify_cert_error_string(error);
+	}
+}
+
 static int verify(int good, X509_STORE_CTX *store)
 {
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
@@ -124,7 +139,7 @@ static int verify(int good, X509_STORE_CTX *store)
 
 	if (!good) {
 		explain(handshake, "the peer's certificate is refused: %s",
-			X509_verify_cert_error_string(X509_STORE_CTX_get_error(store)));
+			why_not_verified(X509_STORE_CTX_get_error(store)));
 		return 0;
 	}
 	if (X509_STORE_CTX_get_error_depth(store) > 0)
@@ -262,11 +277,53 @@ static bool prepare(struct handshake *handshake)
 	       SSL_use_psk_identity_hint(handshake->ssl, name) == 1;
 }
 
+static const char *why_nothing_in_common(const struct handshake *handshake)
+{
+	return handshake->dtls->psk != NULL
+		       ? "this node has cluster.psk_file, the peer certificates: give both the same"
+		       : "this node has certificates, the peer cluster.psk_file: give both the "
+			 "same";
+}
+
+// What the library's latest reason means between two nodes; NULL: no more than it says.
+static const char *meaning(const struct handshake *handshake)
+{
+	unsigned long code = ERR_peek_error();
+
+	if (ERR_GET_LIB(code) != ERR_LIB_SSL)
+		return NULL;
+	switch (ERR_GET_REASON(code)) {
+	case SSL_R_NO_SHARED_CIPHER:
+		return why_nothing_in_common(handshake);
+	case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
+		// Before there is a cipher it is about that.
+		return SSL_get_pending_cipher(handshake->ssl) == NULL
+			       ? why_nothing_in_common(handshake)
+			       : "the peer refuses this node: its log says why";
+	case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+		return "the peer refuses this node's certificate: the CA that signed it is not in "
+		       "the peer's cluster.ca_file";
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+		return "the peer refuses this node's certificate: it has expired, as the peer's "
+		       "clock says";
+	case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+	case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+	case SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE:
+	case SSL_R_TLSV1_ALERT_DECRYPT_ERROR:
+		return "the peer refuses this node's certificate: its log says why";
+	default:
+		return NULL;
+	}
+}
+
 // What the library made of it, in words.
 static void explain_failure(struct handshake *handshake)
 {
 	const char *reason = library_reason();
+	const char *means = meaning(handshake);
 
+	if (means != NULL)
+		explain(handshake, "%s", means);
 	explain(handshake, "DTLS: %s", reason[0] == 0 ? "the handshake failed" : reason);
 }
 

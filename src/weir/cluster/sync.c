@@ -104,6 +104,11 @@ const struct cluster *sync_cluster(const struct sync *sync)
 	return sync->cluster;
 }
 
+const struct credentials *sync_credentials(const struct sync *sync)
+{
+	return &sync->credentials;
+}
+
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out)
 {
 	sync->transport->methods->stats(sync->transport, out);

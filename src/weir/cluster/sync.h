@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 
+struct credentials;
 struct node;
 struct sync;
 
@@ -42,6 +43,7 @@ int sync_rotate(struct sync *sync);
 
 // For the console: any thread, but those that fill `out' are of the control thread.
 const struct cluster *sync_cluster(const struct sync *sync);
+const struct credentials *sync_credentials(const struct sync *sync);
 void sync_transport_stats(const struct sync *sync, struct transport_stats *out);
 
 // What the thread tells control of the cluster, all of the same moment.
@@ -52,10 +54,11 @@ struct sync_news {
 	char differs[CLUSTER_PEERS_MAX]
 		    [SYNC_ERROR_BYTES]; // how its services and the own ones differ, "": they do not
 	char rejoined[SYNC_ERROR_BYTES]; // when and why this node joined again, "": it never did
-	struct link_peer stranger;	 // the latest that sent datagrams and is no peer
-	bool born;			 // this node has become active, and when it did
-	bool founded;			 // it founded the cluster
-	bool founded_alone;		 // reaching nobody
+	struct transport_way ways[CLUSTER_PEERS_MAX];
+	struct link_peer stranger; // the latest that sent datagrams and is no peer
+	bool born;		   // this node has become active, and when it did
+	bool founded;		   // it founded the cluster
+	bool founded_alone;	   // reaching nobody
 };
 
 void sync_news(struct sync *sync, struct sync_news *out);

@@ -75,6 +75,7 @@ void sync_tell_control(struct sync *sync)
 	snprintf(news->rejoined, SYNC_ERROR_BYTES, "%s", cluster_rejoined(sync->cluster));
 	for (unsigned i = 0; i < sync->peer_count; i++) {
 		news->states[i] = peer_state(sync, i);
+		news->ways[i] = sync->transport->methods->way(sync->transport, i);
 		snprintf(news->errors[i], SYNC_ERROR_BYTES, "%s",
 			cluster_peer_error(sync->cluster, i));
 		snprintf(news->differs[i], SYNC_ERROR_BYTES, "%s",

@@ -19,10 +19,17 @@ struct transport;
 struct transport_stats {
 	counter rx_packets, rx_bytes; // from peers
 	counter foreign;	      // UDP to the own port that no peer sent
+	counter wrong_port;	      // UDP of a peer's address to another port (port)
 	counter malformed;	      // cut, too long, or with a wrong checksum
 	counter tx_packets, tx_bytes;
 	counter tx_refused; // the device or the system did not take it
 	counter unresolved; // the peer's MAC address was not known yet (port)
+};
+
+// What is known of the way to a peer.
+struct transport_way {
+	struct link_way link; // socket: of it from_port alone
+	int error; // why the latest datagram to it was not sent, as errno has it; 0: it was
 };
 
 struct transport_methods {
@@ -31,6 +38,7 @@ struct transport_methods {
 	unsigned (*lend)(struct transport *transport, struct datagram *out, unsigned max);
 	void (*send)(struct transport *transport, const struct datagram *out, unsigned count);
 	void (*stats)(const struct transport *transport, struct transport_stats *out);
+	struct transport_way (*way)(const struct transport *transport, unsigned peer); // its thread
 	void (*close)(struct transport *transport);
 };
 

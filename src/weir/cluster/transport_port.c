@@ -165,8 +165,16 @@ static void port_stats(const struct transport *transport, struct transport_stats
 
 	*out = self->stats;
 	out->foreign = counter_get(&link->foreign);
+	out->wrong_port = counter_get(&link->wrong_port);
 	out->malformed = counter_get(&link->malformed) + counter_get(&link->bad_checksum);
 	out->unresolved = counter_get(&link->unresolved);
+}
+
+static struct transport_way port_way(const struct transport *transport, unsigned peer)
+{
+	const struct transport_port *self = (const struct transport_port *)transport;
+
+	return (struct transport_way){.link = link_way(&self->link, peer)};
 }
 
 static void port_close(struct transport *transport)
@@ -183,6 +191,7 @@ static const struct transport_methods methods = {
 	.lend = port_lend,
 	.send = port_send,
 	.stats = port_stats,
+	.way = port_way,
 	.close = port_close,
 };
 

@@ -31,6 +31,7 @@ struct transport_socket {
 	struct socket_address peers[CONFIG_PEERS_MAX];
 	struct transport_stats stats;
 	struct link_peer stranger;
+	struct transport_way ways[CONFIG_PEERS_MAX];
 	struct mmsghdr rx[CLUSTER_BATCH_MAX], tx[CLUSTER_BATCH_MAX];
 	struct iovec rx_parts[CLUSTER_BATCH_MAX], tx_parts[CLUSTER_BATCH_MAX];
 	struct socket_address rx_from[CLUSTER_BATCH_MAX];
@@ -77,7 +78,7 @@ static struct link_peer name_address(const struct socket_address *address)
 		addr_from_ip6((const uint8_t *)&in6->sin6_addr), ntohs(in6->sin6_port)};
 }
 
-static bool same_address(const struct socket_address *a, const struct socket_address *b)
+static bool same_host(const struct socket_address *a, const struct socket_address *b)
 {
 	const struct sockaddr_in *a4 = (const struct sockaddr_in *)&a->storage;
 	const struct sockaddr_in *b4 = (const struct sockaddr_in *)&b->storage;
@@ -87,9 +88,20 @@ static bool same_address(const struct socket_address *a, const struct socket_add
 	if (a->storage.ss_family != b->storage.ss_family)
 		return false;
 	if (a->storage.ss_family == AF_INET)
-		return a4->sin_port == b4->sin_port && a4->sin_addr.s_addr == b4->sin_addr.s_addr;
-	return a6->sin6_port == b6->sin6_port &&
-	       memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+		return a4->sin_addr.s_addr == b4->sin_addr.s_addr;
+	return memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
+}
+
+static in_port_t port_of(const struct socket_address *address)
+{
+	if (address->storage.ss_family == AF_INET)
+		return ((const struct sockaddr_in *)&address->storage)->sin_port;
+	return ((const struct sockaddr_in6 *)&address->storage)->sin6_port;
+}
+
+static bool same_address(const struct socket_address *a, const struct socket_address *b)
+{
+	return port_of(a) == port_of(b) && same_host(a, b);
 }
 
 // The peer that sends from there, or peer_count.
@@ -100,6 +112,16 @@ static unsigned find_peer(const struct transport_socket *self, const struct sock
 	while (peer < self->peer_count && !same_address(&self->peers[peer], from))
 		peer++;
 	return peer;
+}
+
+// It may be a peer's with another port.
+static void take_stranger(struct transport_socket *self, const struct socket_address *from)
+{
+	counter_add(&self->stats.foreign, 1);
+	self->stranger = name_address(from);
+	for (unsigned i = 0; i < self->peer_count; i++)
+		if (same_host(&self->peers[i], from))
+			self->ways[i].link.from_port = self->stranger.udp_port;
 }
 
 static unsigned socket_receive(
@@ -117,14 +139,14 @@ static unsigned socket_receive(
 		unsigned peer = find_peer(self, &self->rx_from[i]);
 
 		if (peer == self->peer_count) {
-			counter_add(&self->stats.foreign, 1);
-			self->stranger = name_address(&self->rx_from[i]);
+			take_stranger(self, &self->rx_from[i]);
 			continue;
 		}
 		if (len == 0 || len > DATAGRAM_BYTES_MAX) {
 			counter_add(&self->stats.malformed, 1);
 			continue;
 		}
+		self->ways[peer].link.from_port = 0;
 		counter_add(&self->stats.rx_packets, 1);
 		counter_add(&self->stats.rx_bytes, len);
 		in[count++] = (struct datagram){
@@ -161,8 +183,10 @@ static void socket_send(struct transport *transport, const struct datagram *out,
 	for (unsigned tries = 0; sent < count && tries < SEND_TRIES_MAX;) {
 		int now = sendmmsg(transport->fd, self->tx + sent, count - sent, MSG_DONTWAIT);
 
-		for (int i = 0; i < now; i++)
+		for (int i = 0; i < now; i++) {
 			counter_add(&self->stats.tx_bytes, out[sent + (unsigned)i].len);
+			self->ways[out[sent + (unsigned)i].peer].error = 0;
+		}
 		counter_add(&self->stats.tx_packets, now > 0 ? (uint64_t)now : 0);
 		sent += now > 0 ? (unsigned)now : 0;
 		if (now > 0)
@@ -172,6 +196,7 @@ static void socket_send(struct transport *transport, const struct datagram *out,
 			break;
 		if (errno != ECONNREFUSED && errno != EINTR) {
 			counter_add(&self->stats.tx_refused, 1);
+			self->ways[out[sent].peer].error = errno;
 			sent++;
 		}
 	}
@@ -185,6 +210,11 @@ static void socket_stats(const struct transport *transport, struct transport_sta
 	*out = self->stats;
 }
 
+static struct transport_way socket_way(const struct transport *transport, unsigned peer)
+{
+	return ((const struct transport_socket *)transport)->ways[peer];
+}
+
 static void socket_close(struct transport *transport)
 {
 	close(transport->fd);
@@ -196,6 +226,7 @@ static const struct transport_methods methods = {
 	.lend = socket_lend,
 	.send = socket_send,
 	.stats = socket_stats,
+	.way = socket_way,
 	.close = socket_close,
 };
 
@@ -230,6 +261,23 @@ static uint16_t choose_bytes(const struct transport_socket *self)
 	return (uint16_t)(least < DATAGRAM_MIN ? DATAGRAM_MIN : least);
 }
 
+// The system binds also to an address it does not have, where it has none at all or was told to
+// (ip_nonlocal_bind); nothing would ever be sent. What it would send to it from is itself.
+static bool is_own_address(const struct socket_address *address)
+{
+	struct socket_address from = {.len = sizeof(from.storage)};
+	int file = socket(address->storage.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool own;
+
+	if (file < 0)
+		return true; // cannot be told
+	own = connect(file, (const struct sockaddr *)&address->storage, address->len) == 0 &&
+	      getsockname(file, (struct sockaddr *)&from.storage, &from.len) == 0 &&
+	      same_host(address, &from);
+	close(file);
+	return own;
+}
+
 static int open_socket(const struct config_cluster *cluster)
 {
 	struct socket_address own = make_address(&cluster->address, cluster->udp_port);
@@ -245,10 +293,15 @@ static int open_socket(const struct config_cluster *cluster)
 	setsockopt(file, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
 	setsockopt(file, ip4 ? IPPROTO_IP : IPPROTO_IPV6, ip4 ? IP_MTU_DISCOVER : IPV6_MTU_DISCOVER,
 		&fragments, sizeof(fragments));
-	if (bind(file, (struct sockaddr *)&own.storage, own.len) == 0)
+	if (!is_own_address(&own))
+		log_error("cluster.address: %s is on no interface of the system, which transport = "
+			  "\"socket\" needs: give it one (ip addr add)",
+			addr_format(&cluster->address, text));
+	else if (bind(file, (struct sockaddr *)&own.storage, own.len) == 0)
 		return file;
-	log_error("cluster.address: UDP port %u of %s cannot be used: %s", cluster->udp_port,
-		addr_format(&cluster->address, text), strerror(errno));
+	else
+		log_error("cluster.address: UDP port %u of %s cannot be used: %s",
+			cluster->udp_port, addr_format(&cluster->address, text), strerror(errno));
 	close(file);
 	return -1;
 }

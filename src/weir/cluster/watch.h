@@ -2,14 +2,14 @@
 #pragma once
 
 #include "base/addr.h"
+#include "weir/cluster/peer_watch.h"
 
 #include <stdbool.h>
 
 #define WATCH_PLACE_BYTES (ADDR_TEXT_BYTES + 8)
-#define WATCH_TEXT_BYTES  640
+#define WATCH_TEXT_BYTES  PEER_WATCH_TEXT_BYTES
 
 struct node;
 
-// The sentence about a peer, "" where all is well. True where it is down or refused, which keeps
-// the cluster from its work. With a cluster only.
+// The sentence about what is wrong with a peer now. False, and "": nothing is. With a cluster only.
 bool watch_peer_trouble(struct node *node, unsigned peer, char out[WATCH_TEXT_BYTES]);

@@ -77,11 +77,12 @@ static json_t *transport(const struct node *node)
 	struct transport_stats s;
 
 	sync_transport_stats(node->sync, &s);
-	return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o}", "kind",
+	return json_pack("{s:s,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "kind",
 		node->config->cluster.transport == TRANSPORT_PORT ? "port" : "socket", "rx_packets",
 		reply_count(s.rx_packets), "tx_packets", reply_count(s.tx_packets), "tx_refused",
 		reply_count(s.tx_refused), "unresolved", reply_count(s.unresolved), "foreign",
-		reply_count(s.foreign), "malformed", reply_count(s.malformed));
+		reply_count(s.foreign), "wrong_port", reply_count(s.wrong_port), "malformed",
+		reply_count(s.malformed));
 }
 
 static const char *scope_name(unsigned scope)

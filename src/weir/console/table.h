@@ -162,8 +162,15 @@
 		"how long confirmations were waited for: half of them at most")                    \
 	X(show_cluster, "opening.wait_us_p99",                                                     \
 		"99 of 100 at most; those that never came count with wait_ms")                     \
-	X(show_cluster, "transport",                                                               \
-		"packets between the nodes: kind of link, and what was wrong with them")           \
+	X(show_cluster, "transport.kind", "how nodes reach each other: port or socket")            \
+	X(show_cluster, "transport.tx_refused", "datagrams the device or the system did not take") \
+	X(show_cluster, "transport.unresolved",                                                    \
+		"not sent: the peer's or gateway's MAC address is not known (ARP)")                \
+	X(show_cluster, "transport.foreign",                                                       \
+		"arrived from an address and port that is no peer's; the log names one")           \
+	X(show_cluster, "transport.wrong_port",                                                    \
+		"arrived from a peer's address at a UDP port that is not this node's")             \
+	X(show_cluster, "transport.malformed", "cut, too long, or with a wrong checksum")          \
 	X(show_cluster, "peers.state", "down, connecting, joining, active, draining, refused")     \
 	X(show_cluster, "peers.rtt_us", "round trip time to the peer")                             \
 	X(show_cluster, "peers.updates_sent",                                                      \
@@ -180,7 +187,8 @@
 	X(show_cluster_peer, "dropped", "datagrams that were authentic and made no sense")         \
 	X(show_cluster_peer, "handshakes", "key agreements with it")                               \
 	X(show_cluster_peer, "rekeys", "of those, with a peer that was not restarted in between")  \
-	X(show_cluster_peer, "error", "what is wrong with it now, - where nothing is known")       \
+	X(show_cluster_peer, "error",                                                              \
+		"what is wrong with it now, as in `show status'; - where nothing is")              \
 	X(show_cluster_peer, "differs",                                                            \
 		"services it has configured otherwise than this node, - where none is")            \
 	X(cluster_rotate, "secret_generation", "number of the new secret")                         \

@@ -128,6 +128,10 @@ static void another_cluster(void **state)
 	assert_false(pair_connect(pair, 10 * MS, 3 * SECOND));
 	assert_string_equal(channel_error(pair->ends[SERVER].channel),
 		"the peer belongs to another cluster than lob");
+	assert_string_equal(channel_error(pair->ends[CLIENT].channel),
+		"the peer belongs to another cluster than lab");
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(channel_is_refused(pair->ends[i].channel, pair->now_ns));
 	assert_true(counter_get(&world_stats(world, SERVER)->bad_auth) >= 3);
 	// A name with the same tag is told apart by the keys, which are bound to it.
 	for (unsigned i = 0; snprintf(name, sizeof(name), "c%u", i) > 0; i++)
@@ -153,6 +157,78 @@ static void another_id(void **state)
 	assert_string_equal(channel_error(pair->ends[SERVER].channel),
 		"the peer says its id is 2, which is configured as 3");
 	assert_true(counter_get(&world_stats(world, SERVER)->bad_auth) >= 3);
+	world_end(world);
+}
+
+// The mistake is in the cluster.peers of one: both know of it.
+static void another_id_of_the_peer(void **state)
+{
+	struct world *world = world_new();
+	struct pair *pair = &world->pair;
+
+	(void)state;
+	pair->ends[SERVER].config.peer = 9;
+	pair_restart(pair, SERVER);
+	assert_false(pair_connect(pair, 10 * MS, 3 * SECOND));
+	assert_string_equal(channel_error(pair->ends[SERVER].channel),
+		"the peer says its id is 3, which is configured as 9");
+	assert_string_equal(channel_error(pair->ends[CLIENT].channel),
+		"the peer takes this node for another one than id 3: correct its cluster.peers");
+	for (unsigned i = 0; i < 2; i++)
+		assert_true(channel_is_refused(pair->ends[i].channel, pair->now_ns));
+	world_end(world);
+}
+
+// The former keys are still there, but nobody is heard under them; and the client goes on with the
+// server's former life, which it names.
+static void one_that_comes_back_as_another_is_told_apart(void **state)
+{
+	struct world *world = world_up();
+	struct pair *pair = &world->pair;
+
+	(void)state;
+	world_assert_works(world);
+	pair->ends[SERVER].config.id = 8;
+	pair_restart(pair, SERVER);
+	channel_restart(pair->ends[CLIENT].channel, pair->now_ns, 0);
+	pair_run(pair, 3 * SECOND);
+	assert_true(channel_is_up(pair->ends[CLIENT].channel));
+	assert_string_equal(channel_error(pair->ends[CLIENT].channel),
+		"the peer says its id is 8, which is configured as 7");
+	rename_cluster(world, SERVER, "lob");
+	pair_run(pair, 10 * SECOND);
+	assert_string_equal(channel_error(pair->ends[CLIENT].channel),
+		"the peer belongs to another cluster than lab");
+	world_end(world);
+}
+
+// A stranger's question and attempt have one answer, an answer none; and they disturb nobody who is
+// connected.
+static void strangers_are_answered_once(void **state)
+{
+	struct world *world = world_up();
+	struct pair *pair = &world->pair;
+	uint8_t data[DATAGRAM_BYTES_MAX], *plain;
+	size_t plain_len;
+
+	(void)state;
+	world_assert_works(world);
+	for (unsigned end = 0; end < 2; end++) {
+		for (unsigned receiver = 0; receiver < 3; receiver++) {
+			uint8_t stranger[HANDSHAKE_HEADER + 1] = {1, 1, 0xff, 0xff, 0, 5, [15] = 1};
+			size_t len = HANDSHAKE_HEADER + receiver / 2;
+			struct channel *channel = pair->ends[end].channel;
+
+			while (channel_poll(channel, pair->now_ns, data) > 0)
+				;
+			stranger[23] = (uint8_t)receiver;
+			channel_feed(channel, pair->now_ns, stranger, len, &plain, &plain_len);
+			assert_int_equal(channel_poll(channel, pair->now_ns, data),
+				end == SERVER && receiver != 1 ? HANDSHAKE_HEADER : 0);
+			assert_string_equal(channel_error(channel), "");
+		}
+	}
+	world_assert_works(world);
 	world_end(world);
 }
 
@@ -500,6 +576,9 @@ int main(void)
 		cmocka_unit_test(another_secret),
 		cmocka_unit_test(another_cluster),
 		cmocka_unit_test(another_id),
+		cmocka_unit_test(another_id_of_the_peer),
+		cmocka_unit_test(one_that_comes_back_as_another_is_told_apart),
+		cmocka_unit_test(strangers_are_answered_once),
 		cmocka_unit_test(rekey_loses_nothing),
 		cmocka_unit_test(rekey_loses_nothing_but_to_the_wire),
 		cmocka_unit_test(rekey_by_age_and_by_records),

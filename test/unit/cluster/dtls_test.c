@@ -335,7 +335,8 @@ static void strange_clients(void **state)
 	// Neither a key exchange without forward secrecy nor an older protocol.
 	assert_int_equal(SSL_CTX_set_cipher_list(ctx, "PSK-CHACHA20-POLY1305"), 1);
 	assert_int_equal(meet(ctx, error), HANDSHAKE_FAILED);
-	assert_string_equal(error, "DTLS: no shared cipher");
+	assert_string_equal(
+		error, "this node has cluster.psk_file, the peer certificates: give both the same");
 	SSL_CTX_free(ctx);
 	teardown();
 }
@@ -487,6 +488,45 @@ static void certificates(void **state)
 	identity_free(&ca);
 }
 
+// The client trusts one CA alone, the server and both certificates are of the other.
+static void meet_of_cas(const struct identity *client, const struct identity *server)
+{
+	certificate_setup(server, "weir:lab:7", NULL);
+	dtls_destroy(sides[CLIENT].dtls);
+	save(client, "ca", "ca.key");
+	side_init(CLIENT, &(struct dtls_config){.cluster = "lab",
+				  .id = 3,
+				  .certificate = path_of("client"),
+				  .key = path_of("client.key"),
+				  .ca = path_of("ca")});
+	pair_finish(&pair);
+	connect_ends();
+}
+
+// One has a key, the other certificates: both are told, in whichever role.
+static void another_kind_of_proof(void **state)
+{
+	static const char *const words[] = {
+		"this node has cluster.psk_file, the peer certificates: give both the same",
+		"this node has certificates, the peer cluster.psk_file: give both the same"};
+	struct identity ca = issue(NULL, "ca", NULL);
+
+	(void)state;
+	for (unsigned end = 0; end < 2; end++) {
+		certificate_setup(&ca, "weir:lab:7", NULL);
+		dtls_destroy(sides[end].dtls);
+		side_init(end, &(struct dtls_config){.cluster = "lab", .id = end == 0 ? 3 : 7});
+		pair_finish(&pair);
+		connect_ends();
+		until(server_has_error);
+		until(client_has_error);
+		assert_string_equal(channel_error(pair.ends[end].channel), words[0]);
+		assert_string_equal(channel_error(pair.ends[1 - end].channel), words[1]);
+		teardown();
+	}
+	identity_free(&ca);
+}
+
 static void certificates_of_others(void **state)
 {
 	const struct {
@@ -502,23 +542,33 @@ static void certificates_of_others(void **state)
 		assert_string_equal(channel_error(pair.ends[CLIENT].channel),
 			"the peer's certificate is not of \"weir:lab:7\"");
 		assert_refused(CLIENT);
+		until(server_has_error);
+		assert_string_equal(channel_error(pair.ends[SERVER].channel),
+			"the peer refuses this node: its log says why");
 		teardown();
 	}
 	// The server's files are of another CA of the same name: the client refuses it.
-	certificate_setup(&other, "weir:lab:7", NULL);
-	dtls_destroy(sides[CLIENT].dtls);
-	save(&ca, "ca", "ca.key");
-	side_init(CLIENT, &(struct dtls_config){.cluster = "lab",
-				  .id = 3,
-				  .certificate = path_of("client"),
-				  .key = path_of("client.key"),
-				  .ca = path_of("ca")});
-	pair_finish(&pair);
-	connect_ends();
+	meet_of_cas(&ca, &other);
 	until(client_has_error);
-	assert_non_null(strstr(
-		channel_error(pair.ends[CLIENT].channel), "the peer's certificate is refused: "));
+	assert_string_equal(channel_error(pair.ends[CLIENT].channel),
+		"the peer's certificate is refused: it is signed by a CA that is not in this "
+		"node's cluster.ca_file");
 	assert_refused(CLIENT);
+	until(server_has_error);
+	assert_string_equal(channel_error(pair.ends[SERVER].channel),
+		"the peer refuses this node's certificate: its log says why");
+	teardown();
+	identity_free(&other);
+	other = issue(NULL, "other ca", NULL);
+	meet_of_cas(&ca, &other);
+	until(client_has_error);
+	assert_string_equal(channel_error(pair.ends[CLIENT].channel),
+		"the peer's certificate is refused: it is signed by a CA that is not in this "
+		"node's cluster.ca_file");
+	until(server_has_error);
+	assert_string_equal(channel_error(pair.ends[SERVER].channel),
+		"the peer refuses this node's certificate: the CA that signed it is not in the "
+		"peer's cluster.ca_file");
 	teardown();
 	identity_free(&ca);
 	identity_free(&other);
@@ -650,6 +700,7 @@ int main(void)
 		cmocka_unit_test(strange_clients),
 		cmocka_unit_test(broken_datagrams),
 		cmocka_unit_test(certificates),
+		cmocka_unit_test(another_kind_of_proof),
 		cmocka_unit_test(certificates_of_others),
 		cmocka_unit_test(wrong_files),
 		cmocka_unit_test(psk_files),

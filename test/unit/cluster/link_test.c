@@ -195,11 +195,94 @@ static void others_are_foreign_or_ignored(void **state)
 		build(&sent, cases[i].packet, false);
 		assert_int_equal(give(&link, &sent, 1), LINK_NOTHING);
 		assert_int_equal(counter_get(&link.stats.foreign), cases[i].foreign);
-		assert_int_equal(counter_get(&link.stats.ignored), !cases[i].foreign);
+		assert_int_equal(
+			counter_get(&link.stats.wrong_port), cases[i].packet.server_port != 0);
+		assert_int_equal(counter_get(&link.stats.ignored),
+			!cases[i].foreign && !cases[i].packet.server_port);
 		assert_int_equal(link.stranger.udp_port != 0, cases[i].foreign);
 		if (cases[i].packet.client_port)
 			assert_int_equal(link.stranger.udp_port, cases[i].packet.client_port);
 	}
+	(void)state;
+}
+
+static struct link_way way_after(struct link *link, struct packet packet)
+{
+	struct sent sent;
+
+	build(&sent, packet, false);
+	give(link, &sent, 1);
+	return link_way(link, 0);
+}
+
+// What a peer's address sends and is no datagram of the peer says what is wrong.
+static void strays_are_remembered_until_a_good_datagram(void **state)
+{
+	const struct packet good = {.payload = BYTES("x")};
+	struct link_config config = config4();
+	struct link_way way;
+	struct link link;
+
+	link_init(&link, &config);
+	way = way_after(&link, (struct packet){.server_port = 47801});
+	assert_int_equal(way.to_port, 47801);
+	way = way_after(&link, (struct packet){.client_port = 47802});
+	assert_int_equal(way.from_port, 47802);
+	assert_false(way.bad_checksums);
+	way = way_after(&link, (struct packet){.client = "203.0.113.229", .server_port = 5});
+	assert_int_equal(way.to_port, 47801);
+	struct sent sent;
+	build(&sent, good, false);
+	sent.io.data[sent.io.len - 1] ^= 1;
+	give(&link, &sent, 1);
+	assert_true(link_way(&link, 0).bad_checksums);
+	way = way_after(&link, good);
+	assert_true(way.to_port == 0 && way.from_port == 0 && !way.bad_checksums);
+	assert_int_equal(link_way(&link, 1).to_port, 0);
+	(void)state;
+}
+
+static void whom_a_peer_seeks_is_remembered(void **state)
+{
+	struct link_config config = config4();
+	struct sent sent;
+	struct link link;
+
+	link_init(&link, &config);
+	build_arp(&sent, 1, broadcast, PEER4, "203.0.113.230");
+	give(&link, &sent, 1);
+	assert_true(link_way(&link, 0).seeks);
+	struct addr sought = address("203.0.113.230");
+	assert_memory_equal(link_way(&link, 0).sought.b, sought.b, sizeof(sought.b));
+	build_arp(&sent, 1, broadcast, PEER4, OWN4);
+	give(&link, &sent, 1);
+	assert_false(link_way(&link, 0).seeks);
+	build_arp(&sent, 1, broadcast, PEER4, GATE4);
+	give(&link, &sent, 1);
+	build_arp(&sent, 1, broadcast, "203.0.113.229", "203.0.113.230");
+	give(&link, &sent, 1);
+	assert_false(link_way(&link, 0).seeks || link_way(&link, 1).seeks);
+	(void)state;
+}
+
+static void who_does_not_answer_is_silent(void **state)
+{
+	struct link_config config = config4();
+	uint8_t frame[LINK_FRAME_MAX];
+	struct link link;
+
+	link_init(&link, &config);
+	for (unsigned i = 1; i <= 20; i++) {
+		while (link_ask(&link, i * SECOND, frame) > 0)
+			;
+		assert_int_equal(link_way(&link, 0).hop_is_silent, i > 2);
+		assert_int_equal(link_way(&link, 1).hop_is_silent, i > 2);
+	}
+	teach4(&link, peer_mac, PEER4, 21 * SECOND);
+	assert_false(link_way(&link, 0).hop_is_silent);
+	assert_true(link_way(&link, 1).hop_is_silent);
+	struct addr gateway = address(GATE4);
+	assert_memory_equal(link_way(&link, 1).hop.b, gateway.b, sizeof(gateway.b));
 	(void)state;
 }
 
@@ -561,6 +644,9 @@ int main(void)
 		cmocka_unit_test(datagrams_of_peers_are_taken),
 		cmocka_unit_test(a_peer_behind_the_gateway_has_its_own_port),
 		cmocka_unit_test(others_are_foreign_or_ignored),
+		cmocka_unit_test(strays_are_remembered_until_a_good_datagram),
+		cmocka_unit_test(whom_a_peer_seeks_is_remembered),
+		cmocka_unit_test(who_does_not_answer_is_silent),
 		cmocka_unit_test(frames_for_others_are_ignored),
 		cmocka_unit_test(a_changed_byte_is_a_bad_checksum),
 		cmocka_unit_test(no_checksum_is_none),

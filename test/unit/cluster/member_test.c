@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <setjmp.h>
@@ -63,6 +64,29 @@ static void an_error_goes_with_its_reason(void **state)
 	assert_true(net_run_until(net, 10000, net_is_one));
 	assert_string_equal(error_of(net, 0, 1), "");
 	assert_string_equal(error_of(net, 1, 0), "");
+	net_end(net);
+}
+
+// It works all the same, and says so until it is corrected.
+static void a_peer_of_another_name(void **state)
+{
+	struct net *net = make(2, 1);
+	char *name = net->hosts[0].config.peers[0].name;
+
+	(void)state;
+	snprintf(name, CLUSTER_NAME_BYTES, "host-x");
+	net_boot_all(net);
+	assert_true(net_run_until(net, 10000, net_is_one));
+	net_run_ms(net, 2000);
+	assert_string_equal(
+		error_of(net, 0, 1), "it is node \"host-1\": correct its name in cluster.peers");
+	assert_string_equal(error_of(net, 1, 0), "");
+	net_crash(net, 1);
+	snprintf(net->hosts[1].config.node, CLUSTER_NAME_BYTES, "host-x");
+	net_boot(net, 1);
+	assert_true(net_run_until(net, 10000, net_is_one));
+	net_run_ms(net, 2000);
+	assert_string_equal(error_of(net, 0, 1), "");
 	net_end(net);
 }
 
@@ -740,6 +764,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_error_goes_with_its_reason),
+		cmocka_unit_test(a_peer_of_another_name),
 		cmocka_unit_test(a_lone_node_founds_after_join_ms),
 		cmocka_unit_test(the_lowest_of_those_that_gather_founds),
 		cmocka_unit_test(joining_takes_the_median),
