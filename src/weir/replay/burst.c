@@ -43,38 +43,69 @@ static bool may_prove(const struct view *view)
 	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
 }
 
+static bool has_flow(const struct burst *burst, uint64_t flow)
+{
+	for (unsigned i = 0; i < burst->count; i++)
+		if (burst->flows[i] == flow)
+			return true;
+	return false;
+}
+
 // A connection becomes half open by the packet that proves its cookie. The SYN/ACK that opens it,
 // in the same turn, would leave what follows queued up to the end of the turn instead of forwarded.
 bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
 {
-	uint64_t flow;
-
 	if (burst->count == burst->most)
 		return false;
+	if (burst->plays && (packet->view.bits & VIEW_TCP))
+		return !has_flow(burst, flow_number(&packet->view));
 	if (!burst->proxies || !(packet->view.bits & VIEW_TCP) ||
 		(packet->view.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 		return true;
-	flow = flow_number(&packet->view);
-	for (unsigned i = 0; i < burst->count; i++)
-		if (burst->flows[i] == flow)
-			return false;
-	return true;
+	return !has_flow(burst, flow_number(&packet->view));
+}
+
+static struct frame *room_at(struct burst *burst, unsigned i)
+{
+	burst->frames[i] = (struct frame){.data = burst->rooms + i * ROOM_BYTES + BOX_FRONT,
+		.headroom = BOX_FRONT,
+		.tailroom = BOX_BACK};
+	return &burst->frames[i];
+}
+
+struct frame *burst_room(struct burst *burst)
+{
+	struct frame *frame = room_at(burst, 0);
+
+	frame->tailroom = UINT16_MAX;
+	return frame;
+}
+
+void burst_take(struct burst *burst, uint64_t at_ns)
+{
+	struct frame *frame = &burst->frames[0];
+
+	frame->tailroom = BOX_BACK;
+	burst->at_ns[0] = at_ns;
+	burst->lens[0] = frame->len;
+	burst->flows[0] = 0;
+	burst->count = 1;
 }
 
 struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns)
 {
 	unsigned i = burst->count++;
+	struct frame *frame = room_at(burst, i);
 
-	burst->frames[i] = (struct frame){.data = burst->rooms + i * ROOM_BYTES + BOX_FRONT,
-		.len = packet->len,
-		.headroom = BOX_FRONT,
-		.tailroom = BOX_BACK,
-		.port = packet->side,
-		.flags = packet->truncated ? FRAME_TRUNCATED : 0};
-	memcpy(burst->frames[i].data, packet->data, packet->len);
+	frame->len = packet->len;
+	frame->port = packet->side;
+	frame->flags = packet->truncated ? FRAME_TRUNCATED : 0;
+	memcpy(frame->data, packet->data, packet->len);
 	burst->at_ns[i] = at_ns;
 	burst->lens[i] = packet->len;
-	burst->flows[i] =
-		burst->proxies && may_prove(&packet->view) ? flow_number(&packet->view) : 0;
-	return &burst->frames[i];
+	burst->flows[i] = 0;
+	if ((burst->plays && (packet->view.bits & VIEW_TCP)) ||
+		(burst->proxies && may_prove(&packet->view)))
+		burst->flows[i] = flow_number(&packet->view);
+	return frame;
 }

@@ -17,11 +17,12 @@ struct burst {
 	unsigned most; // packets of one turn
 	unsigned count;
 	bool proxies; // some service proves its clients by cookies
+	bool plays;   // what a packet is may depend on what became of its connection's last one
 	struct frame frames[BOX_BURST_MAX];
 	struct verdict verdicts[BOX_BURST_MAX];
 	uint64_t at_ns[BOX_BURST_MAX]; // when each is offered, of the replay
 	uint16_t lens[BOX_BURST_MAX];  // as offered
-	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, else 0
+	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all played, else 0
 	uint8_t *rooms;
 };
 
@@ -31,6 +32,11 @@ void burst_close(struct burst *burst);
 
 // True where the packet may be offered in the same turn as those before it.
 bool burst_fits(const struct burst *burst, const struct replay_packet *packet);
+
+// Where the next packet of an empty burst goes that is no packet of the capture; then, when it is
+// there, that packet.
+struct frame *burst_room(struct burst *burst);
+void burst_take(struct burst *burst, uint64_t at_ns);
 
 // Copies the packet; there must be room. Returns its frame.
 struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns);

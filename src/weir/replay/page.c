@@ -274,10 +274,10 @@ static void totals(const struct replay_report *report, FILE *out)
 	const struct engine_stats *stats = report->stats;
 	int64_t unexplained = replay_report_unexplained(report);
 
-	fputs("<h2>Totals</h2>\n<p class=\"quiet\">read + generated = transmitted + consumed + "
-	      "queued + dropped</p>\n<table><tbody>\n",
+	fputs("<h2>Totals</h2>\n<p class=\"quiet\">read + repeated + generated = transmitted + "
+	      "consumed + queued + dropped + withheld</p>\n<table><tbody>\n",
 		out);
-	total(out, "read", report->read, "packets of the capture");
+	total(out, "read", replay_report_captured(report), "packets of the capture");
 	total(out, "from outside", report->sides[0], "of these");
 	total(out, "from inside", report->sides[1], "of these");
 	total(out, "generated", counter_get(&stats->generated), "frames the engine made");
@@ -286,6 +286,9 @@ static void totals(const struct replay_report *report, FILE *out)
 	total(out, "consumed", counter_get(&stats->consumed), "answered, or taken");
 	total(out, "queued", counter_get(&stats->queued), "waiting at the end");
 	total(out, "dropped", replay_report_dropped(report), "for the reasons above");
+	total(out, "withheld", replay_report_withheld(report),
+		"of a captured end: the box never sent what they answer to");
+	total(out, "repeated", replay_report_repeated(report), "by a captured end, besides");
 	total(out, "unexplained", (uint64_t)(unexplained < 0 ? -unexplained : unexplained),
 		"0, or something is wrong");
 	total(out, "flows created", counter_get(&stats->flows_created), "");

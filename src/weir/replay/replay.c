@@ -8,6 +8,10 @@
 // offered in bursts, as a worker takes them from its device, and the result is the same as one by
 // one. With a pace they are offered one by one, each when it is due.
 //
+// Between input and burst stands the player (play.h), which gives what a captured end says of this
+// run's numbers, and holds it until the box has sent what it answers to. While something is held,
+// packets are offered one by one, because what leaves may set it free: it is offered next.
+//
 // A loop begins where the one before it ended. With `fresh` its packets are those of other clients.
 #include "weir/replay/replay.h"
 
@@ -21,6 +25,7 @@
 #include "weir/replay/link.h"
 #include "weir/replay/output.h"
 #include "weir/replay/page.h"
+#include "weir/replay/play.h"
 #include "weir/replay/progress.h"
 #include "weir/replay/report.h"
 
@@ -40,6 +45,7 @@ struct replay {
 	struct box box;
 	struct replay_input input;
 	struct burst burst;
+	struct play play;
 	struct fresh fresh;
 	struct replay_output output;
 	struct draft json, html;
@@ -69,8 +75,10 @@ static void made(void *context, const struct frame *frame)
 
 	replay_report_made(&replay->report, at_ns);
 	replay_output_made(&replay->output, frame);
-	if (!replay->offering)
-		replay_output_settle(&replay->output, replay->first_ns + at_ns);
+	if (replay->offering)
+		return; // the player hears of it behind the packets of the turn
+	play_sent(&replay->play, frame, frame->port, at_ns);
+	replay_output_settle(&replay->output, replay->first_ns + at_ns);
 }
 
 static void turn(void *context, unsigned frames, uint64_t cycles)
@@ -88,6 +96,8 @@ static void decided(struct replay *replay, unsigned i)
 	uint64_t at_ns = replay->burst.at_ns[i], time_ns = replay->first_ns + at_ns;
 
 	replay_report_verdict(&replay->report, verdict, replay->burst.lens[i], at_ns);
+	if (verdict->kind == VERDICT_FORWARD || verdict->kind == VERDICT_REPLY)
+		play_sent(&replay->play, frame, verdict->port, at_ns);
 	if (verdict->kind == VERDICT_FORWARD)
 		replay_output_sent(&replay->output, time_ns, frame, verdict->port, "forwarded");
 	else if (verdict->kind == VERDICT_REPLY)
@@ -120,9 +130,10 @@ static void tell(struct replay *replay)
 		replay->report.read);
 }
 
-static void flush(struct replay *replay)
+static void offer_burst(struct replay *replay)
 {
 	struct burst *burst = &replay->burst;
+	const struct box *box = &replay->box;
 	unsigned count = burst->count;
 
 	if (count == 0)
@@ -132,9 +143,23 @@ static void flush(struct replay *replay)
 	replay->cycles = cycles_now();
 	for (unsigned i = 0; i < count; i++)
 		decided(replay, i);
+	for (unsigned i = 0; i < box->lent_used; i++)
+		play_sent(&replay->play, &box->lent[i], box->lent[i].port, replay->at_ns);
 	burst->count = 0;
 	tell(replay);
 	spent(replay, REPLAY_WRITE, count);
+}
+
+// What waits in the burst, then what that sets free.
+static void flush(struct replay *replay)
+{
+	struct frame *frame;
+
+	offer_burst(replay);
+	while (play_next(&replay->play, frame = burst_room(&replay->burst))) {
+		burst_take(&replay->burst, replay->at_ns);
+		offer_burst(replay);
+	}
 }
 
 // The moment is over: the next one is `to_ns`.
@@ -146,6 +171,8 @@ static int step(struct replay *replay, uint64_t to_ns)
 	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);
 	replay->offering = false;
 	status = box_advance(&replay->box, to_ns);
+	replay->at_ns = to_ns > replay->at_ns ? to_ns : replay->at_ns;
+	flush(replay); // what a retry or a reset set free
 	replay->cycles = cycles_now();
 	return status;
 }
@@ -162,6 +189,20 @@ static void keep_pace(struct replay *replay)
 		nanosleep(&nap, NULL);
 	}
 	replay->cycles = cycles_now();
+}
+
+// The packet is played now, or the burst is left without it.
+static void play(struct replay *replay, struct frame *frame)
+{
+	struct burst *burst = &replay->burst;
+
+	if (play_offer(&replay->play, frame, replay->at_ns) != PLAYER_PLAY) {
+		burst->count--;
+		flush(replay); // it may wait for one of these
+		return;
+	}
+	if (play_waits(&replay->play))
+		flush(replay);
 }
 
 static int offer(struct replay *replay, const struct replay_packet *packet)
@@ -189,6 +230,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 	frame = burst_add(&replay->burst, packet, at_ns);
 	if (replay->options->fresh)
 		fresh_apply(&replay->fresh, frame);
+	play(replay, frame);
 	spent(replay, REPLAY_PREPARE, 1);
 	if (replay->options->pace > 0 || box_is_opening(&replay->box))
 		flush(replay);
@@ -203,13 +245,14 @@ static int pass(struct replay *replay)
 	replay->begin_ns = replay->at_ns;
 	replay->fresh.passed_ms = (uint32_t)(replay->begin_ns / NS_PER_MS);
 	while (interrupt_signal() == 0 && replay_input_next(&replay->input, &packet)) {
-		if (replay->report.sides[0] + replay->report.sides[1] == 0)
+		if (replay_report_captured(&replay->report) == 0)
 			replay->first_ns = packet.time_ns;
 		spent(replay, REPLAY_READ, 1);
 		if (offer(replay, &packet))
 			return 1;
 	}
 	flush(replay);
+	play_finish(&replay->play);
 	return 0;
 }
 
@@ -224,7 +267,7 @@ static int passes(struct replay *replay)
 		replay->fresh.loop = i;
 		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
 			return 1;
-		if (report->read == 0 && interrupt_signal() == 0)
+		if (replay_report_captured(report) == 0 && interrupt_signal() == 0)
 			return replay_input_is_cut(&replay->input)
 				       ? 1 // and a message said why
 				       : failed("the capture has no packets");
@@ -287,8 +330,10 @@ static int prepare(struct replay *replay)
 		return 1;
 	describe_input(replay);
 	if (burst_open(&replay->burst, options->burst, policy) ||
-		fresh_open(&replay->fresh, policy, options->inside, options->inside_count))
+		fresh_open(&replay->fresh, policy, options->inside, options->inside_count) ||
+		(!options->raw && play_open(&replay->play, replay->config)))
 		return failed("not enough memory");
+	replay->burst.plays = replay->play.player != NULL;
 	machine_begin(&replay->report.machine);
 	return box_open(&replay->box, replay->config, &box);
 }
@@ -299,6 +344,8 @@ static int write_results(struct replay *replay)
 
 	machine_end(&replay->report.machine);
 	replay->report.stats = engine_stats(replay->box.engine);
+	if (replay->play.player != NULL)
+		replay->report.played = player_counts(replay->play.player);
 	if (replay->html.file != NULL)
 		page_write(&replay->report, replay->html.file);
 	return replay_report_write_json(&replay->report, json) || draft_finish(&replay->json) ||
@@ -313,6 +360,7 @@ static void finish(struct replay *replay)
 	replay_output_close(&replay->output);
 	burst_close(&replay->burst);
 	fresh_close(&replay->fresh);
+	play_close(&replay->play);
 	box_close(&replay->box);
 	replay_input_close(&replay->input);
 	config_free(replay->config);

@@ -27,6 +27,7 @@ struct replay_options {
 	unsigned burst;	     // packets of one turn at most, at least 1
 	double pace;	     // multiple of the capture's own speed; 0: as fast as it goes
 	bool fresh;	     // each loop has flows of its own (fresh.h)
+	bool raw;	     // nothing is played: packets as they are
 	bool seeded;
 	uint64_t seed;
 };

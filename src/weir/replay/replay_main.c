@@ -69,7 +69,11 @@ static void print_usage(FILE *out)
 	      "  --burst N        packets of one turn at most: 1 to 32 (default); the results are\n"
 	      "                   the same\n"
 	      "  --seed S         nothing is random: the same input gives the same output\n"
-	      "  --raw            packets as they are (this version always does)\n"
+	      "  --raw            packets as they are; else the captured ends of connections to\n"
+	      "                   services in mode proxy and msyn are played: what they "
+	      "acknowledge\n"
+	      "                   is what this run's box said, and what it never caused is "
+	      "withheld\n"
 	      "  --write F        pcapng of what left and was dropped, with stage, reason, rule\n"
 	      "  --json F         the report there instead of on standard output\n"
 	      "  --html F         the report as a page\n"
@@ -78,10 +82,7 @@ static void print_usage(FILE *out)
 	      "it\n"
 	      "goes, and the report says `truncated'; 2 wrong usage; 130, 143 interrupted by "
 	      "SIGINT,\n"
-	      "SIGTERM: the report is of what was played by then, and says `interrupted'.\n"
-	      "\n"
-	      "A recorded ACK cannot hold a cookie of this run: for captures of whole connections\n"
-	      "use --set services.NAME.mode=track.\n",
+	      "SIGTERM: the report is of what was played by then, and says `interrupted'.\n",
 		out);
 }
 
@@ -178,7 +179,8 @@ static const char *take(struct replay_options *options, int letter)
 		options->fresh = true;
 		return NULL;
 	case OPTION_RAW:
-		return NULL; // packets are always offered as they are in this version
+		options->raw = true;
+		return NULL;
 	case OPTION_WRITE:
 		options->write = optarg;
 		return NULL;

@@ -86,6 +86,25 @@ void replay_report_made(struct replay_report *report, uint64_t at_ns)
 	timeline_at(&report->timeline, at_ns)->sent++;
 }
 
+uint64_t replay_report_captured(const struct replay_report *report)
+{
+	return report->sides[0] + report->sides[1];
+}
+
+uint64_t replay_report_withheld(const struct replay_report *report)
+{
+	uint64_t withheld = 0;
+
+	for (unsigned i = 0; report->played != NULL && i < PLAYER_CAUSE_COUNT; i++)
+		withheld += report->played->withheld[i];
+	return withheld;
+}
+
+uint64_t replay_report_repeated(const struct replay_report *report)
+{
+	return report->played != NULL ? report->played->made : 0;
+}
+
 uint64_t replay_report_sent(const struct replay_report *report)
 {
 	return report->outcomes[REPLAY_FORWARDED].packets +
@@ -105,7 +124,8 @@ int64_t replay_report_unexplained(const struct replay_report *report)
 {
 	const struct engine_stats *stats = report->stats;
 
-	return (int64_t)(report->read + counter_get(&stats->generated) -
+	return (int64_t)(replay_report_captured(report) + replay_report_repeated(report) -
+			 replay_report_withheld(report) + counter_get(&stats->generated) -
 			 replay_report_sent(report) - counter_get(&stats->consumed) -
 			 counter_get(&stats->queued) - replay_report_dropped(report));
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/engine.h"
+#include "replay/player.h"
 #include "weir/replay/histogram.h"
 #include "weir/replay/machine.h"
 #include "weir/replay/replay.h"
@@ -49,6 +50,7 @@ struct replay_source_facts {
 struct replay_report {
 	const struct replay_options *options;
 	const struct engine_stats *stats;
+	const struct player_counts *played; // NULL: nothing is
 	struct machine machine;
 	struct replay_source_facts sources[2];
 	unsigned source_count;
@@ -87,6 +89,9 @@ void replay_report_verdict(
 void replay_report_made(struct replay_report *report, uint64_t at_ns);
 
 // Derived figures.
+uint64_t replay_report_captured(const struct replay_report *report); // packets of the capture
+uint64_t replay_report_withheld(const struct replay_report *report);
+uint64_t replay_report_repeated(const struct replay_report *report); // offered besides
 uint64_t replay_report_sent(const struct replay_report *report);
 uint64_t replay_report_dropped(const struct replay_report *report); // whenever it was
 // received + generated - sent - consumed - queued - dropped: 0 unless something is wrong.

@@ -40,16 +40,29 @@ static json_t *packets(const struct replay_report *report)
 	const struct engine_stats *stats = report->stats;
 	json_t *json = json_object();
 
-	json_object_set_new(json, "read", count(report->read));
+	json_object_set_new(json, "read", count(replay_report_captured(report)));
 	json_object_set_new(json, "forwarded", count(report->outcomes[REPLAY_FORWARDED].packets));
 	json_object_set_new(json, "generated", json_integer(value(&stats->generated)));
 	json_object_set_new(json, "consumed", json_integer(value(&stats->consumed)));
 	json_object_set_new(json, "dropped", count(replay_report_dropped(report)));
 	json_object_set_new(json, "queued", json_integer(value(&stats->queued)));
 	json_object_set_new(json, "transmitted", count(replay_report_sent(report)));
-	json_object_set_new(json, "withheld", json_integer(0));
+	json_object_set_new(json, "withheld", count(replay_report_withheld(report)));
+	json_object_set_new(json, "repeated", count(replay_report_repeated(report)));
 	json_object_set_new(json, "cut", count(report->cut_packets));
 	json_object_set_new(json, "unexplained", json_integer(replay_report_unexplained(report)));
+	return json;
+}
+
+// Why packets were withheld.
+static json_t *causes(const struct replay_report *report)
+{
+	json_t *json = json_object();
+
+	for (unsigned i = 0; report->played != NULL && i < PLAYER_CAUSE_COUNT; i++)
+		if (report->played->withheld[i] > 0)
+			json_object_set_new(
+				json, player_cause_name(i), count(report->played->withheld[i]));
 	return json;
 }
 
@@ -197,6 +210,7 @@ static json_t *document(const struct replay_report *report)
 		json_pack("{s:I, s:I}", "outside", (json_int_t)report->sides[0], "inside",
 			(json_int_t)report->sides[1]));
 	json_object_set_new(json, "reasons", reasons(report));
+	json_object_set_new(json, "withheld", causes(report));
 	json_object_set_new(json, "flows", flows(report->stats));
 	add_figures(json, report);
 	json_object_set_new(json, "stages", stages(report));
