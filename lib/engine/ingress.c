@@ -28,6 +28,8 @@ static enum reason ingress_check(struct engine *engine, struct arrival *arrival)
 
 void ingress_hash(struct engine *engine, struct arrival *arrival)
 {
+	if (view_is_first_syn(&arrival->view))
+		flow_key_from_view(&arrival->key, &arrival->view, arrival->side);
 	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
 }
 
@@ -43,7 +45,7 @@ static void ingress_key(struct arrival *arrival)
 		if (quote_parse(&quote, view) != 0)
 			return;
 		flow_key_from_quote(&arrival->key, &quote, arrival->side);
-	} else {
+	} else if (!view_is_first_syn(view)) {
 		flow_key_from_view(&arrival->key, view, arrival->side);
 	}
 	arrival->keyed = true;

@@ -44,7 +44,7 @@ struct arrival {
 	uint32_t rule; // rule asked, RULE_NONE
 	uint8_t side;  // enum side
 	uint8_t path;  // enum engine_path
-	bool keyed;    // key and hash are valid
+	bool keyed;    // key and hash are valid; of a first SYN behind ingress_hash()
 	bool decided;  // `decision` is what the rules say, `service` how it is handled
 	bool hashed;   // `cookie_hash` is of the SYN's cookie in this epoch
 	struct rule_decision decision;
@@ -191,7 +191,8 @@ bool engine_may_reset(struct engine *engine);
 // ingress.c: parses, checks and keys a frame; false where its verdict is set already.
 bool ingress_prepare(struct engine *engine, struct arrival *arrival);
 void ingress_decide(struct engine *engine, struct arrival *arrival);
-// The hash a SYN is given only where somebody needs it: most are answered without a look-up.
+// Key and hash, which a SYN is given only where somebody needs them: most are answered without a
+// look-up.
 void ingress_hash(struct engine *engine, struct arrival *arrival);
 // The hashes of all others in the batch, their buckets on the way; then, when those have arrived,
 // their flows.
