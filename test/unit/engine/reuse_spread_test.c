@@ -238,6 +238,56 @@ static void t3_9_the_second_segment_comes_first(void **state)
 	scene_end(&scene);
 }
 
+// Only A sees both ends close: what B has is an end of which it saw nothing.
+static void close_unseen(struct scene *scene, const struct handshake *handshake, uint32_t ack)
+{
+	struct packet fin = handshake->ack;
+
+	fin.flags = TCP_FIN | TCP_ACK;
+	assert_int_equal(node_offer(scene->a, OUTSIDE, &fin), VERDICT_FORWARD);
+	carry_all(scene->a, scene->b);
+	fin = tcp(TCP_FIN | TCP_ACK, ISN_S + 1, ack + 1);
+	fin.from_server = true;
+	assert_int_equal(node_offer(scene->a, INSIDE, &fin), VERDICT_FORWARD);
+	carry_all(scene->a, scene->b);
+	assert_int_equal(node_state(scene->b, TCP_TIME_WAIT), 1);
+}
+
+// The client comes to B, which has not seen it before: what follows its older connection passes,
+// the second segment of the next one does not.
+static void come_to_copy(
+	void (*close)(struct scene *scene, const struct handshake *handshake, uint32_t ack))
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20), data;
+	struct handshake handshake;
+	uint32_t ack;
+
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close(&scene, &handshake, ack);
+	anew.flags = TCP_SYN;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &anew), VERDICT_REPLY);
+	data = handshake.ack;
+	data.seq = anew.seq + 101;
+	data.ack = scene.b->sent[0].view.seq + 1;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
+	assert_int_equal(scene.b->verdict.reason, REASON_out_of_window);
+	assert_int_equal(scene.b->message_count, 0);
+	handshake.ack.seq++;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
+	data.seq = anew.seq + 1;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_CONSUME);
+	scene_end(&scene);
+}
+
+static void t3_9_the_second_segment_at_a_copy(void **state)
+{
+	(void)state;
+	come_to_copy(close_proxied);
+	come_to_copy(close_unseen);
+}
+
 static void answer(struct scene *scene, uint32_t isn_c)
 {
 	assert_int_equal(inner(scene, tcp(TCP_SYN | TCP_ACK, ISN_S, isn_c + 1)), VERDICT_CONSUME);
@@ -324,6 +374,7 @@ int main(void)
 		cmocka_unit_test(t3_9_a_proof_where_all_fits),
 		cmocka_unit_test(t3_9_a_proof_that_does_not_fit),
 		cmocka_unit_test(t3_9_the_second_segment_comes_first),
+		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_an_older_owner_is_silent),
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
