@@ -84,7 +84,7 @@ static void begin_again(struct engine *engine, struct flow *flow)
 {
 	flow->bits &= (uint8_t)~FLOW_RESYN;
 	flow->isn_client = flow->cookie - 1;
-	flow->incarnation = engine->tick << 12 | flow->isn_client >> 20;
+	flow->incarnation = entry_incarnation(engine, flow->isn_client);
 	flow->generation++;
 	flow->superseded = false;
 	if (flow->copy != COPY_OWN) {

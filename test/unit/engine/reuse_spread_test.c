@@ -386,6 +386,27 @@ static void t4_1_a_syn_through_a_copy(void **state)
 	scene_end(&scene);
 }
 
+// A client whose numbers count on begins anew at B soon after. That A sees the older one end is not
+// the end of this one, whatever late messages say.
+static void an_end_is_of_one_connection(void **state)
+{
+	const uint32_t isn = ISN_C + 400000;
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet reset = {.flags = TCP_RST, .seq = ISN_C + 1};
+	struct packet anew = {.flags = TCP_SYN, .seq = isn};
+
+	(void)state;
+	open_tracked(&scene);
+	node_flush(scene.b); // forgot it
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &anew), VERDICT_FORWARD);
+	assert_passes(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S + 99999, isn + 1));
+	assert_int_equal(node_state(scene.b, TCP_SYN_RECV), 1);
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &reset), VERDICT_FORWARD);
+	carry(scene.a, scene.b, MESSAGE_CHANGED, false);
+	assert_int_equal(node_state(scene.b, TCP_SYN_RECV), 1);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -402,6 +423,7 @@ int main(void)
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_an_older_owner_is_silent),
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
+		cmocka_unit_test(an_end_is_of_one_connection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
