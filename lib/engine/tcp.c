@@ -299,6 +299,8 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 	struct opening *opening = opening_of(engine, flow);
 	bool from_client = flow_direction(flow, arrival->side) == TO_SERVER;
 	bool synack = (arrival->view.tcp_flags & TCP_SYN) != 0;
+	// An older connection that has ended meanwhile gives way to any.
+	bool stands = opening->pending && !entry_has_ended(flow);
 
 	// While the last queued segments leave, the connection is open already: nothing is queued
 	// after the first dequeue (TCP.md 3.8), and the server may answer.
@@ -310,7 +312,7 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 		opening_client(engine, arrival, flow);
 		return;
 	}
-	if (from_client && !opening->pending && proves_anew(engine, arrival, flow))
+	if (from_client && !stands && proves_anew(engine, arrival, flow))
 		return;
 	if (from_client && !opening->pending)
 		opening_client(engine, arrival, flow);

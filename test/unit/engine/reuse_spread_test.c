@@ -288,24 +288,59 @@ static void t3_9_the_second_segment_at_a_copy(void **state)
 	come_to_copy(close_unseen);
 }
 
-// B asks the server for the next connection while its copy of the older one stands. That A has
-// seen that one's end is not the end of the next.
+// B asks the server for the next connection while its copy of the older one stands, of which A then
+// sees the end. Returns what the server acknowledges.
+static uint32_t ask_at_copy(struct scene *scene, const struct packet *anew)
+{
+	struct handshake handshake, next;
+	uint32_t ack;
+
+	open_proxied(scene, scene->a, &handshake, &syn);
+	handshake_open(scene->b, &next, anew);
+	ack = scene->b->sent[0].view.seq + 1;
+	handshake.ack.flags = TCP_RST;
+	assert_int_equal(node_offer(scene->a, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
+	carry(scene->a, scene->b, MESSAGE_CHANGED, false);
+	assert_int_equal(node_state(scene->b, TCP_CLOSED), 1);
+	return ack;
+}
+
+// That is not the end of the next.
 static void t3_9_an_end_told_late(void **state)
 {
 	struct scene scene = scene_of(MODE_PROXY);
 	struct packet anew = again(1u << 20);
 	struct packet synack = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
-	struct handshake handshake, next;
 
 	(void)state;
-	open_proxied(&scene, scene.a, &handshake, &syn);
-	handshake_open(scene.b, &next, &anew);
-	synack.ack = scene.b->sent[0].view.seq + 1;
-	handshake.ack.flags = TCP_RST;
-	assert_int_equal(node_offer(scene.a, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
-	carry(scene.a, scene.b, MESSAGE_CHANGED, false);
+	synack.ack = ask_at_copy(&scene, &anew);
 	assert_int_equal(scene.b->sent_count, 0); // no reset for the client
-	assert_int_equal(node_state(scene.b, TCP_CLOSED), 1);
+	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	scene_end(&scene);
+}
+
+// The client gives that up, too, and begins once more: the entry of what has ended keeps nobody
+// out.
+static void t3_9_the_one_after_the_next(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20), third = again(1u << 21);
+	struct packet synack = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
+	struct handshake handshake;
+	uint32_t former;
+
+	(void)state;
+	former = ask_at_copy(&scene, &anew);
+	handshake_open(scene.b, &handshake, &third);
+	assert_int_equal(scene.b->verdict.kind, VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent_count, 1);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	synack.ack = scene.b->sent[0].view.seq + 1;
+	assert_int_not_equal(synack.ack, former);
+	// A replay opens nothing.
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent_count, 0);
 	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_CONSUME);
 	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
 	scene_end(&scene);
@@ -420,6 +455,7 @@ int main(void)
 		cmocka_unit_test(t3_9_the_second_segment_comes_first),
 		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
 		cmocka_unit_test(t3_9_an_end_told_late),
+		cmocka_unit_test(t3_9_the_one_after_the_next),
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_an_older_owner_is_silent),
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
