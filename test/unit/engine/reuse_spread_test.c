@@ -2,6 +2,10 @@
 // connection (TCP.md 1.11, 3.2, 3.9, 7.6).
 #include "spread.h"
 
+#include "base/check.h"
+
+#include <stdlib.h>
+
 static const struct packet syn = {.seq = ISN_C,
 	.window = 64240,
 	.options = BYTES("\x02\x04\x05\xb4\x04\x02\x01\x03\x03\x07")};
@@ -442,6 +446,34 @@ static void an_end_is_of_one_connection(void **state)
 	scene_end(&scene);
 }
 
+// Of two owners that begin within one tick the later number counts, across its end, too.
+static void the_later_of_two_owners(void **state)
+{
+	static const struct {
+		uint16_t owner, number;
+		unsigned confirmed;
+	} told[] = {{NODE_A, 0xff0, 1}, {NODE_C, 0xfe0, 0}, {NODE_C, 0x010, 1}, {NODE_A, 0xff0, 0}};
+	struct scene scene = scene_of(MODE_PROXY);
+	struct message *message = calloc(1, sizeof(*message));
+	struct flow_record *record = &message->body.record;
+
+	(void)state;
+	message->type = MESSAGE_OPENED;
+	*record = (struct flow_record){.mode = MODE_PROXY, .service = SERVICE_NONE};
+	record->key.protocol = PROTOCOL_TCP;
+	record->key.inner_port = 80;
+	assert_int_equal(addr_parse(&record->key.outer, "192.0.2.10"), 0);
+	assert_int_equal(addr_parse(&record->key.inner, "198.51.100.10"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(told); i++) {
+		record->owner = told[i].owner;
+		record->incarnation = 0x1000u | told[i].number;
+		node_carry(scene.b, message, told[i].owner);
+		assert_int_equal(scene.b->message_count, told[i].confirmed);
+	}
+	free(message);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -460,6 +492,7 @@ int main(void)
 		cmocka_unit_test(t7_6_an_older_owner_is_silent),
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
 		cmocka_unit_test(an_end_is_of_one_connection),
+		cmocka_unit_test(the_later_of_two_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
