@@ -125,6 +125,14 @@ static bool is_given_up(const struct flow *flow)
 	       flow->track.state == TCP_SYN_SENT;
 }
 
+// Of one tick: the numbers may begin again within it.
+static bool is_later(uint32_t incarnation, uint32_t than)
+{
+	uint32_t distance = (incarnation - than) & 0xfffu;
+
+	return distance != 0 && distance < 0x800;
+}
+
 // Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
 // on as long as it has the entry; between two owners the rest of the incarnation decides. What an
 // owner says again with other contents comes from its next life: it forgot what it said before.
@@ -136,7 +144,7 @@ static bool is_newer(const struct flow *flow, const struct flow_record *record)
 		return ticks > 0;
 	if (record->owner != flow->owner)
 		return (entry_has_ended(flow) && !record_has_ended(record)) || is_given_up(flow) ||
-		       record->incarnation > flow->incarnation;
+		       is_later(record->incarnation, flow->incarnation);
 	return (int16_t)(record->generation - flow->generation) >= 0;
 }
 

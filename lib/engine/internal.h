@@ -243,6 +243,8 @@ void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
 // Moves the gauge after something else changed flow->track.state from `before`.
 void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
+// Names the connection that begins now with this ISN among those of its key.
+uint32_t entry_incarnation(const struct engine *engine, uint32_t isn);
 // True for TCP: what is none ends by its timer alone.
 bool entry_is_connection(const struct flow *flow);
 // True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.

@@ -69,7 +69,7 @@ static void begin(struct engine *engine, struct arrival *arrival, struct flow *f
 	tcp_track_syn(&flow->track, TO_SERVER, &segment);
 	entry_count_state(engine, flow, before);
 	flow->isn_client = arrival->view.seq;
-	flow->incarnation = engine->tick << 12 | arrival->view.seq >> 20;
+	flow->incarnation = entry_incarnation(engine, arrival->view.seq);
 	flow->generation++;
 	flow->last_ms = engine->now_ms;
 	tcp_forward(engine, arrival, flow, TO_SERVER);

@@ -308,7 +308,8 @@ static void pass_on(struct engine *engine, struct flow *flow)
 		flow->bits |= FLOW_DIRTY;
 }
 
-// False once the server has what it needs to answer: while the last queued segments leave.
+// False once the server has what it needs to answer: while the last queued segments leave. And
+// where the entry still is an older connection's: that one is told of.
 static bool is_half_open(const struct engine *engine, const struct flow *flow)
 {
 	const struct opening *opening;
@@ -316,7 +317,7 @@ static bool is_half_open(const struct engine *engine, const struct flow *flow)
 	if (!(flow->bits & FLOW_OPENING))
 		return false;
 	opening = &engine->openings[flow->opening];
-	return !opening->delay && opening->wait != WAIT_DRAIN;
+	return !opening->delay && !opening->pending && opening->wait != WAIT_DRAIN;
 }
 
 void share_take_changed(struct engine *engine, const struct message *message)

@@ -181,7 +181,7 @@ static void start_track(struct engine *engine, struct arrival *arrival,
 	tcp_track_syn(&flow->track, TO_SERVER, &segment);
 	counter_add(&engine->stats.states[flow->track.state], 1);
 	flow->isn_client = arrival->view.seq;
-	flow->incarnation = engine->tick << 12 | arrival->view.seq >> 20;
+	flow->incarnation = entry_incarnation(engine, arrival->view.seq);
 	flow->generation = generation;
 	share_begin(engine, arrival, flow);
 }

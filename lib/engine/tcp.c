@@ -3,6 +3,8 @@
 
 #include "base/serial.h"
 
+#define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
+
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
 bool tcp_flags_are_bad(uint8_t flags)
@@ -82,7 +84,7 @@ static void begin_again(struct engine *engine, struct flow *flow)
 {
 	flow->bits &= (uint8_t)~FLOW_RESYN;
 	flow->isn_client = flow->cookie - 1;
-	flow->incarnation = engine->tick << 12 | flow->isn_client >> 20;
+	flow->incarnation = entry_incarnation(engine, flow->isn_client);
 	flow->generation++;
 	flow->superseded = false;
 	if (flow->copy != COPY_OWN) {
@@ -165,9 +167,33 @@ static bool proves_anew(struct engine *engine, struct arrival *arrival, struct f
 	       proof_try(engine, arrival, service, flow);
 }
 
-// True for a client's segment that does not fit the end of a proxied connection, which is all there
-// is here: the server must not see it, or its reset would end the next one.
-static bool is_of_next(const struct flow *flow, const struct view *view, enum direction dir)
+// A copy that has seen nothing of the client: any number fits. But the next connection's begins
+// with a cookie.
+static bool fits_all(const struct flow *flow)
+{
+	return (flow->track.bits & (TRACK_LIBERAL | TRACK_SEEN_CLIENT)) == TRACK_LIBERAL &&
+	       flow->copy != COPY_OWN && flow->cookie != 0;
+}
+
+static bool is_near(uint32_t number, uint32_t from)
+{
+	return number - from + UNSEEN_BYTES <= 2 * UNSEEN_BYTES;
+}
+
+// True where the numbers are not the client's of this connection, judged by the server's or, where
+// that was not seen here either, by those it began with.
+static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
+{
+	const struct tcp_track *track = &flow->track;
+	bool seen = (track->bits & TRACK_SEEN_SERVER) != 0;
+
+	return !is_near(segment->seq, seen ? track->sender[TO_SERVER].acked : flow->isn_client) ||
+	       !is_near(segment->ack, seen ? track->sender[TO_CLIENT].end : flow->cookie);
+}
+
+// True for a client's segment where the end of a proxied connection is all there is here: if it
+// does not fit that, the server must not see it, or its reset would end the next one.
+static bool may_be_of_next(const struct flow *flow, const struct view *view, enum direction dir)
 {
 	return flow->mode == MODE_PROXY && entry_has_ended(flow) && dir == TO_SERVER &&
 	       !(view->tcp_flags & TCP_RST);
@@ -180,6 +206,10 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	struct tcp_track before = flow->track;
 	struct tcp_result result;
 
+	if (may_be_of_next(flow, &arrival->view, dir) && fits_all(flow) && is_far(flow, &segment)) {
+		verdict_drop(arrival, REASON_out_of_window);
+		return true;
+	}
 	watch_resyn(engine, flow, &arrival->view, dir);
 	watch_ack_elsewhere(engine, flow, &segment, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
@@ -200,7 +230,7 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 		(result.outcome == TCP_PASS_STALE || result.outcome == TCP_PASS_IDLE)) {
 		if (proves_anew(engine, arrival, flow))
 			return true;
-		if (is_of_next(flow, &arrival->view, dir))
+		if (may_be_of_next(flow, &arrival->view, dir))
 			result = (struct tcp_result){TCP_DROP, REASON_out_of_window};
 	}
 	switch (result.outcome) {
@@ -248,14 +278,6 @@ static bool is_late(
 	       entry_knows_cookie(engine, flow, view->ack - 1);
 }
 
-// A copy that has seen nothing of the client: any number fits. But the next connection's begins
-// with a cookie.
-static bool fits_all(const struct flow *flow)
-{
-	return (flow->track.bits & (TRACK_LIBERAL | TRACK_SEEN_CLIENT)) == TRACK_LIBERAL &&
-	       flow->copy != COPY_OWN && flow->cookie != 0;
-}
-
 // A finished connection gives way to a new one; what does not fit an open one may begin the next.
 static void known_or_anew(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
@@ -277,6 +299,8 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 	struct opening *opening = opening_of(engine, flow);
 	bool from_client = flow_direction(flow, arrival->side) == TO_SERVER;
 	bool synack = (arrival->view.tcp_flags & TCP_SYN) != 0;
+	// An older connection that has ended meanwhile gives way to any.
+	bool stands = opening->pending && !entry_has_ended(flow);
 
 	// While the last queued segments leave, the connection is open already: nothing is queued
 	// after the first dequeue (TCP.md 3.8), and the server may answer.
@@ -288,7 +312,7 @@ static void opening_decide(struct engine *engine, struct arrival *arrival, struc
 		opening_client(engine, arrival, flow);
 		return;
 	}
-	if (from_client && !opening->pending && proves_anew(engine, arrival, flow))
+	if (from_client && !stands && proves_anew(engine, arrival, flow))
 		return;
 	if (from_client && !opening->pending)
 		opening_client(engine, arrival, flow);

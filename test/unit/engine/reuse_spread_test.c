@@ -2,6 +2,10 @@
 // connection (TCP.md 1.11, 3.2, 3.9, 7.6).
 #include "spread.h"
 
+#include "base/check.h"
+
+#include <stdlib.h>
+
 static const struct packet syn = {.seq = ISN_C,
 	.window = 64240,
 	.options = BYTES("\x02\x04\x05\xb4\x04\x02\x01\x03\x03\x07")};
@@ -238,6 +242,114 @@ static void t3_9_the_second_segment_comes_first(void **state)
 	scene_end(&scene);
 }
 
+// Only A sees both ends close: what B has is an end of which it saw nothing.
+static void close_unseen(struct scene *scene, const struct handshake *handshake, uint32_t ack)
+{
+	struct packet fin = handshake->ack;
+
+	fin.flags = TCP_FIN | TCP_ACK;
+	assert_int_equal(node_offer(scene->a, OUTSIDE, &fin), VERDICT_FORWARD);
+	carry_all(scene->a, scene->b);
+	fin = tcp(TCP_FIN | TCP_ACK, ISN_S + 1, ack + 1);
+	fin.from_server = true;
+	assert_int_equal(node_offer(scene->a, INSIDE, &fin), VERDICT_FORWARD);
+	carry_all(scene->a, scene->b);
+	assert_int_equal(node_state(scene->b, TCP_TIME_WAIT), 1);
+}
+
+// The client comes to B, which has not seen it before: what follows its older connection passes,
+// the second segment of the next one does not.
+static void come_to_copy(
+	void (*close)(struct scene *scene, const struct handshake *handshake, uint32_t ack))
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20), data;
+	struct handshake handshake;
+	uint32_t ack;
+
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close(&scene, &handshake, ack);
+	anew.flags = TCP_SYN;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &anew), VERDICT_REPLY);
+	data = handshake.ack;
+	data.seq = anew.seq + 101;
+	data.ack = scene.b->sent[0].view.seq + 1;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
+	assert_int_equal(scene.b->verdict.reason, REASON_out_of_window);
+	assert_int_equal(scene.b->message_count, 0);
+	handshake.ack.seq++;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
+	data.seq = anew.seq + 1;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_CONSUME);
+	scene_end(&scene);
+}
+
+static void t3_9_the_second_segment_at_a_copy(void **state)
+{
+	(void)state;
+	come_to_copy(close_proxied);
+	come_to_copy(close_unseen);
+}
+
+// B asks the server for the next connection while its copy of the older one stands, of which A then
+// sees the end. Returns what the server acknowledges.
+static uint32_t ask_at_copy(struct scene *scene, const struct packet *anew)
+{
+	struct handshake handshake, next;
+	uint32_t ack;
+
+	open_proxied(scene, scene->a, &handshake, &syn);
+	handshake_open(scene->b, &next, anew);
+	ack = scene->b->sent[0].view.seq + 1;
+	handshake.ack.flags = TCP_RST;
+	assert_int_equal(node_offer(scene->a, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
+	carry(scene->a, scene->b, MESSAGE_CHANGED, false);
+	assert_int_equal(node_state(scene->b, TCP_CLOSED), 1);
+	return ack;
+}
+
+// That is not the end of the next.
+static void t3_9_an_end_told_late(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20);
+	struct packet synack = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
+
+	(void)state;
+	synack.ack = ask_at_copy(&scene, &anew);
+	assert_int_equal(scene.b->sent_count, 0); // no reset for the client
+	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	scene_end(&scene);
+}
+
+// The client gives that up, too, and begins once more: the entry of what has ended keeps nobody
+// out.
+static void t3_9_the_one_after_the_next(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20), third = again(1u << 21);
+	struct packet synack = {.from_server = true, .flags = TCP_SYN | TCP_ACK, .seq = ISN_S};
+	struct handshake handshake;
+	uint32_t former;
+
+	(void)state;
+	former = ask_at_copy(&scene, &anew);
+	handshake_open(scene.b, &handshake, &third);
+	assert_int_equal(scene.b->verdict.kind, VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent_count, 1);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	synack.ack = scene.b->sent[0].view.seq + 1;
+	assert_int_not_equal(synack.ack, former);
+	// A replay opens nothing.
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->sent_count, 0);
+	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_CONSUME);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	scene_end(&scene);
+}
+
 static void answer(struct scene *scene, uint32_t isn_c)
 {
 	assert_int_equal(inner(scene, tcp(TCP_SYN | TCP_ACK, ISN_S, isn_c + 1)), VERDICT_CONSUME);
@@ -313,6 +425,55 @@ static void t4_1_a_syn_through_a_copy(void **state)
 	scene_end(&scene);
 }
 
+// A client whose numbers count on begins anew at B soon after. That A sees the older one end is not
+// the end of this one, whatever late messages say.
+static void an_end_is_of_one_connection(void **state)
+{
+	const uint32_t isn = ISN_C + 400000;
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet reset = {.flags = TCP_RST, .seq = ISN_C + 1};
+	struct packet anew = {.flags = TCP_SYN, .seq = isn};
+
+	(void)state;
+	open_tracked(&scene);
+	node_flush(scene.b); // forgot it
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &anew), VERDICT_FORWARD);
+	assert_passes(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S + 99999, isn + 1));
+	assert_int_equal(node_state(scene.b, TCP_SYN_RECV), 1);
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &reset), VERDICT_FORWARD);
+	carry(scene.a, scene.b, MESSAGE_CHANGED, false);
+	assert_int_equal(node_state(scene.b, TCP_SYN_RECV), 1);
+	scene_end(&scene);
+}
+
+// Of two owners that begin within one tick the later number counts, across its end, too.
+static void the_later_of_two_owners(void **state)
+{
+	static const struct {
+		uint16_t owner, number;
+		unsigned confirmed;
+	} told[] = {{NODE_A, 0xff0, 1}, {NODE_C, 0xfe0, 0}, {NODE_C, 0x010, 1}, {NODE_A, 0xff0, 0}};
+	struct scene scene = scene_of(MODE_PROXY);
+	struct message *message = calloc(1, sizeof(*message));
+	struct flow_record *record = &message->body.record;
+
+	(void)state;
+	message->type = MESSAGE_OPENED;
+	*record = (struct flow_record){.mode = MODE_PROXY, .service = SERVICE_NONE};
+	record->key.protocol = PROTOCOL_TCP;
+	record->key.inner_port = 80;
+	assert_int_equal(addr_parse(&record->key.outer, "192.0.2.10"), 0);
+	assert_int_equal(addr_parse(&record->key.inner, "198.51.100.10"), 0);
+	for (unsigned i = 0; i < ARRAY_LEN(told); i++) {
+		record->owner = told[i].owner;
+		record->incarnation = 0x1000u | told[i].number;
+		node_carry(scene.b, message, told[i].owner);
+		assert_int_equal(scene.b->message_count, told[i].confirmed);
+	}
+	free(message);
+	scene_end(&scene);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -324,9 +485,14 @@ int main(void)
 		cmocka_unit_test(t3_9_a_proof_where_all_fits),
 		cmocka_unit_test(t3_9_a_proof_that_does_not_fit),
 		cmocka_unit_test(t3_9_the_second_segment_comes_first),
+		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
+		cmocka_unit_test(t3_9_an_end_told_late),
+		cmocka_unit_test(t3_9_the_one_after_the_next),
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_an_older_owner_is_silent),
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
+		cmocka_unit_test(an_end_is_of_one_connection),
+		cmocka_unit_test(the_later_of_two_owners),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
