@@ -278,10 +278,10 @@ bool tcp_flags_are_bad(uint8_t flags);
 // Turns the arrival into the reset its sender accepts (RFC 9293 3.5.2). False where it is dropped
 // because too many were sent.
 bool tcp_reset(struct engine *engine, struct arrival *arrival);
-// Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
-// where it is a SYN that may reopen a closed connection.
 // True for the SYN/ACK of a SYN that passed here while the flow is an older connection's.
 bool tcp_expects(const struct flow *flow, const struct view *view);
+// Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
+// where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
 struct tcp_segment tcp_segment_of(
 	const struct flow *flow, const struct view *view, enum direction dir);

@@ -401,7 +401,6 @@ static bool is_reused_elsewhere(
 	struct engine *engine, const struct flow *flow, const struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
-
 	bool synack = (flags & TCP_SYN) && !is_awaited(flow, &arrival->view);
 	bool refused = (flags & TCP_RST) && entry_has_ended(flow);
 
