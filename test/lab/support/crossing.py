@@ -4,6 +4,7 @@ import contextlib
 import errno
 
 from labtest import *  # noqa: F403
+from transfers import expect_ping  # its own checks are registered where it is imported first
 
 ANSWERED, KEPT_IN, CLOSED, INSIDE, UNASKED = 5300, 5301, 5302, 5310, 5311
 PORT = 9600
@@ -45,11 +46,6 @@ def opening(lab, node):
 
 def handed(lab, node):
     return lab.show("drop", node=node)["to_peers"]
-
-
-def expect_ping(lab, host, address):
-    text = lab.output(host, "ping", "-q", "-c", "20", "-i", "0.01", address)
-    expect("20 received" in text, text)
 
 
 @check

