@@ -77,12 +77,15 @@ static bool answers_another(const struct flow *flow, const struct view *view)
 // of another one, and who handed it over passes what nobody wants.
 static bool is_of_older(const struct flow *flow, const struct view *view)
 {
-	struct tcp_segment segment = tcp_segment_of(flow, view, TO_CLIENT);
 	struct tcp_track track = flow->track; // not recorded
+	struct tcp_segment segment;
 
-	return entry_has_ended(flow) && is_bare_ack(view) &&
-	       (flow->copy != COPY_OWN ||
-		       tcp_track_segment(&track, TO_CLIENT, &segment).outcome != TCP_PASS);
+	if (!entry_has_ended(flow) || !is_bare_ack(view))
+		return false;
+	if (flow->copy != COPY_OWN)
+		return true;
+	segment = tcp_segment_of(flow, view, TO_CLIENT);
+	return tcp_track_segment(&track, TO_CLIENT, &segment).outcome != TCP_PASS;
 }
 
 static void decide_tcp(struct engine *engine, const struct message *message,

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,7 +74,7 @@ static inline uint16_t checksum_finish(uint64_t sum)
 }
 
 // True for the sum of something with a correct checksum in it.
-static inline int checksum_is_good(uint64_t sum)
+static inline bool checksum_is_good(uint64_t sum)
 {
 	return checksum_fold(sum) == UINT16_MAX;
 }

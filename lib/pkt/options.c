@@ -154,27 +154,30 @@ static bool take_common(struct options *options, const uint8_t *data, uint16_t f
 	return false;
 }
 
-int options_parse_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
+static void begin(struct options *options)
 {
 	memset(options, 0, sizeof(*options));
 	options->wscale = OPTIONS_WSCALE_NONE;
-	if (!take_common(options, data, from, to))
-		return options_walk_range(options, data, from, to);
+}
+
+static int end(struct options *options, int err)
+{
 	if (options->mss == 0)
 		options->bits &= (uint16_t)~OPTION_MSS;
-	return 0;
+	return err;
+}
+
+int options_parse_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
+{
+	begin(options);
+	return end(
+		options, take_common(options, data, from, to) ? 0 : walk(options, data, from, to));
 }
 
 int options_walk_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
-	int err;
-
-	memset(options, 0, sizeof(*options));
-	options->wscale = OPTIONS_WSCALE_NONE;
-	err = walk(options, data, from, to);
-	if (options->mss == 0)
-		options->bits &= (uint16_t)~OPTION_MSS;
-	return err;
+	begin(options);
+	return end(options, walk(options, data, from, to));
 }
 
 int options_parse(struct options *options, const struct view *view)
