@@ -367,10 +367,10 @@ bool finder_late(struct engine *engine, struct arrival *arrival)
 
 	if (!may_search(engine, arrival))
 		return false;
-	if (handed == NULL || is_new_synack(handed, &arrival->view))
+	// Who was named, and has nothing, says nothing about the others.
+	if (handed == NULL || handed->owner == NODE_NONE || is_new_synack(handed, &arrival->view))
 		return offer(engine, arrival);
-	if (handed->owner == NODE_NONE || handed->owner == NODE_ALL ||
-		!share_is_active(engine, handed->owner))
+	if (handed->owner == NODE_ALL || !share_is_active(engine, handed->owner))
 		return false;
 	if (!remember(engine, arrival, handed->owner)) {
 		verdict_drop(arrival, REASON_rate_limited);

@@ -76,7 +76,7 @@ struct opening {
 	uint8_t announced_wscale;
 	uint8_t out_port;     // port towards the server
 	uint8_t in_port;      // port towards the client
-	uint8_t resets;	      // old connections of the server reset (TCP.md 3.2)
+	uint8_t resets;	      // behind which the SYN went out at once (TCP.md 3.2)
 	uint32_t flow;	      // index of its flow
 	uint32_t next;	      // next free one
 	uint64_t deadline_ns; // when it is looked at again

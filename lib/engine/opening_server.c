@@ -2,7 +2,7 @@
 // (TCP.md 3.2, 3.3, 3.6), and what follows from it for both sides.
 #include "engine/internal.h"
 
-#define SYN_RESETS_MAX 3 // old connections of the server reset per opening (TCP.md 3.2)
+#define SYNS_AT_ONCE_MAX 3 // behind resets of the server's old connection (TCP.md 3.2)
 
 static void reset_client(struct engine *engine, struct opening *opening)
 {
@@ -60,11 +60,12 @@ static void server_old(struct engine *engine, struct arrival *arrival, struct op
 	if (opening->wait == WAIT_SERVER && !finder_nobody_has(engine, arrival->hash) &&
 		(finder_claims(engine, arrival) || finder_follows(engine, arrival)))
 		return;
-	if (opening->wait != WAIT_SERVER || opening->resets >= SYN_RESETS_MAX) {
+	if (opening->wait != WAIT_SERVER) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return;
 	}
-	if (!reset_server(engine, arrival, opening))
+	// Resets may be lost: behind some the SYN goes out when its time has come.
+	if (!reset_server(engine, arrival, opening) || opening->resets >= SYNS_AT_ONCE_MAX)
 		return;
 	opening->resets++;
 	if (opening->tries > 0)

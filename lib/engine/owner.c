@@ -1,7 +1,8 @@
 // The owner's side of what finders hand in: a SYN/ACK or a refusal for an opening, its repetition,
 // a segment or an ICMP error that came before its state did. Each is judged as if it had arrived
 // here, on the same side; what would leave goes back to the finder, ready to be sent, because its
-// Ethernet addresses fit only there. Without a flow the answer is NONE (M6, M7).
+// Ethernet addresses fit only there. What is of no flow here, or not of the one that is, is
+// answered by NONE (M6, M7).
 #include "engine/internal.h"
 
 #include <string.h>
@@ -32,13 +33,12 @@ static bool prepare(struct engine *engine, const struct message *message, struct
 }
 
 static void answer_none(
-	struct engine *engine, const struct message *message, struct arrival *arrival)
+	struct engine *engine, const struct message *message, const struct arrival *arrival)
 {
 	struct message *reply = engine_message(engine, MESSAGE_NONE, message->node);
 
 	if (reply != NULL)
 		reply->body.flow = (struct message_flow){.key = arrival->key};
-	verdict_drop(arrival, REASON_no_owner);
 }
 
 // A SYN/ACK, RST or plain ACK of the server while its answer is awaited.
@@ -142,7 +142,7 @@ static struct flow *decide(
 	if (flow != NULL)
 		share_take_over(engine, flow, message->node);
 	if (flow == NULL)
-		answer_none(engine, message, arrival);
+		verdict_drop(arrival, REASON_no_owner);
 	else if (flow->mode == MODE_TRACK && is_someone_elses(engine, flow, &arrival->view))
 		verdict_drop(arrival, REASON_no_owner);
 	else if (view_is_icmp_error(&arrival->view))
@@ -249,8 +249,11 @@ void owner_frame(struct engine *engine, const struct message *message)
 		flow = decide(engine, message, &arrival);
 	send_back(engine, message->node, &arrival, flow);
 	tell_again(engine, message->node, &arrival, flow);
-	if (verdict.kind == VERDICT_DROP)
-		counter_add(&engine->stats.dropped[verdict.reason], 1);
+	if (verdict.kind != VERDICT_DROP)
+		return;
+	if (verdict.reason == REASON_no_owner && arrival.keyed)
+		answer_none(engine, message, &arrival);
+	counter_add(&engine->stats.dropped[verdict.reason], 1);
 }
 
 // May this frame of the owner leave here? Only for a flow that was handed over a moment ago, or

@@ -364,6 +364,27 @@ static void t3_2_old_connection_at_the_server(void **state)
 	assert_true(node_end(node));
 }
 
+// Resets may be lost: each answer is reset, but the SYN goes out at once three times only.
+static void t3_2_old_connection_that_stays(void **state)
+{
+	struct node *node = node_make();
+	struct handshake handshake;
+	struct packet old = {.from_server = true, .flags = TCP_ACK, .seq = 777, .ack = 888};
+
+	(void)state;
+	node_go(node);
+	handshake_open(node, &handshake, &full_syn);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(node_offer(node, INSIDE, &old), VERDICT_REPLY);
+		assert_int_equal(node->sent_count, 2);
+	}
+	assert_int_equal(node_offer(node, INSIDE, &old), VERDICT_REPLY);
+	assert_int_equal(node->sent_count, 1);
+	assert_int_equal(node->sent[0].view.tcp_flags, TCP_RST);
+	assert_int_equal(node->sent[0].view.seq, 888);
+	assert_true(node_end(node));
+}
+
 static void t3_3_wrong_synack_is_reset(void **state)
 {
 	struct node *node = node_make();
@@ -636,6 +657,7 @@ int main(void)
 		cmocka_unit_test(t3_1_retries_then_reset),
 		cmocka_unit_test(t3_2_refusal_reaches_the_client),
 		cmocka_unit_test(t3_2_old_connection_at_the_server),
+		cmocka_unit_test(t3_2_old_connection_that_stays),
 		cmocka_unit_test(t3_3_wrong_synack_is_reset),
 		cmocka_unit_test(t3_5_queue_in_order_and_bounded),
 		cmocka_unit_test(t3_5_client_reset_empties_the_queue),

@@ -122,6 +122,13 @@ void close_both(struct scene *scene, uint32_t isn_c, bool client_outside)
 	assert_int_equal(node_state(scene->b, TCP_TIME_WAIT), 1);
 }
 
+void assert_disowns(const struct node *node)
+{
+	assert_int_equal(node->message_count, 1);
+	assert_int_equal(node->messages[0]->type, MESSAGE_NONE);
+	assert_int_equal(node->sent_count, 0);
+}
+
 struct packet error_about(const struct scene *scene, struct packet asked, uint8_t *room)
 {
 	uint8_t built[PACKET_ROOM_BYTES];

@@ -52,6 +52,8 @@ void assert_passes(struct scene *scene, bool outside, struct packet packet);
 void assert_refused(struct scene *scene, bool outside, struct packet packet);
 // A connection that is open at both ends by a FIN of each direction.
 void close_both(struct scene *scene, uint32_t isn_c, bool client_outside);
+// It was handed what is of no flow it has: it says so, and nothing else.
+void assert_disowns(const struct node *node);
 // Port unreachable, about a packet of the host outside.
 struct packet error_about(const struct scene *scene, struct packet asked, uint8_t *room);
 
