@@ -13,6 +13,7 @@
 #define KEYRING_SECRET_BYTES_MAX 64
 #define KEYRING_TICKS_PER_EPOCH	 2 // 32 s
 #define KEYRING_TICK_NS		 16000000000ULL
+#define KEYRING_TICK_PARTS	 4096 // 3.9 ms
 
 // The epoch of a tick. Ticks wrap at 2^32, so epochs wrap at 2^31 and keep their parity there.
 #define KEYRING_EPOCH_MAX (UINT32_MAX / KEYRING_TICKS_PER_EPOCH)
@@ -20,6 +21,12 @@
 static inline uint32_t keyring_epoch(uint32_t tick)
 {
 	return tick / KEYRING_TICKS_PER_EPOCH;
+}
+
+// How many parts of its tick are over.
+static inline uint16_t keyring_tick_part(uint64_t counter_ns)
+{
+	return (uint16_t)(counter_ns % KEYRING_TICK_NS / (KEYRING_TICK_NS / KEYRING_TICK_PARTS));
 }
 
 // The keys of one epoch.

@@ -10,13 +10,36 @@
 #include <string.h>
 
 #define SYN_DATA_BYTES 1460 // at most, in a SYN
+#define PARTS_APART    16   // of a tick, 62 ms: the counters of two nodes, at most
+
+// The SYN/ACK that was handed to the teller, or NULL: what was offered to all may be of another
+// connection, until it comes back with the record.
+static const struct handed *synack_of(
+	struct engine *engine, const struct flow_record *record, uint64_t hash, bool comes_back)
+{
+	const struct handed *handed = finder_handed(engine, hash);
+
+	if (handed == NULL || !handed->synack || (handed->owner != record->owner && !comes_back))
+		return NULL;
+	return handed;
+}
+
+// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
+static void learn_numbers(
+	struct flow *flow, const struct flow_record *record, const struct handed *handed)
+{
+	if (record->cookie != 0 || handed == NULL)
+		return;
+	flow->cookie = handed->seq + record->translation.d;
+	flow->isn_client = handed->ack - 1 - record->translation.e;
+}
 
 // The cookie of a record, or what it must be by the SYN/ACK that was seen here.
 static uint32_t cookie_of(struct engine *engine, const struct flow_record *record, uint64_t hash)
 {
-	const struct handed *handed = finder_handed(engine, hash);
+	const struct handed *handed = synack_of(engine, record, hash, false);
 
-	if (record->cookie != 0 || handed == NULL || !handed->synack)
+	if (record->cookie != 0 || handed == NULL)
 		return record->cookie;
 	return handed->seq + record->translation.d;
 }
@@ -54,11 +77,8 @@ static void install_track(
 	entry_count_state(engine, flow, before);
 }
 
-static void install(
-	struct engine *engine, struct flow *flow, const struct flow_record *record, uint64_t hash)
+static void install(struct engine *engine, struct flow *flow, const struct flow_record *record)
 {
-	const struct handed *handed = finder_handed(engine, hash);
-
 	flow->mode = record->mode;
 	flow->bits |= FLOW_HALF | (record->bits & FLOW_CONFIRMED);
 	flow->copy = COPY_FINDER;
@@ -66,11 +86,8 @@ static void install(
 	flow->generation = record->generation;
 	flow->incarnation = record->incarnation;
 	flow->translation = record->translation;
-	// The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
-	flow->cookie = cookie_of(engine, record, hash);
+	flow->cookie = record->cookie;
 	flow->isn_client = record->isn_client;
-	if (record->cookie == 0 && handed != NULL && handed->synack)
-		flow->isn_client = handed->ack - 1 - record->translation.e;
 	flow->last_ms = engine->now_ms;
 	install_track(engine, flow, record);
 }
@@ -125,27 +142,32 @@ static bool is_given_up(const struct flow *flow)
 	       flow->track.state == TCP_SYN_SENT;
 }
 
-// Of one tick: the numbers may begin again within it.
-static bool is_later(uint32_t incarnation, uint32_t than)
+// How many parts of a tick later the record's connection began than the flow's.
+static int32_t parts_later(const struct flow_record *record, const struct flow *flow)
 {
-	uint32_t distance = (incarnation - than) & 0xfffu;
-
-	return distance != 0 && distance < 0x800;
+	return (int32_t)(record->incarnation - flow->incarnation);
 }
 
-// Incarnations are ordered by their ticks. Within one tick the owner's generations are, which count
-// on as long as it has the entry; between two owners the rest of the incarnation decides. What an
-// owner says again with other contents comes from its next life: it forgot what it said before.
+// An older connection's, whose message was long under way: it must not come back.
+static bool is_overtaken(const struct flow *flow, const struct flow_record *record)
+{
+	return parts_later(record, flow) < -PARTS_APART;
+}
+
+// Incarnations are ordered by time. At one owner generations count on as long as it has the entry;
+// what it says again with other contents comes from its next life: it forgot what it said before.
+// Of two owners, whose counters may be apart, the one that has not ended is the newer.
 static bool is_newer(const struct flow *flow, const struct flow_record *record)
 {
-	int32_t ticks = (int32_t)((record->incarnation & ~0xfffu) - (flow->incarnation & ~0xfffu));
+	int32_t later = parts_later(record, flow);
 
-	if (ticks != 0)
-		return ticks > 0;
-	if (record->owner != flow->owner)
-		return (entry_has_ended(flow) && !record_has_ended(record)) || is_given_up(flow) ||
-		       is_later(record->incarnation, flow->incarnation);
-	return (int16_t)(record->generation - flow->generation) >= 0;
+	if (later > PARTS_APART || later < -PARTS_APART)
+		return later > 0;
+	if (record->owner == flow->owner)
+		return later > 0 ||
+		       (later == 0 && (int16_t)(record->generation - flow->generation) >= 0);
+	return (entry_has_ended(flow) && !record_has_ended(record)) || is_given_up(flow) ||
+	       later > 0;
 }
 
 // The very record, installed before: its confirmation may have been lost.
@@ -163,7 +185,7 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint32_t cookie)
 {
 	if (entry_has_ended(flow))
-		return !record_has_ended(record);
+		return !record_has_ended(record) && !is_overtaken(flow, record);
 	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
 		return false;
 	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
@@ -245,6 +267,7 @@ void copy_take_install(
 	struct engine *engine, const struct message *message, uint64_t hash, bool cookied)
 {
 	const struct flow_record *record = &message->body.record;
+	const struct handed *synack = synack_of(engine, record, hash, message->frame_len > 0);
 	struct flow *flow;
 	struct message *reply;
 
@@ -255,6 +278,7 @@ void copy_take_install(
 	flow = flow_table_find(engine->table, &record->key, hash);
 	if (is_installed(flow, record)) {
 		renew(engine, flow, record);
+		learn_numbers(flow, record, synack);
 	} else if (flow != NULL && passes_same(flow, record)) {
 		watch_syn_elsewhere(flow, record);
 	} else {
@@ -263,7 +287,8 @@ void copy_take_install(
 			drop_frame(engine, message, REASON_table_full);
 			return;
 		}
-		install(engine, flow, record, hash);
+		install(engine, flow, record);
+		learn_numbers(flow, record, synack);
 	}
 	if (message->frame_len > 0) {
 		owner_emit(engine, message); // the server has answered; nobody waits

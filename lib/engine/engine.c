@@ -193,6 +193,7 @@ void engine_run(struct engine *engine, struct batch *batch)
 	engine->now_ns = batch->now_ns;
 	engine->now_ms = (uint32_t)(batch->now_ns / NS_PER_MS);
 	engine->tick = batch->tick;
+	engine->tick_part = batch->tick_part;
 	batch->out_used = 0;
 	batch->messages_out_used = 0;
 	messages_take(engine);

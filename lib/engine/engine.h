@@ -57,9 +57,10 @@ struct verdict {
 // out[0..out_used), messages_out[0..messages_out_used), and may edit the frames (data, len,
 // headroom, tailroom) it returns FORWARD or REPLY for.
 struct batch {
-	uint64_t now_ns; // monotonic, never goes back
-	uint32_t tick;	 // cluster counter (16 s); never goes back
-	bool stopped;	 // forward nothing: drop frames as `stopped`
+	uint64_t now_ns;    // monotonic, never goes back
+	uint32_t tick;	    // cluster counter (16 s); never goes back
+	uint16_t tick_part; // of KEYRING_TICK_PARTS; never goes back within a tick
+	bool stopped;	    // forward nothing: drop frames as `stopped`
 
 	struct frame *frames;
 	struct verdict *verdicts;

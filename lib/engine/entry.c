@@ -13,6 +13,8 @@
 // entry. Who has recorded three of one tuple may take turns.
 #include "engine/internal.h"
 
+#include "base/serial.h"
+
 #include <string.h>
 
 // An ACK proves the cookie of epoch e from the second half of e - 1 to the first half of e + 1.
@@ -149,12 +151,28 @@ void entry_remove(struct engine *engine, struct flow *flow)
 	flow_table_remove(engine->table, flow, flow_key_hash(engine->table_key, &flow->key));
 }
 
-// The tick and 12 bits of the ISN. Those of one client count on, by up to 2^28 a tick (RFC 6528;
-// Linux: one in 64 ns), so that two of its connections differ here after 4 ms, and their order is
-// that of the numbers.
-uint32_t entry_incarnation(const struct engine *engine, uint32_t isn)
+// The time, by the cluster's counter: of two connections it tells the later one, wherever each
+// began (copy.c). Those of one entry always differ.
+void entry_begin(const struct engine *engine, struct flow *flow)
 {
-	return engine->tick << 12 | (isn >> 16 & 0xfffu);
+	uint32_t now = engine->tick << 12 | engine->tick_part;
+	bool fresh = flow->generation == 0;
+
+	flow->incarnation =
+		fresh || serial_after(now, flow->incarnation) ? now : flow->incarnation + 1;
+	flow->generation++;
+}
+
+void entry_begin_behind(const struct engine *engine, struct flow *flow, struct life former)
+{
+	flow->incarnation = former.incarnation;
+	flow->generation = former.generation;
+	entry_begin(engine, flow);
+}
+
+struct life entry_life(const struct flow *flow)
+{
+	return (struct life){flow->incarnation, flow->generation};
 }
 
 bool entry_is_connection(const struct flow *flow)
@@ -305,7 +323,7 @@ void entry_record(const struct flow *flow, struct flow_record *record)
 	record->generation = flow->generation;
 	record->incarnation = flow->incarnation;
 	record->translation = flow->translation;
-	record->cookie = flow->cookie;
+	record->cookie = flow->bits & FLOW_RESYN ? 0 : flow->cookie;
 	record->isn_client = flow->isn_client;
 }
 

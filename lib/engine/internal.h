@@ -163,6 +163,7 @@ struct engine {
 	uint64_t now_ns;
 	uint32_t now_ms;
 	uint32_t tick;
+	uint16_t tick_part;
 	uint32_t ageing_cursor;
 	uint32_t eviction_cursor;
 	uint64_t aged_ns; // when the last ageing slice ran
@@ -243,8 +244,16 @@ void entry_remove(struct engine *engine, struct flow *flow);
 void entry_set_state(struct engine *engine, struct flow *flow, enum tcp_state state);
 // Moves the gauge after something else changed flow->track.state from `before`.
 void entry_count_state(struct engine *engine, struct flow *flow, uint8_t before);
-// Names the connection that begins now with this ISN among those of its key.
-uint32_t entry_incarnation(const struct engine *engine, uint32_t isn);
+// Which of the connections of its key an entry has.
+struct life {
+	uint32_t incarnation;
+	uint16_t generation;
+};
+// The entry is the connection's that begins now. The second: a fresh entry's, behind `former`, or
+// behind none (all 0).
+void entry_begin(const struct engine *engine, struct flow *flow);
+void entry_begin_behind(const struct engine *engine, struct flow *flow, struct life former);
+struct life entry_life(const struct flow *flow);
 // True for TCP: what is none ends by its timer alone.
 bool entry_is_connection(const struct flow *flow);
 // True for a TCP connection in TIME-WAIT or reset: its entry only waits for a timer.
@@ -278,8 +287,6 @@ bool tcp_flags_are_bad(uint8_t flags);
 // Turns the arrival into the reset its sender accepts (RFC 9293 3.5.2). False where it is dropped
 // because too many were sent.
 bool tcp_reset(struct engine *engine, struct arrival *arrival);
-// True for the SYN/ACK of a SYN that passed here while the flow is an older connection's.
-bool tcp_expects(const struct flow *flow, const struct view *view);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
@@ -288,6 +295,15 @@ struct tcp_segment tcp_segment_of(
 // Translates (where the flow says so) and forwards.
 void tcp_forward(
 	struct engine *engine, struct arrival *arrival, struct flow *flow, enum direction dir);
+
+// resyn.c: a SYN where a connection stands as open.
+// Remembers the SYN, or makes the entry the new connection's by its SYN/ACK: before either is
+// judged.
+void resyn_watch(struct engine *engine, const struct arrival *arrival, struct flow *flow);
+// True for the SYN/ACK of a SYN that passed here while the flow is an older connection's.
+bool resyn_expects(const struct flow *flow, const struct view *view);
+// Forwards the SYN that was remembered, with its own cookie. False for any other segment.
+bool resyn_forward(struct engine *engine, struct arrival *arrival, const struct flow *flow);
 
 // syn.c
 // Of the batch's SYNs that will be answered: what their cookies hash, many at once.
@@ -300,7 +316,8 @@ uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 // msyn.c: the SYN of `msyn` mode.
 void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,
 	const struct options *offered);
-
+// What the server is to take for this SYN's number.
+uint32_t msyn_cookie(const struct engine *engine, const struct arrival *arrival);
 // True for an answer to a SYN that is not the one this flow stands for.
 bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival);
 

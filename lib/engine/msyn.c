@@ -46,7 +46,7 @@ static void cut(struct arrival *arrival, const struct options *offered)
 	cut_payload(arrival);
 }
 
-static uint32_t cookie_of(const struct engine *engine, const struct arrival *arrival)
+uint32_t msyn_cookie(const struct engine *engine, const struct arrival *arrival)
 {
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
 	struct tuple tuple;
@@ -64,19 +64,17 @@ static void begin(struct engine *engine, struct arrival *arrival, struct flow *f
 	struct tcp_segment segment;
 
 	flow->translation =
-		(struct translation){.e = cookie_of(engine, arrival) - arrival->view.seq};
+		(struct translation){.e = msyn_cookie(engine, arrival) - arrival->view.seq};
 	segment = tcp_segment_of(flow, &arrival->view, TO_SERVER);
 	tcp_track_syn(&flow->track, TO_SERVER, &segment);
 	entry_count_state(engine, flow, before);
 	flow->isn_client = arrival->view.seq;
-	flow->incarnation = entry_incarnation(engine, arrival->view.seq);
-	flow->generation++;
 	flow->last_ms = engine->now_ms;
 	tcp_forward(engine, arrival, flow, TO_SERVER);
 }
 
 static void start(struct engine *engine, struct arrival *arrival, const struct admission *admission,
-	uint16_t generation)
+	struct life former)
 {
 	enum reason reason;
 	struct flow *flow = entry_create(
@@ -87,7 +85,7 @@ static void start(struct engine *engine, struct arrival *arrival, const struct a
 		return;
 	}
 	flow->mode = MODE_MSYN;
-	flow->generation = generation;
+	entry_begin_behind(engine, flow, former);
 	begin(engine, arrival, flow);
 }
 
@@ -107,21 +105,22 @@ void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admis
 	const struct options *offered)
 {
 	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	uint16_t generation = 0;
+	struct life former = {0};
 
 	cut(arrival, offered);
 	if (flow != NULL && is_stale(engine, arrival, flow)) {
+		entry_begin(engine, flow);
 		begin(engine, arrival, flow);
 		return;
 	}
 	if (flow != NULL) {
 		if (tcp_known(engine, arrival, flow))
 			return;
-		generation = flow->generation;
+		former = entry_life(flow);
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
 	}
-	start(engine, arrival, admission, generation);
+	start(engine, arrival, admission, former);
 }
 
 bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival)

@@ -214,8 +214,7 @@ void opening_begin_incarnation(struct engine *engine, struct flow *flow, struct 
 	opening->past = flow->cookie;
 	flow->cookie = opening->cookie;
 	flow->isn_client = opening->isn_client;
-	flow->incarnation = engine->tick << 12 | opening->cookie >> 20;
-	flow->generation++;
+	entry_begin(engine, flow);
 	// Whatever it was before, of another node's connection too.
 	flow->copy = COPY_OWN;
 	flow->owner = engine->policy->node_id;

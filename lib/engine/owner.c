@@ -69,7 +69,7 @@ static bool is_bare_ack(const struct view *view)
 // True for a SYN/ACK of the next connection, for which here is an older one.
 static bool answers_another(const struct flow *flow, const struct view *view)
 {
-	return flow->track.state != TCP_SYN_SENT && !tcp_expects(flow, view) &&
+	return flow->track.state != TCP_SYN_SENT && !resyn_expects(flow, view) &&
 	       !handshake_is_own(flow, view);
 }
 
@@ -123,7 +123,7 @@ static void decide_pseudo(struct engine *engine, struct arrival *arrival, struct
 static bool is_someone_elses(
 	const struct engine *engine, const struct flow *flow, const struct view *view)
 {
-	return flow->copy != COPY_OWN && !tcp_expects(flow, view) &&
+	return flow->copy != COPY_OWN && !resyn_expects(flow, view) &&
 	       share_is_active(engine, flow->owner);
 }
 
@@ -268,6 +268,30 @@ static bool is_expected(
 	return handed != NULL && (handed->owner == message->node || handed->owner == NODE_ALL);
 }
 
+// What leaves here for the client, already translated, is seen by a copy, as if it had passed: it
+// may come again by itself.
+static void note_passed(struct engine *engine, const struct arrival *arrival)
+{
+	const struct view *view = &arrival->view;
+	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	struct tcp_segment segment = {.flags = view->tcp_flags,
+		.seq = view->seq,
+		.ack = view->ack,
+		.len = view_seg_len(view),
+		.window = view->window,
+		.wscale = OPTIONS_WSCALE_NONE,
+		.elsewhere = true};
+	uint8_t before;
+
+	if (flow == NULL || flow->copy == COPY_OWN || !entry_is_connection(flow) ||
+		(view->tcp_flags & (TCP_SYN | TCP_RST)) ||
+		flow_direction(flow, arrival->side) != TO_CLIENT)
+		return;
+	before = flow->track.state;
+	tcp_track_segment(&flow->track, TO_CLIENT, &segment);
+	entry_count_state(engine, flow, before);
+}
+
 void owner_emit(struct engine *engine, const struct message *message)
 {
 	struct frame frame = {0};
@@ -293,6 +317,7 @@ void owner_emit(struct engine *engine, const struct message *message)
 	memcpy(out->data, engine->scratch, frame.len);
 	out->len = frame.len;
 	engine_sent(engine, out, port);
+	note_passed(engine, &arrival);
 	if (!is_bare_ack(&arrival.view))
 		finder_found(engine, arrival.hash, message->node);
 }

@@ -163,7 +163,7 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 }
 
 static void start_track(struct engine *engine, struct arrival *arrival,
-	const struct admission *admission, uint16_t generation)
+	const struct admission *admission, struct life former)
 {
 	struct flow *flow;
 	enum reason reason;
@@ -181,8 +181,7 @@ static void start_track(struct engine *engine, struct arrival *arrival,
 	tcp_track_syn(&flow->track, TO_SERVER, &segment);
 	counter_add(&engine->stats.states[flow->track.state], 1);
 	flow->isn_client = arrival->view.seq;
-	flow->incarnation = entry_incarnation(engine, arrival->view.seq);
-	flow->generation = generation;
+	entry_begin_behind(engine, flow, former);
 	share_begin(engine, arrival, flow);
 }
 
@@ -190,16 +189,16 @@ static void track_syn(
 	struct engine *engine, struct arrival *arrival, const struct admission *admission)
 {
 	struct flow *flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
-	uint16_t generation = 1;
+	struct life former = {0};
 
 	if (flow != NULL) {
 		if (tcp_known(engine, arrival, flow))
 			return;
-		generation = (uint16_t)(flow->generation + 1);
+		former = entry_life(flow);
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
 	}
-	start_track(engine, arrival, admission, generation);
+	start_track(engine, arrival, admission, former);
 }
 
 // A SYN no rule allows. Only where the other side's own SYN is under way may it pass: two that

@@ -3,8 +3,6 @@
 
 #include "base/serial.h"
 
-#define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
-
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
 bool tcp_flags_are_bad(uint8_t flags)
@@ -79,44 +77,6 @@ static bool challenge_allowed(struct engine *engine, struct flow *flow)
 	return true;
 }
 
-// The SYN that passed here was accepted: the connection is ours, whoever had the former one.
-static void begin_again(struct engine *engine, struct flow *flow)
-{
-	flow->bits &= (uint8_t)~FLOW_RESYN;
-	flow->isn_client = flow->cookie - 1;
-	flow->incarnation = entry_incarnation(engine, flow->isn_client);
-	flow->generation++;
-	flow->superseded = false;
-	if (flow->copy != COPY_OWN) {
-		flow->copy = COPY_OWN;
-		flow->owner = engine->policy->node_id;
-		flow->partner = NODE_NONE;
-	}
-	tcp_track_import(&flow->track, flow->track.wscale[TO_SERVER], OPTIONS_WSCALE_NONE);
-}
-
-// Both ends may have forgotten a connection that still stands here as open. A SYN is then passed as
-// a challenge; if the server accepts that very SYN, the new connection takes the entry over.
-static void watch_resyn(
-	struct engine *engine, struct flow *flow, const struct view *view, enum direction dir)
-{
-	if (flow->mode != MODE_TRACK)
-		return;
-	if (dir == TO_SERVER && view_is_first_syn(view)) {
-		// A repetition of what began the connection opens it no sooner than the first.
-		if (flow->track.state == TCP_SYN_SENT || view->seq == flow->isn_client)
-			return;
-		flow->cookie = view->seq + 1;
-		flow->bits |= FLOW_RESYN;
-		return;
-	}
-	if (dir == TO_SERVER || !(flow->bits & FLOW_RESYN))
-		return;
-	if (!(view->tcp_flags & TCP_SYN) || view->ack != flow->cookie)
-		return;
-	begin_again(engine, flow);
-}
-
 // A handshake of `track` mode whose other half is seen elsewhere (TCP.md 4.0). Here is the client's
 // side: its acknowledgement of a SYN/ACK that came in by another node. The server's numbers and
 // shift are not known.
@@ -175,22 +135,6 @@ static bool fits_all(const struct flow *flow)
 	       flow->copy != COPY_OWN && flow->cookie != 0;
 }
 
-static bool is_near(uint32_t number, uint32_t from)
-{
-	return number - from + UNSEEN_BYTES <= 2 * UNSEEN_BYTES;
-}
-
-// True where the numbers are not the client's of this connection, judged by the server's or, where
-// that was not seen here either, by those it began with.
-static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
-{
-	const struct tcp_track *track = &flow->track;
-	bool seen = (track->bits & TRACK_SEEN_SERVER) != 0;
-
-	return !is_near(segment->seq, seen ? track->sender[TO_SERVER].acked : flow->isn_client) ||
-	       !is_near(segment->ack, seen ? track->sender[TO_CLIENT].end : flow->cookie);
-}
-
 // True for a client's segment where the end of a proxied connection is all there is here: if it
 // does not fit that, the server must not see it, or its reset would end the next one.
 static bool may_be_of_next(const struct flow *flow, const struct view *view, enum direction dir)
@@ -202,15 +146,12 @@ static bool may_be_of_next(const struct flow *flow, const struct view *view, enu
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
-	struct tcp_segment segment = tcp_segment_of(flow, &arrival->view, dir);
 	struct tcp_track before = flow->track;
+	struct tcp_segment segment;
 	struct tcp_result result;
 
-	if (may_be_of_next(flow, &arrival->view, dir) && fits_all(flow) && is_far(flow, &segment)) {
-		verdict_drop(arrival, REASON_out_of_window);
-		return true;
-	}
-	watch_resyn(engine, flow, &arrival->view, dir);
+	resyn_watch(engine, arrival, flow);
+	segment = tcp_segment_of(flow, &arrival->view, dir);
 	watch_ack_elsewhere(engine, flow, &segment, dir);
 	result = tcp_track_segment(&flow->track, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
@@ -226,9 +167,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	}
 	// What fits only because the other direction is not seen here may begin the next
 	// connection, or be of one whose beginning was lost.
-	if (segment.elsewhere &&
-		(result.outcome == TCP_PASS_STALE || result.outcome == TCP_PASS_IDLE)) {
-		if (proves_anew(engine, arrival, flow))
+	if (result.outcome == TCP_PASS_STALE || result.outcome == TCP_PASS_IDLE) {
+		if (segment.elsewhere && proves_anew(engine, arrival, flow))
 			return true;
 		if (may_be_of_next(flow, &arrival->view, dir))
 			result = (struct tcp_result){TCP_DROP, REASON_out_of_window};
@@ -244,7 +184,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 			verdict_drop(arrival, REASON_rate_limited);
 			return true;
 		}
-		tcp_forward(engine, arrival, flow, dir);
+		if (!resyn_forward(engine, arrival, flow))
+			tcp_forward(engine, arrival, flow, dir);
 		return true;
 	case TCP_DROP:
 		verdict_drop(arrival, result.reason);
@@ -382,17 +323,15 @@ static void unknown(struct engine *engine, struct arrival *arrival, struct flow 
 	verdict_drop(arrival, REASON_no_flow);
 }
 
-bool tcp_expects(const struct flow *flow, const struct view *view)
+// True where a SYN passed here to which this SYN/ACK may be the answer. A copy need not know the
+// client's number: its owner does, if it can be asked.
+static bool is_awaited(
+	const struct engine *engine, const struct flow *flow, const struct arrival *arrival)
 {
-	return (flow->bits & FLOW_RESYN) && (view->tcp_flags & TCP_SYN) &&
-	       view->ack == flow->cookie;
-}
-
-// True where a SYN passed here to which this SYN/ACK may be the answer.
-static bool is_awaited(const struct flow *flow, const struct view *view)
-{
-	return flow->track.state == TCP_SYN_SENT || tcp_expects(flow, view) ||
-	       (flow->copy != COPY_OWN && flow->isn_client == 0 && !entry_has_ended(flow));
+	if (flow->track.state == TCP_SYN_SENT || resyn_expects(flow, &arrival->view))
+		return true;
+	return flow->copy != COPY_OWN && flow->isn_client == 0 && !entry_has_ended(flow) &&
+	       (arrival->side == SIDE_OUTSIDE || !share_is_active(engine, flow->owner));
 }
 
 // True for a server's answer to a SYN where there is only an older connection (TCP.md 7.6): its
@@ -401,7 +340,7 @@ static bool is_reused_elsewhere(
 	struct engine *engine, const struct flow *flow, const struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
-	bool synack = (flags & TCP_SYN) && !is_awaited(flow, &arrival->view);
+	bool synack = (flags & TCP_SYN) && !is_awaited(engine, flow, arrival);
 	bool refused = (flags & TCP_RST) && entry_has_ended(flow);
 
 	return flow->mode == MODE_TRACK && (flags & TCP_ACK) && (synack || refused) &&
@@ -409,20 +348,22 @@ static bool is_reused_elsewhere(
 	       !arrival->from_peer;
 }
 
-// True for an ACK by which the server may mean a SYN of another node's, while here is only the end
-// of a connection (TCP.md 1.11, 3.2, 7.6): any but the one that follows what it said last.
-static bool is_for_new_syn(const struct flow *flow, const struct view *view)
+// True for what the server may say of another node's connection, while here is only the end of one
+// (TCP.md 1.11, 3.2, 7.6): any ACK but the one that follows what it said last, and all that it did
+// not say here before.
+static bool is_for_next(const struct flow *flow, const struct view *view)
 {
 	const struct tcp_track *track = &flow->track;
-	uint8_t control = view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK);
+	const struct tcp_sender *server = &track->sender[TO_CLIENT];
 	uint32_t seq, ack;
 
-	if (!entry_has_ended(flow) || control != TCP_ACK || view_payload_len(view) != 0)
+	if (!entry_has_ended(flow) || (view->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
 		return false;
 	seq = translation_client_seq(&flow->translation, TO_CLIENT, view->seq);
 	ack = translation_client_ack(&flow->translation, TO_CLIENT, view->ack);
-	return seq != track->sender[TO_CLIENT].end ||
-	       !serial_after(ack, track->sender[TO_SERVER].acked);
+	if (view_seg_len(view) > 0)
+		return !(track->bits & TRACK_SEEN_SERVER) || serial_after(seq, server->end);
+	return seq != server->end || !serial_after(ack, track->sender[TO_SERVER].acked);
 }
 
 // From the inside it is offered. On the outside nobody is asked: what its node tells is on the way,
@@ -447,7 +388,7 @@ static bool is_of_another(struct engine *engine, struct flow *flow, struct arriv
 		return false;
 	if (flow->superseded && !(arrival->view.tcp_flags & TCP_SYN))
 		return finder_late(engine, arrival) || finder_follows(engine, arrival);
-	if (is_for_new_syn(flow, &arrival->view))
+	if (is_for_next(flow, &arrival->view))
 		return finder_asks(engine, arrival, flow);
 	handed = (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
 			 finder_claims(engine, arrival)) ||

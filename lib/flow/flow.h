@@ -33,7 +33,7 @@ enum flow_bit {
 	FLOW_OPENING = 1 << 2,	     // `opening` names a half-open context (proxy)
 	FLOW_HALF = 1 << 3,	     // one direction is seen elsewhere (TCP.md 4.0)
 	FLOW_COUNTED = 1 << 4,	     // counted in its source prefix's limit
-	FLOW_RESYN = 1 << 5,	     // `track`: a SYN was challenged; `cookie` acknowledges it
+	FLOW_RESYN = 1 << 5,	     // `track`, `msyn`: a SYN was challenged (resyn.c)
 	FLOW_PROVEN = 1 << 6,	     // counted among those whose client proved its address
 	FLOW_DIRTY = 1 << 7,	     // a partner missed something about it
 };

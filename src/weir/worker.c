@@ -122,15 +122,20 @@ static void release_mail(struct worker *worker, const struct letters *letters)
 		mailbox_release(letters->box[1], letters->count[1]);
 }
 
-// The cluster's counter may be corrected while it runs; `tick` waits rather than goes back.
+// The cluster's counter may be corrected while it runs; the tick waits rather than goes back.
 static void follow_counter(struct worker *worker)
 {
 	uint64_t counter_ns = node_counter_ns(worker->node, worker->now_ns);
+	uint32_t tick = (uint32_t)(counter_ns / KEYRING_TICK_NS);
+	uint16_t part = keyring_tick_part(counter_ns);
 
-	if (counter_ns < worker->tick_end_ns)
-		return;
-	worker->tick = (uint32_t)(counter_ns / KEYRING_TICK_NS);
-	worker->tick_end_ns = ((uint64_t)worker->tick + 1) * KEYRING_TICK_NS;
+	if (counter_ns >= worker->tick_end_ns) {
+		worker->tick = tick;
+		worker->tick_part = part;
+		worker->tick_end_ns = ((uint64_t)tick + 1) * KEYRING_TICK_NS;
+	} else if (tick == worker->tick && part > worker->tick_part) {
+		worker->tick_part = part;
+	}
 }
 
 // One turn. True where there was something to do. With `inward` false nothing new is taken from
@@ -151,6 +156,7 @@ static bool turn(struct worker *worker, bool inward)
 	struct batch batch = {
 		.now_ns = worker->now_ns,
 		.tick = worker->tick,
+		.tick_part = worker->tick_part,
 		.stopped = node_get_state(node) == NODE_STOPPED,
 		.frames = worker->frames,
 		.verdicts = worker->verdicts,

@@ -37,6 +37,7 @@ struct worker {
 	uint64_t filled_ns;    // now_ns of the last turn that used every cell for answers
 	uint64_t tick_end_ns;  // cluster counter at which `tick` is over
 	uint32_t tick;	       // never goes back
+	uint16_t tick_part;    // nor does this, within a tick
 	unsigned first_box;    // of boxes[], read first in the next turn
 	unsigned first_port;   // asked first in the next turn
 	unsigned first_worker; // whose handed frames are taken first in the next turn

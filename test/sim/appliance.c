@@ -155,6 +155,7 @@ static void set_tick(struct appliance *a)
 				a->world, a->config.index, "the cluster counter went back");
 		a->counter_ns = value;
 		a->tick = (uint32_t)(value / KEYRING_TICK_NS);
+		a->tick_part = keyring_tick_part(value);
 	}
 }
 
@@ -200,6 +201,7 @@ static void call_engine(struct appliance *a, struct message **in, unsigned in_co
 
 	set_tick(a);
 	batch.tick = a->tick;
+	batch.tick_part = a->tick_part;
 	batch.messages_out_room = mail_lend(&a->to_cluster, lent, LENT);
 	for (unsigned i = 0; i < LENT; i++)
 		out[i] = (struct frame){.data = rooms[i] + HEADROOM_BYTES,
@@ -456,7 +458,7 @@ void appliance_boot(struct appliance *a, uint64_t now_ns)
 	a->engine_takes = ENGINE_BATCH_MAX;
 	a->engine_nap_ns = 0;
 	a->secrets[0].valid = a->secrets[1].valid = a->has_keys = false;
-	a->tick = 0;
+	a->tick = a->tick_part = 0;
 	a->counter_ns = a->transmitted = 0;
 	a->view = (struct message_view){0};
 	a->engine_wake_ns = a->cluster_wake_ns = now_ns;

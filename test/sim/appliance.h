@@ -100,6 +100,7 @@ struct appliance {
 	bool has_keys;
 	uint32_t epoch_next;
 	uint32_t tick;
+	uint16_t tick_part;
 	uint64_t counter_ns; // latest
 	struct message_view view;
 	uint64_t transmitted;	// frames, in this life

@@ -262,6 +262,7 @@ void endpoint_timer(struct endpoint *e, uint64_t now_ns)
 	}
 	e->rto_ns = e->rto_ns * 2 < RTO_MAX_NS ? e->rto_ns * 2 : RTO_MAX_NS;
 	if (e->state == END_SYN_SENT || e->state == END_SYN_RECEIVED) {
+		e->repeated = true;
 		endpoint_send_syn(e);
 		endpoint_arm(e, e->rto_ns);
 		return;

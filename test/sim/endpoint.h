@@ -90,6 +90,7 @@ struct endpoint {
 	unsigned resets_received; // that it had to believe
 	bool synack_received;	  // a client's
 	uint64_t opened_ns, done_ns;
+	bool repeated;	       // its SYN
 	bool unagreed;	       // got an option that was not agreed
 	bool odd_echo;	       // got an echo of a timestamp it never sent
 	const char *complaint; // first one, NULL

@@ -8,8 +8,9 @@
 #include <string.h>
 
 #define SCALE_MAX      14
-#define TIME_WAIT_STEP 65537 // from the last number of a connection to the first of the next
-#define MSYN_BITS      15    // of a client's ISN that a node replaces
+#define WINDOW_MAX     (1u << 20) // more than any of ours
+#define TIME_WAIT_STEP 65537	  // from the last number of a connection to the first of the next
+#define MSYN_BITS      15	  // of a client's ISN that a node replaces
 
 // What the peer's SYN says.
 static void learn(struct endpoint *e, const struct segment *in)
@@ -213,9 +214,16 @@ static bool take_ack(struct endpoint *e, const struct segment *in)
 	if (!(in->flags & FLAG_ACK))
 		return false;
 	if (serial_after(in->ack, e->high)) {
-		// A node that has an older connection's end may say its last word.
-		if (e->lives == 1 && !(e->config.is_reused && segment_len(in) == 0))
+		// A node that has an older connection's end may say its last word, or one that had
+		// the client's SYN before another did.
+		if (e->lives == 1 &&
+			!(segment_len(in) == 0 && (e->config.is_reused || e->repeated)))
 			endpoint_complain(e, "an acknowledgement of what was never sent");
+		endpoint_send_ack(e);
+		return false;
+	}
+	// RFC 5961 5.2
+	if (serial_before(in->ack, e->una - WINDOW_MAX)) {
 		endpoint_send_ack(e);
 		return false;
 	}

@@ -69,12 +69,14 @@ void trace_message(struct sim *sim, unsigned index, const char *what, const stru
 		return;
 	if (message->type == MESSAGE_OPENED || message->type == MESSAGE_INSTALL)
 		sim_trace(sim,
-			"n%u %s %s %u: ports %u %u state %u of %u gen %u d %08x e %08x frame %u",
+			"n%u %s %s %u: ports %u %u state %u of %u at %08x gen %u d %08x e %08x "
+			"frame %u",
 			index, what, message_text(message), message->node,
 			message->body.record.key.outer_port, message->body.record.key.inner_port,
 			message->body.record.state, message->body.record.owner,
-			message->body.record.generation, message->body.record.translation.d,
-			message->body.record.translation.e, message->frame_len);
+			message->body.record.incarnation, message->body.record.generation,
+			message->body.record.translation.d, message->body.record.translation.e,
+			message->frame_len);
 	else if (message->type == MESSAGE_VIEW)
 		sim_trace(sim, "n%u %s VIEW %#llx %d", index, what,
 			(unsigned long long)message->body.view.active, message->body.view.decodes);

@@ -140,6 +140,7 @@ static void run(struct box *box, struct batch *batch)
 	lend(box, box->lent_used);
 	batch->now_ns = box->now_ns;
 	batch->tick = tick_of(box->now_ns);
+	batch->tick_part = keyring_tick_part(box->now_ns);
 	batch->out = box->lent;
 	batch->out_room = BOX_LENT;
 	batch->messages_out = box->out;

@@ -155,6 +155,12 @@ static void keep(struct node *node, uint8_t port, const struct frame *frame)
 	node->transmitted++;
 }
 
+// The tick stays until the test moves it on.
+static uint16_t part_of(uint64_t now_ns)
+{
+	return now_ns < KEYRING_TICK_NS ? keyring_tick_part(now_ns) : KEYRING_TICK_PARTS - 1;
+}
+
 static void call(struct node *node, struct batch *batch)
 {
 	static uint8_t rooms[HARNESS_LENT][PACKET_ROOM_BYTES];
@@ -166,6 +172,7 @@ static void call(struct node *node, struct batch *batch)
 			.tailroom = PACKET_ROOM_BYTES - PACKET_HEADROOM_BYTES};
 	batch->now_ns = node->now_ns;
 	batch->tick = node->tick;
+	batch->tick_part = part_of(node->now_ns);
 	batch->out = lent;
 	batch->out_room = node->lend;
 	batch->messages_out = node->messages;
