@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define SYN_DATA_BYTES 1460 // at most, in a SYN
-#define PARTS_APART    16   // of a tick, 62 ms: the counters of two nodes, at most
+#define PARTS_APART    4    // of a tick, 16 ms: the counters of two nodes, mostly
 
 // The SYN/ACK that was handed to the teller, or NULL: what was offered to all may be of another
 // connection, until it comes back with the record.
@@ -59,6 +59,12 @@ static void expect_synack(struct flow *flow, const struct flow_record *record)
 	flow->track.bits = 0; // not seen here
 }
 
+// Of two connections that have ended neither is worth telling from the other.
+static bool record_has_ended(const struct flow_record *record)
+{
+	return record->state == TCP_TIME_WAIT || record->state == TCP_CLOSED;
+}
+
 static void install_track(
 	struct engine *engine, struct flow *flow, const struct flow_record *record)
 {
@@ -71,8 +77,8 @@ static void install_track(
 	} else {
 		tcp_track_import(
 			&flow->track, record->wscale[TO_SERVER], record->wscale[TO_CLIENT]);
-		if (record->state == TCP_SYN_RECV)
-			flow->track.state = TCP_SYN_RECV;
+		if (record->state == TCP_SYN_RECV || record_has_ended(record))
+			flow->track.state = record->state;
 	}
 	entry_count_state(engine, flow, before);
 }
@@ -129,12 +135,6 @@ static bool record_is_sane(
 	       translation_is_identity(&record->translation);
 }
 
-// Of two connections that have ended neither is worth telling from the other.
-static bool record_has_ended(const struct flow_record *record)
-{
-	return record->state == TCP_TIME_WAIT || record->state == TCP_CLOSED;
-}
-
 // A SYN that went out elsewhere, of a client that has sent another since.
 static bool is_given_up(const struct flow *flow)
 {
@@ -161,13 +161,15 @@ static bool is_newer(const struct flow *flow, const struct flow_record *record)
 {
 	int32_t later = parts_later(record, flow);
 
+	// Whose connections they were may say that they are over.
+	if (record_has_ended(record) && record->owner != flow->owner)
+		return false;
 	if (later > PARTS_APART || later < -PARTS_APART)
 		return later > 0;
 	if (record->owner == flow->owner)
 		return later > 0 ||
 		       (later == 0 && (int16_t)(record->generation - flow->generation) >= 0);
-	return (entry_has_ended(flow) && !record_has_ended(record)) || is_given_up(flow) ||
-	       later > 0;
+	return entry_has_ended(flow) || is_given_up(flow) || later > 0;
 }
 
 // The very record, installed before: its confirmation may have been lost.
@@ -184,8 +186,10 @@ static bool is_installed(const struct flow *flow, const struct flow_record *reco
 static bool gives_way(const struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint32_t cookie)
 {
+	if (record_has_ended(record))
+		return false;
 	if (entry_has_ended(flow))
-		return !record_has_ended(record) && !is_overtaken(flow, record);
+		return !is_overtaken(flow, record);
 	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
 		return false;
 	if (flow->mode == MODE_PROXY && cookie != flow->cookie)
@@ -242,6 +246,9 @@ static struct flow *place_for(
 	const struct service *service = policy_service(engine->policy, record->service);
 	enum reason reason;
 
+	// The end of a connection is of no use where nothing of it was seen.
+	if (flow == NULL && record_has_ended(record) && record->key.protocol == PROTOCOL_TCP)
+		return NULL;
 	if (flow != NULL) {
 		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
 							       cookie_of(engine, record, hash))

@@ -161,6 +161,7 @@ void entry_begin(const struct engine *engine, struct flow *flow)
 	flow->incarnation =
 		fresh || serial_after(now, flow->incarnation) ? now : flow->incarnation + 1;
 	flow->generation++;
+	flow->fins = 0;
 }
 
 void entry_begin_behind(const struct engine *engine, struct flow *flow, struct life former)

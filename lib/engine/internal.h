@@ -290,6 +290,9 @@ bool tcp_reset(struct engine *engine, struct arrival *arrival);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// Judges a segment by the flow's state, which follows it.
+struct tcp_result tcp_judge(
+	struct flow *flow, enum direction dir, const struct tcp_segment *segment);
 struct tcp_segment tcp_segment_of(
 	const struct flow *flow, const struct view *view, enum direction dir);
 // Translates (where the flow says so) and forwards.
@@ -471,6 +474,9 @@ uint16_t share_target(const struct engine *engine, uint16_t finder);
 // Bits of the nodes whose confirmation is waited for.
 uint64_t share_awaited(const struct engine *engine, uint16_t target, uint16_t finder);
 // OPENED to the flow's partner. False where no message cell was free.
+// The server does not answer this flow's SYN. Another node may have missed the end of a connection
+// the entry had before, and take the answer for one of that: all are told that those are over.
+void share_former_over(struct engine *engine, const struct flow *flow);
 bool share_opened(struct engine *engine, struct flow *flow);
 // Tells the partner what became true since `before`.
 void share_changed(struct engine *engine, struct flow *flow, const struct tcp_track *before);

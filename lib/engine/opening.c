@@ -165,6 +165,8 @@ static void send_syn(struct engine *engine, struct opening *opening, const struc
 	counter_add(&engine->stats.generated, 1);
 	if (flow->service != SERVICE_NONE)
 		counter_add(&engine->services[flow->service].server_syn, 1);
+	if (opening->tries > 0 && !opening->pending)
+		share_former_over(engine, flow);
 	opening->tries++;
 	opening->deadline_ns = engine->now_ns + retry_ns(engine, opening);
 }

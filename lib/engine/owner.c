@@ -249,11 +249,14 @@ void owner_frame(struct engine *engine, const struct message *message)
 		flow = decide(engine, message, &arrival);
 	send_back(engine, message->node, &arrival, flow);
 	tell_again(engine, message->node, &arrival, flow);
-	if (verdict.kind != VERDICT_DROP)
-		return;
-	if (verdict.reason == REASON_no_owner && arrival.keyed)
+	// An end's last word may as well be meant for another node's SYN: all are asked next.
+	if (arrival.keyed &&
+		(verdict.kind == VERDICT_DROP ? verdict.reason == REASON_no_owner
+					      : flow != NULL && entry_has_ended(flow) &&
+							is_bare_ack(&arrival.view)))
 		answer_none(engine, message, &arrival);
-	counter_add(&engine->stats.dropped[verdict.reason], 1);
+	if (verdict.kind == VERDICT_DROP)
+		counter_add(&engine->stats.dropped[verdict.reason], 1);
 }
 
 // May this frame of the owner leave here? Only for a flow that was handed over a moment ago, or
@@ -288,7 +291,7 @@ static void note_passed(struct engine *engine, const struct arrival *arrival)
 		flow_direction(flow, arrival->side) != TO_CLIENT)
 		return;
 	before = flow->track.state;
-	tcp_track_segment(&flow->track, TO_CLIENT, &segment);
+	tcp_judge(flow, TO_CLIENT, &segment);
 	entry_count_state(engine, flow, before);
 }
 

@@ -36,6 +36,8 @@
 // what it had (RESYNC) makes the flows it shared dirty.
 #include "engine/internal.h"
 
+#include "pkt/options.h"
+
 #define FIN_BITS (TRACK_FIN_CLIENT | TRACK_FIN_SERVER)
 
 static uint64_t node_bit(uint16_t node)
@@ -280,6 +282,28 @@ void share_take_over(struct engine *engine, struct flow *flow, uint16_t node)
 	flow->copy = COPY_OWN;
 	flow->owner = engine->policy->node_id;
 	flow->partner = node;
+}
+
+void share_former_over(struct engine *engine, const struct flow *flow)
+{
+	struct message *message;
+
+	if (flow->generation < 2 || !engine->policy->clustered ||
+		engine->policy->share == SHARE_NONE || share_is_alone(engine) ||
+		!finder_may_tell(engine))
+		return;
+	message = engine_message(engine, MESSAGE_OPENED, NODE_ALL);
+	if (message == NULL)
+		return;
+	// Later than any of them, and not of this connection.
+	message->body.record = (struct flow_record){.key = flow->key,
+		.mode = flow->mode,
+		.state = TCP_CLOSED,
+		.bits = flow->bits & FLOW_CLIENT_INSIDE,
+		.wscale = {OPTIONS_WSCALE_NONE, OPTIONS_WSCALE_NONE},
+		.service = flow->service,
+		.owner = flow->owner,
+		.incarnation = flow->incarnation - 1};
 }
 
 bool share_opened(struct engine *engine, struct flow *flow)

@@ -3,6 +3,8 @@
 
 #include "base/serial.h"
 
+#define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
+
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
 bool tcp_flags_are_bad(uint8_t flags)
@@ -135,12 +137,60 @@ static bool fits_all(const struct flow *flow)
 	       flow->copy != COPY_OWN && flow->cookie != 0;
 }
 
+static bool is_near(uint32_t number, uint32_t from)
+{
+	return number - from + UNSEEN_BYTES <= 2 * UNSEEN_BYTES;
+}
+
+// True where the numbers are not the client's of this connection, judged by the server's or, where
+// that was not seen here either, by those it began with.
+static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
+{
+	const struct tcp_track *track = &flow->track;
+	bool seen = (track->bits & TRACK_SEEN_SERVER) != 0;
+
+	return !is_near(segment->seq, seen ? track->sender[TO_SERVER].acked : flow->isn_client) ||
+	       !is_near(segment->ack, seen ? track->sender[TO_CLIENT].end : flow->cookie);
+}
+
 // True for a client's segment where the end of a proxied connection is all there is here: if it
 // does not fit that, the server must not see it, or its reset would end the next one.
 static bool may_be_of_next(const struct flow *flow, const struct view *view, enum direction dir)
 {
 	return flow->mode == MODE_PROXY && entry_has_ended(flow) && dir == TO_SERVER &&
 	       !(view->tcp_flags & TCP_RST);
+}
+
+// What other nodes tell of a FIN is no reason to drop: it may have been anybody's.
+static bool has_passed_fin(const struct flow *flow, enum direction dir)
+{
+	return (flow->fins >> dir & 1u) != 0;
+}
+
+// True for what lies beyond the FIN of a connection that has ended: it is of the next one, and
+// would be translated as this one's was.
+static bool is_beyond(
+	const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
+{
+	return entry_has_ended(flow) && has_passed_fin(flow, dir) &&
+	       !(segment->flags & (TCP_SYN | TCP_RST)) &&
+	       serial_after(segment->seq + segment->len, flow->track.sender[dir].end);
+}
+
+struct tcp_result tcp_judge(
+	struct flow *flow, enum direction dir, const struct tcp_segment *segment)
+{
+	uint8_t seen =
+		flow->track.bits & (dir == TO_SERVER ? TRACK_SEEN_CLIENT : TRACK_SEEN_SERVER);
+	struct tcp_result result = {TCP_DROP, REASON_out_of_window};
+
+	if (is_beyond(flow, dir, segment))
+		return result;
+	result = tcp_track_segment(&flow->track, dir, segment);
+	// The first segment seen here proves nothing: anybody may have sent it.
+	if (result.outcome == TCP_PASS && (segment->flags & TCP_FIN) && seen)
+		flow->fins = (flow->fins | 1u << dir) & 3u;
+	return result;
 }
 
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
@@ -152,13 +202,20 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 
 	resyn_watch(engine, arrival, flow);
 	segment = tcp_segment_of(flow, &arrival->view, dir);
+	if (may_be_of_next(flow, &arrival->view, dir) && fits_all(flow) && is_far(flow, &segment)) {
+		verdict_drop(arrival, REASON_out_of_window);
+		return true;
+	}
 	watch_ack_elsewhere(engine, flow, &segment, dir);
-	result = tcp_track_segment(&flow->track, dir, &segment);
+	result = tcp_judge(flow, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	// Before others are told: of two histories the one the server confirmed wins.
 	flow->bits |= result.outcome == TCP_PASS && dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
 	if (engine->policy->clustered) {
+		if (before.state == TCP_SYN_SENT && result.outcome == TCP_PASS &&
+			view_is_first_syn(&arrival->view) && !(flow->bits & FLOW_OPENING))
+			share_former_over(engine, flow);
 		watch_synack_elsewhere(engine, flow, before.state);
 		share_answered(engine, flow, &before);
 		if (before.state == TCP_SYN_RECV && flow->track.state != TCP_SYN_RECV)
@@ -362,7 +419,9 @@ static bool is_for_next(const struct flow *flow, const struct view *view)
 	seq = translation_client_seq(&flow->translation, TO_CLIENT, view->seq);
 	ack = translation_client_ack(&flow->translation, TO_CLIENT, view->ack);
 	if (view_seg_len(view) > 0)
-		return !(track->bits & TRACK_SEEN_SERVER) || serial_after(seq, server->end);
+		return !(track->bits & TRACK_SEEN_SERVER) ||
+		       (has_passed_fin(flow, TO_CLIENT) &&
+			       serial_after(seq + view_seg_len(view), server->end));
 	return seq != server->end || !serial_after(ack, track->sender[TO_SERVER].acked);
 }
 
@@ -389,7 +448,8 @@ static bool is_of_another(struct engine *engine, struct flow *flow, struct arriv
 	if (flow->superseded && !(arrival->view.tcp_flags & TCP_SYN))
 		return finder_late(engine, arrival) || finder_follows(engine, arrival);
 	if (is_for_next(flow, &arrival->view))
-		return finder_asks(engine, arrival, flow);
+		return (view_seg_len(&arrival->view) > 0 && finder_late(engine, arrival)) ||
+		       finder_asks(engine, arrival, flow);
 	handed = (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
 			 finder_claims(engine, arrival)) ||
 		 (is_reused_elsewhere(engine, flow, arrival) && tracked_elsewhere(engine, arrival));

@@ -49,7 +49,8 @@ struct flow {
 	uint8_t mode;			// enum flow_mode
 	uint8_t bits;			// enum flow_bit
 	uint8_t copy;			// enum flow_copy
-	uint8_t challenges : 7;		// challenged segments since challenge_s (rate limit, 4.1)
+	uint8_t challenges : 5;		// challenged segments since challenge_s (rate limit, 4.1)
+	uint8_t fins : 2;		// that passed here, by direction: nothing follows them
 	uint8_t superseded : 1;		// the server answered a SYN of another node's
 	uint16_t service;		// index in the policy, SERVICE_NONE
 	uint16_t owner;			// node id

@@ -284,17 +284,6 @@ static struct tcp_result rule_reset_late(struct step *step)
 	return window_place_reset(step) == RESET_OUTSIDE ? out_of_window : idle;
 }
 
-// Both ends have closed, or another node says so: only what joins what was seen here may come. What
-// does not is of the next connection, and would be translated as this one's was.
-static struct tcp_result rule_late(struct step *step)
-{
-	const struct tcp_segment *segment = step->segment;
-
-	if (!track_seen(step->track, step->dir) || serial_after(segment->seq, step->sender->end))
-		return out_of_window;
-	return rule_window(step);
-}
-
 // An ACK alone, of an end whose peer sent a RST that closed the connection here. There it was not
 // exact, because what came before it is still under way or lost: the end challenges it (RFC 5961
 // 3.2), and is reset by the answer. Recorded, so that its repetition is told from an answer to the
@@ -371,15 +360,15 @@ static const struct cell cells[TCP_STATE_COUNT][2][EVENT_COUNT] = {
 	[TCP_TIME_WAIT][TO_SERVER] = {
 		[EVENT_SYN]    = {rule_reopen, TCP_TIME_WAIT},        // port reuse: the endpoint judges (1.11)
 		[EVENT_SYNACK] = {rule_challenge, TCP_TIME_WAIT},     // answers what passed as idle
-		[EVENT_ACK]    = {rule_late, TCP_TIME_WAIT},          // the last one again
-		[EVENT_FIN]    = {rule_late, TCP_TIME_WAIT},          // retransmission
+		[EVENT_ACK]    = {rule_window, TCP_TIME_WAIT},        // the last one again
+		[EVENT_FIN]    = {rule_window, TCP_TIME_WAIT},        // retransmission
 		[EVENT_RST]    = {rule_reset_late, TCP_TIME_WAIT},    // RFC 1337; TCP.md 1.11
 	},
 	[TCP_TIME_WAIT][TO_CLIENT] = {
 		[EVENT_SYN]    = {rule_reopen, TCP_TIME_WAIT},        // port reuse, roles exchanged
 		[EVENT_SYNACK] = {rule_challenge, TCP_TIME_WAIT},     // answers what passed as idle
-		[EVENT_ACK]    = {rule_late, TCP_TIME_WAIT},          // the last one again; TCP.md 1.11
-		[EVENT_FIN]    = {rule_late, TCP_TIME_WAIT},          // retransmission
+		[EVENT_ACK]    = {rule_window, TCP_TIME_WAIT},        // the last one again; TCP.md 1.11
+		[EVENT_FIN]    = {rule_window, TCP_TIME_WAIT},        // retransmission
 		[EVENT_RST]    = {rule_reset_late, TCP_TIME_WAIT},    // RFC 1337
 	},
 	[TCP_CLOSED][TO_SERVER] = {

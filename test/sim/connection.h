@@ -75,6 +75,7 @@ struct connection {
 	struct told rows[APPLIANCES_MAX]; // of a whole check: what nodes hold
 	unsigned row_count;
 	uint8_t held_by; // bits of nodes
+	uint8_t ended_at;
 };
 
 struct sim;

@@ -91,6 +91,7 @@ struct endpoint {
 	bool synack_received;	  // a client's
 	uint64_t opened_ns, done_ns;
 	bool repeated;	       // its SYN
+	bool is_older;	       // the SYN was one of the client's former connections
 	bool unagreed;	       // got an option that was not agreed
 	bool odd_echo;	       // got an echo of a timestamp it never sent
 	const char *complaint; // first one, NULL

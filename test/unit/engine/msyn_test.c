@@ -18,6 +18,7 @@
 #define NODE_B 5
 #define ISN_C  0x1234abcdu
 #define ISN_S  0xfffffffbu
+#define NEXT   (ISN_C + 0x20000) // of the next connection
 #define NONE                                                                                       \
 	(struct bytes)                                                                             \
 	{                                                                                          \
@@ -401,6 +402,35 @@ static void m11_fast_reincarnation(void)
 	pair_end(&pair);
 }
 
+// Both ends have forgotten the connection, the nodes have not. The next one's SYN gets a cookie of
+// its own, the same when it comes again, and the server's answer makes the entry that connection's.
+static void t4_1_syn_of_the_next(void)
+{
+	struct pair pair = pair_make();
+	uint32_t next;
+
+	open_all(&pair);
+	assert_int_equal(client(pair.a, of_client(TCP_SYN, NEXT, 0)), VERDICT_FORWARD);
+	next = sent(pair.a, server_port())->seq;
+	assert_int_not_equal(next - (NEXT), pair.e);
+	assert_int_equal(client(pair.a, of_client(TCP_SYN, NEXT, 0)), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.a, server_port())->seq, next);
+	// Until then what the server says is of the old one.
+	assert_int_equal(
+		server(pair.b, of_server(TCP_ACK, ISN_S + 1, ISN_C + pair.e + 1)), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.b, client_port())->ack, ISN_C + 1);
+	assert_int_equal(
+		server(pair.b, of_server(TCP_SYN | TCP_ACK, 555, next + 1)), VERDICT_CONSUME);
+	carry(pair.b, pair.a);
+	carry(pair.a, pair.b);
+	assert_int_equal(sent(pair.b, client_port())->ack, NEXT + 1);
+	assert_int_equal(client(pair.a, of_client(TCP_ACK, NEXT + 1, 556)), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.a, server_port())->seq, next + 1);
+	assert_int_equal(server(pair.b, of_server(TCP_ACK, 556, next + 1)), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.b, client_port())->ack, NEXT + 1);
+	pair_end(&pair);
+}
+
 // An ICMP error about the SYN reaches the node without the flow: the owner translates it.
 static void icmp_about_the_syn(void)
 {
@@ -450,6 +480,7 @@ static void everywhere(void (*test)(void))
 	X(t1_10_retransmitted_syn)                                                                 \
 	X(t2_9_fast_open)                                                                          \
 	X(m11_fast_reincarnation)                                                                  \
+	X(t4_1_syn_of_the_next)                                                                    \
 	X(icmp_about_the_syn)
 
 TESTS(RUN)

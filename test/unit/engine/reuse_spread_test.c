@@ -5,6 +5,7 @@
 #include "base/check.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static const struct packet syn = {.seq = ISN_C,
 	.window = 64240,
@@ -256,8 +257,8 @@ static void close_unseen(struct scene *scene, const struct handshake *handshake,
 	assert_int_equal(node_state(scene->b, TCP_TIME_WAIT), 1);
 }
 
-// The client comes to B, which has not seen it before. What follows its older connection might as
-// well be of the next one, and the second segment of that proves nothing: neither passes.
+// The client comes to B, which has not seen it before: what follows its older connection passes,
+// the second segment of the next one does not.
 static void come_to_copy(
 	void (*close)(struct scene *scene, const struct handshake *handshake, uint32_t ack))
 {
@@ -277,7 +278,7 @@ static void come_to_copy(
 	assert_int_equal(scene.b->verdict.reason, REASON_out_of_window);
 	assert_int_equal(scene.b->message_count, 0);
 	handshake.ack.seq++;
-	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_DROP);
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &handshake.ack), VERDICT_FORWARD);
 	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
 	data.seq = anew.seq + 1;
 	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_CONSUME);
@@ -362,6 +363,27 @@ static void open_tracked(struct scene *scene)
 	carry(scene->a, scene->b, MESSAGE_OPENED, false);
 	assert_sent(scene->b, 1, OUTSIDE);
 	assert_passes(scene, true, tcp(TCP_ACK, ISN_C + 1, ISN_S + 1));
+}
+
+static void carry_last_first(struct node *from, struct node *to)
+{
+	struct message *messages[] = {from->messages[0], from->messages[1]};
+
+	node_carry(to, messages[1], from->policy.node_id);
+	node_carry(to, messages[0], from->policy.node_id);
+}
+
+// Only A sees both FINs.
+static void close_at_a(struct scene *scene)
+{
+	struct packet fin = tcp(TCP_FIN | TCP_ACK, ISN_S + 11, ISN_C + 2);
+
+	fin.from_server = true;
+	assert_int_equal(
+		outer(scene, tcp(TCP_FIN | TCP_ACK, ISN_C + 1, ISN_S + 11)), VERDICT_FORWARD);
+	carry(scene->a, scene->b, MESSAGE_CHANGED, false);
+	assert_int_equal(node_offer(scene->a, INSIDE, &fin), VERDICT_FORWARD);
+	carry(scene->a, scene->b, MESSAGE_CHANGED, false);
 }
 
 // B does not know that the connection has ended: a SYN/ACK for another SYN says so.
@@ -470,6 +492,106 @@ static void an_end_is_of_one_connection(void **state)
 	scene_end(&scene);
 }
 
+// A's connection has ended, and B told, long ago, of an older one of the same key: that does not
+// come back. Of one that began at about the same time A's clock need not know.
+static void what_was_long_under_way(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet reset = {.flags = TCP_RST, .seq = ISN_C + 1};
+	struct message *message = calloc(1, sizeof(*message));
+	struct flow_record *record = &message->body.record;
+
+	(void)state;
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C, 0));
+	answer(&scene, ISN_C);
+	*record = scene.a->messages[0]->body.record;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &reset), VERDICT_FORWARD);
+	assert_int_equal(node_state(scene.a, TCP_CLOSED), 1);
+	message->type = MESSAGE_OPENED;
+	record->owner = NODE_B;
+	record->isn_client = ISN_C - 1000;
+	record->incarnation -= 5; // 20 ms
+	node_carry(scene.a, message, NODE_B);
+	assert_int_equal(scene.a->message_count, 0);
+	assert_int_equal(node_state(scene.a, TCP_CLOSED), 1);
+	record->incarnation++;
+	node_carry(scene.a, message, NODE_B);
+	assert_int_equal(scene.a->message_count, 1);
+	assert_int_equal(node_state(scene.a, TCP_CLOSED), 0);
+	free(message);
+	scene_end(&scene);
+}
+
+// B offered a SYN/ACK to all when A's older connection, whose record was long under way, is told:
+// it is not the answer to that one's SYN, and who sent it is asked.
+static void a_record_of_another_syn(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet synack = tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 9000001);
+	struct message *late = calloc(1, sizeof(*late));
+
+	(void)state;
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C, 0));
+	answer(&scene, ISN_C);
+	memcpy(late, scene.a->messages[0], sizeof(*late));
+	late->frame_len = 0;
+	node_pass_ms(scene.b, 5000);
+	assert_int_equal(inner(&scene, synack), VERDICT_CONSUME);
+	node_carry(scene.b, late, NODE_A);
+	node_pass_ms(scene.b, 1000);
+	assert_int_equal(inner(&scene, synack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->type, MESSAGE_FRAME);
+	free(late);
+	scene_end(&scene);
+}
+
+// What B lets out for A, before it had the state, it has seen: it may come again after the end.
+static void what_was_let_out_was_seen(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet data = tcp(TCP_ACK, ISN_S + 1, ISN_C + 1);
+
+	(void)state;
+	data.payload = (struct bytes)BYTES("0123456789");
+	open_tracked(&scene);
+	node_flush(scene.b);
+	assert_int_equal(inner(&scene, data), VERDICT_CONSUME);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->message_count, 2);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_EMIT);
+	assert_int_equal(scene.a->messages[1]->type, MESSAGE_OPENED);
+	carry_last_first(scene.a, scene.b);
+	close_at_a(&scene);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
+	assert_passes(&scene, false, data);
+	scene_end(&scene);
+}
+
+// Each node saw one FIN. What lies beyond it is of the next connection, and would get the deltas of
+// this one: from the inside it is offered to all, from the outside it ends here.
+static void beyond_the_fin(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet data = tcp(TCP_ACK, ISN_S + 1, ISN_C + 1);
+
+	(void)state;
+	open_tracked(&scene);
+	assert_passes(&scene, false, data);
+	close_both(&scene, ISN_C, true);
+	data.payload = (struct bytes)BYTES("0");
+	assert_passes(&scene, false, data); // once more, with the FIN's number
+	data.seq++;
+	assert_int_equal(inner(&scene, data), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_A); // who answered last
+	data = tcp(TCP_ACK, ISN_C + 1, ISN_S + 2);
+	data.payload = (struct bytes)BYTES("0");
+	assert_passes(&scene, true, data);
+	data.seq++;
+	assert_refused(&scene, true, data);
+	assert_int_equal(scene.a->verdict.reason, REASON_out_of_window);
+	scene_end(&scene);
+}
+
 // Of two owners the later one counts, across the end of a tick, too.
 static void the_later_of_two_owners(void **state)
 {
@@ -519,6 +641,10 @@ int main(void)
 		cmocka_unit_test(t4_1_a_syn_through_a_copy),
 		cmocka_unit_test(an_end_is_of_one_connection),
 		cmocka_unit_test(the_later_of_two_owners),
+		cmocka_unit_test(what_was_long_under_way),
+		cmocka_unit_test(a_record_of_another_syn),
+		cmocka_unit_test(what_was_let_out_was_seen),
+		cmocka_unit_test(beyond_the_fin),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

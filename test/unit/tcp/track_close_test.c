@@ -85,6 +85,23 @@ static void t4_4_reset_in_time_wait_is_ignored(void **state)
 	PLAY(&time_wait, rows);
 }
 
+// The RST that closed the connection here was not exact for the server, which had not got what came
+// before it: its challenge reaches the client, which resets it again.
+static void t4_1_challenge_of_a_reset(void **state)
+{
+	static const struct row rows[] = {
+		{C, TCP_RST, 101, 0, 0, 0, PASS, TCP_CLOSED},
+		{S, TCP_ACK, 201, 101, 0, 2000, IDLE, TCP_CLOSED},
+		{C, TCP_RST, 101, 0, 0, 0, IDLE, TCP_CLOSED},
+		{S, TCP_ACK, 201, 101, 10, 2000, WINDOW, TCP_CLOSED},
+		{S, TCP_ACK, 0x20000000, 101, 0, 2000, WINDOW, TCP_CLOSED},
+		{S, TCP_ACK, 201, 0x20000000, 0, 2000, ACKNO, TCP_CLOSED},
+	};
+
+	(void)state;
+	PLAY(&plain, rows);
+}
+
 static void t4_4_syn_in_time_wait(void **state)
 {
 	static const struct row rows[] = {
@@ -143,6 +160,7 @@ int main(void)
 		cmocka_unit_test(t4_4_fin_before_its_data),
 		cmocka_unit_test(t4_4_reset_in_time_wait_is_ignored),
 		cmocka_unit_test(t4_4_syn_in_time_wait),
+		cmocka_unit_test(t4_1_challenge_of_a_reset),
 		cmocka_unit_test(t4_4_reset_while_closing),
 		cmocka_unit_test(closed_lets_nothing_but_resets_and_syns_through),
 	};
