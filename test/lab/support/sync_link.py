@@ -11,6 +11,8 @@ RESIDENT_GROWTH_KIB_MAX = 1024
 REFUSED_AT_ONCE, SYN_RETRIES = 4, 1
 WAIT_MS = 200  # as the configurations of the lab have it
 BEFORE_STATE_MS = 50
+GREETED_PORT = 20000
+HANDED_S = 4  # a node remembers the SYN/ACKs that it handed over
 FIRST_FLIGHT = 6  # segments of the greeting, at least, before any of them is acknowledged
 
 
@@ -54,14 +56,25 @@ def sync_reorder(lab):
 # --- without the link ---
 
 def half_done(lab):
-    """What of each node must not grow, by node and name."""
+    """What of each node must not grow, by node and name. What a flood before this check has guessed
+    is left out: the server closes such a connection after a minute, nobody else ever does, and half
+    closed it may stay for hours (TCP.md 4.4)."""
     found = {}
     for node in lab.nodes:
         flows = lab.show("flow", "stats", node=node)
         for state in ("pending", "syn_sent", "syn_recv", "established", "closing"):
             found[node, state] = flows["states"][state]
+        for row in lab.flood_flows(4, node) + lab.flood_flows(6, node):
+            if (node, row["state"]) in found:
+                found[node, row["state"]] -= 1
         found[node, "segments"] = flows["queue"]["segments"]
     return found
+
+
+def closing(lab):
+    """The rows of `show flow' for an explanation."""
+    return {node: [row for row in lab.show("flow", "limit", "0", node=node)["flows"]
+                   if row["state"] == "closing"][:5] for node in lab.nodes}
 
 
 def exceeds(lab, before):
@@ -107,7 +120,8 @@ def use_without_link(lab, pairs, resident):
 def sync_cut(lab):
     """New connections of which each node sees a half are refused; others open, old ones go on. What
     ended meanwhile is ended at both nodes soon after, and all is as before."""
-    until(lambda: not half_done(lab)["pop-a", "closing"], SETTLED_S, "earlier connections close")
+    until(lambda: not half_done(lab)["pop-a", "closing"], SETTLED_S,
+          lambda: f"earlier connections close: {closing(lab)}")
     before = half_done(lab)
     listeners = [lab.listen(family, PORT) for family in (4, 6)]
     pairs = [Pair(lab, family, PORT + number * 2 + family)
@@ -127,7 +141,8 @@ def sync_cut(lab):
         listener.close()
     for family in (4, 6):
         lab.expect_downloads(family, size(20, 200))
-    until(lambda: not exceeds(lab, before), SETTLED_S, f"left over: {exceeds(lab, before)}")
+    until(lambda: not exceeds(lab, before), SETTLED_S,
+          lambda: f"left over: {exceeds(lab, before)} {closing(lab)}")
 
 
 # --- segments that are there before their state ---
@@ -159,13 +174,38 @@ def greet(listener, what, count):
         accepted.close()
 
 
+def greetings(lab, what, count):
+    """As many connections of each family, from the same ports in every call."""
+    for family in (4, 6):
+        with lab.listen(family, PORT + 60) as listener:
+            server = Background(greet, listener, what, count)
+            for number in range(count):
+                with lab.connect(family, PORT + 60, source_port=GREETED_PORT + number) as client:
+                    expect_equal(receive_exactly(client, len(what)), what, "greeting")
+                    expect_equal(client.recv(1), b"", "end")
+            server.result()
+
+
+def greet_and_forget(lab, what, count):
+    """Connections of which pop-b forgets all that it saw: it is told again once the link was gone."""
+    greetings(lab, what, count)
+    expect_equal(lab.weirctl("clear", "flow", "all", node="pop-b").returncode, 0, "clear")
+    set_link(lab, "cut")
+    time.sleep(HANDED_S)
+    set_link(lab, "heal")
+    until(lambda: lab.show("flow", "stats", node="pop-b")["total"] >= 2 * count, SETTLED_S,
+          "pop-b is not told again")
+
+
 @check(families=False)
 def long_segments_before_their_state(lab):
     """Nobody waits for the state, and it takes longer than the server's first segments, of the full
-    size of the network: pop-b has them carried to the owner and back, in parts. None is lost."""
+    size of the network: pop-b has them carried to the owner and back, in parts. None is lost, and
+    none is taken for one of an older connection between the same ports."""
     if lab.mode != "proxy":
         raise Skip("mode proxy only")
     count, greeting = size(10, 100), bytes(range(251)) * 40
+    greet_and_forget(lab, greeting, count)
     # A probe for a lost tail leaves after two round trips, of which the server saw a short one only.
     probes = lab.output("server", "sysctl", "-n", "net.ipv4.tcp_early_retrans").strip()
     lab.output("server", "sysctl", "-w", "net.ipv4.tcp_early_retrans=0")
@@ -177,14 +217,7 @@ def long_segments_before_their_state(lab):
         lab.await_active()
         expect_equal(lab.weirctl("set", "cluster", "wait", "none").returncode, 0, "wait")
         before, carried = losses(lab), handed_over(lab)
-        for family in (4, 6):
-            with lab.listen(family, PORT + 60) as listener:
-                server = Background(greet, listener, greeting, count)
-                for _ in range(count):
-                    with lab.connect(family, PORT + 60) as client:
-                        got = receive_exactly(client, len(greeting))
-                        expect_equal(got, greeting, "greeting")
-                server.result()
+        greetings(lab, greeting, count)
         expect_equal(losses(lab), before, "losses")
         carried = handed_over(lab) - carried
         expect(carried >= 2 * count * FIRST_FLIGHT, f"{carried} packets went to the owner")
