@@ -74,12 +74,15 @@ static bool is_reachable(const struct engine *engine, uint16_t node)
 	return node == NODE_ALL ? others(engine) != 0 : (others(engine) & node_bit(node)) != 0;
 }
 
-static bool send_opened(struct engine *engine, const struct flow *flow, uint16_t node)
+// `again`: with the numbers of the handshake, which who saw its SYN/ACK may have forgotten. Without
+// them it could not tell the server's next connection from this one (tcp.c, notice_superseded).
+static bool send_opened(struct engine *engine, const struct flow *flow, uint16_t node, bool again)
 {
 	struct message *message = engine_message(engine, MESSAGE_OPENED, node);
 
 	if (message == NULL)
 		return false;
+	message->why = again;
 	entry_record(flow, &message->body.record);
 	counter_add(&engine->stats.shared, 1);
 	return true;
@@ -132,7 +135,8 @@ void share_again(struct engine *engine, struct flow *flow)
 			flow->bits &= (uint8_t)~FLOW_DIRTY;
 		return;
 	}
-	if (flow->copy == COPY_OWN && !(bits & CHANGE_CLOSED) && !send_opened(engine, flow, node))
+	if (flow->copy == COPY_OWN && !(bits & CHANGE_CLOSED) &&
+		!send_opened(engine, flow, node, true))
 		return;
 	if (!entry_is_connection(flow))
 		flow->challenge_s = second_of(engine->now_ms);
@@ -172,7 +176,7 @@ void share_answered(struct engine *engine, struct flow *flow, const struct tcp_t
 		before->state != TCP_SYN_SENT || flow->track.state != TCP_SYN_RECV)
 		return;
 	flow->partner = NODE_ALL;
-	if (!is_reachable(engine, NODE_ALL) || !send_opened(engine, flow, NODE_ALL))
+	if (!is_reachable(engine, NODE_ALL) || !send_opened(engine, flow, NODE_ALL, false))
 		flow->bits |= FLOW_DIRTY;
 }
 
@@ -308,7 +312,7 @@ void share_former_over(struct engine *engine, const struct flow *flow)
 
 bool share_opened(struct engine *engine, struct flow *flow)
 {
-	return send_opened(engine, flow, flow->partner);
+	return send_opened(engine, flow, flow->partner, false);
 }
 
 void share_take_confirmed(struct engine *engine, const struct message *message)

@@ -62,14 +62,15 @@ def expect_equal(got, wanted, what):
 
 
 def until(predicate, seconds, what):
-    """Polls until predicate() is true and returns its value; raises after `seconds`."""
+    """Polls until predicate() is true and returns its value; raises after `seconds` with `what`,
+    which may be a function that says it then."""
     end = time.monotonic() + seconds
     while True:
         value = predicate()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"after {seconds} s: {what}")
+            raise AssertionError(f"after {seconds} s: {what() if callable(what) else what}")
         time.sleep(0.02)
 
 
@@ -219,6 +220,11 @@ class Lab:
 
     def flows_created(self):
         return self.show("flow", "stats")["created"]
+
+    def flood_flows(self, family, node="pop-a"):
+        """Flows whose client is a flood's."""
+        return self.show("flow", "any", FLOOD_PREFIX[family], "any", "any", "any", "limit", "0",
+                         node=node)["flows"]
 
     def service(self):
         return self.show("service")["services"][0]

@@ -1,5 +1,6 @@
 """Two PoPs while the link between them loses, delays, reorders or carries nothing, and while one of
 them is gone. Importing it registers the checks."""
+import contextlib
 import errno
 
 from labtest import *  # noqa: F403
@@ -11,6 +12,10 @@ RESIDENT_GROWTH_KIB_MAX = 1024
 REFUSED_AT_ONCE, SYN_RETRIES = 4, 1
 WAIT_MS = 200  # as the configurations of the lab have it
 BEFORE_STATE_MS = 50
+GREETED_PORT = 20000
+HANDED_S = 4  # a node remembers the SYN/ACKs that it handed over
+AGEING_S = 2  # all flows were looked at, and what has to be told again of them was told
+RTO_MIN_S = 2  # longer than the machine stands still
 FIRST_FLIGHT = 6  # segments of the greeting, at least, before any of them is acknowledged
 
 
@@ -54,14 +59,25 @@ def sync_reorder(lab):
 # --- without the link ---
 
 def half_done(lab):
-    """What of each node must not grow, by node and name."""
+    """What of each node must not grow, by node and name. What a flood before this check has guessed
+    is left out: the server closes such a connection after a minute, nobody else ever does, and half
+    closed it may stay for hours (TCP.md 4.4)."""
     found = {}
     for node in lab.nodes:
         flows = lab.show("flow", "stats", node=node)
         for state in ("pending", "syn_sent", "syn_recv", "established", "closing"):
             found[node, state] = flows["states"][state]
+        for row in lab.flood_flows(4, node) + lab.flood_flows(6, node):
+            if (node, row["state"]) in found:
+                found[node, row["state"]] -= 1
         found[node, "segments"] = flows["queue"]["segments"]
     return found
+
+
+def closing(lab):
+    """The rows of `show flow' for an explanation."""
+    return {node: [row for row in lab.show("flow", "limit", "0", node=node)["flows"]
+                   if row["state"] == "closing"][:5] for node in lab.nodes}
 
 
 def exceeds(lab, before):
@@ -107,7 +123,8 @@ def use_without_link(lab, pairs, resident):
 def sync_cut(lab):
     """New connections of which each node sees a half are refused; others open, old ones go on. What
     ended meanwhile is ended at both nodes soon after, and all is as before."""
-    until(lambda: not half_done(lab)["pop-a", "closing"], SETTLED_S, "earlier connections close")
+    until(lambda: not half_done(lab)["pop-a", "closing"], SETTLED_S,
+          lambda: f"earlier connections close: {closing(lab)}")
     before = half_done(lab)
     listeners = [lab.listen(family, PORT) for family in (4, 6)]
     pairs = [Pair(lab, family, PORT + number * 2 + family)
@@ -127,7 +144,8 @@ def sync_cut(lab):
         listener.close()
     for family in (4, 6):
         lab.expect_downloads(family, size(20, 200))
-    until(lambda: not exceeds(lab, before), SETTLED_S, f"left over: {exceeds(lab, before)}")
+    until(lambda: not exceeds(lab, before), SETTLED_S,
+          lambda: f"left over: {exceeds(lab, before)} {closing(lab)}")
 
 
 # --- segments that are there before their state ---
@@ -151,6 +169,34 @@ def handed_over(lab):
     return lab.show("drop", node="pop-b")["to_peers"]
 
 
+def is_settled(lab):
+    """Nothing that was there before the delay takes the room of what comes now."""
+    before = losses(lab)
+    time.sleep(AGEING_S)
+    return losses(lab) == before
+
+
+@contextlib.contextmanager
+def patient_server(lab):
+    """The server repeats what was lost, but nothing because it did not hear for a moment. Its own
+    timer expects the round trip it saw, which leaves a machine that stands still the rest of 200 ms;
+    and a probe for a lost tail leaves after two round trips, of which it saw a short one only."""
+    probes = lab.output("server", "sysctl", "-n", "net.ipv4.tcp_early_retrans").strip()
+    lab.output("server", "sysctl", "-w", "net.ipv4.tcp_early_retrans=0")
+    routes = {ip: lab.output("server", "ip", ip, "route", "show", "default").split("\n")[0].split()
+              for ip in ("-4", "-6")}
+    try:
+        for ip, route in routes.items():
+            # `pref' is shown, and understood at the end only.
+            lab.output("server", "ip", ip, "route", "replace", *route[:route.index("congctl") + 2],
+                       "rto_min", f"{RTO_MIN_S}s")
+        yield
+    finally:
+        for ip, route in routes.items():
+            lab.output("server", "ip", ip, "route", "replace", *route)
+        lab.output("server", "sysctl", "-w", f"net.ipv4.tcp_early_retrans={probes}")
+
+
 def greet(listener, what, count):
     """A server that speaks first, and more than one segment at once."""
     for _ in range(count):
@@ -159,16 +205,39 @@ def greet(listener, what, count):
         accepted.close()
 
 
+def greetings(lab, what, count):
+    """As many connections of each family, from the same ports in every call."""
+    for family in (4, 6):
+        with lab.listen(family, PORT + 60) as listener:
+            server = Background(greet, listener, what, count)
+            for number in range(count):
+                with lab.connect(family, PORT + 60, source_port=GREETED_PORT + number) as client:
+                    expect_equal(receive_exactly(client, len(what)), what, "greeting")
+                    expect_equal(client.recv(1), b"", "end")
+            server.result()
+
+
+def greet_and_forget(lab, what, count):
+    """Connections of which pop-b forgets all that it saw: it is told again once the link was gone."""
+    greetings(lab, what, count)
+    expect_equal(lab.weirctl("clear", "flow", "all", node="pop-b").returncode, 0, "clear")
+    set_link(lab, "cut")
+    time.sleep(HANDED_S)
+    set_link(lab, "heal")
+    until(lambda: lab.show("flow", "stats", node="pop-b")["total"] >= 2 * count, SETTLED_S,
+          "pop-b is not told again")
+
+
 @check(families=False)
 def long_segments_before_their_state(lab):
     """Nobody waits for the state, and it takes longer than the server's first segments, of the full
-    size of the network: pop-b has them carried to the owner and back, in parts. None is lost."""
+    size of the network: pop-b has them carried to the owner and back, in parts. None is lost, and
+    none is taken for one of an older connection between the same ports."""
     if lab.mode != "proxy":
         raise Skip("mode proxy only")
     count, greeting = size(10, 100), bytes(range(251)) * 40
-    # A probe for a lost tail leaves after two round trips, of which the server saw a short one only.
-    probes = lab.output("server", "sysctl", "-n", "net.ipv4.tcp_early_retrans").strip()
-    lab.output("server", "sysctl", "-w", "net.ipv4.tcp_early_retrans=0")
+    if size("quick", "full") == "full":  # takes its time; a unit test is there always
+        greet_and_forget(lab, greeting, count)
     lab.impair("sync:pop-a", f"delay={BEFORE_STATE_MS}ms")
     try:
         for node in lab.nodes:
@@ -176,22 +245,16 @@ def long_segments_before_their_state(lab):
                   DOWN_S, f"{node} does not notice the delay")
         lab.await_active()
         expect_equal(lab.weirctl("set", "cluster", "wait", "none").returncode, 0, "wait")
-        before, carried = losses(lab), handed_over(lab)
-        for family in (4, 6):
-            with lab.listen(family, PORT + 60) as listener:
-                server = Background(greet, listener, greeting, count)
-                for _ in range(count):
-                    with lab.connect(family, PORT + 60) as client:
-                        got = receive_exactly(client, len(greeting))
-                        expect_equal(got, greeting, "greeting")
-                server.result()
-        expect_equal(losses(lab), before, "losses")
-        carried = handed_over(lab) - carried
+        until(lambda: is_settled(lab), SETTLED_S, "the nodes still tell each other what was before")
+        with patient_server(lab):
+            before, carried = losses(lab), handed_over(lab)
+            greetings(lab, greeting, count)
+            expect_equal(losses(lab), before, "losses")
+            carried = handed_over(lab) - carried
         expect(carried >= 2 * count * FIRST_FLIGHT, f"{carried} packets went to the owner")
     finally:
         lab.weirctl("reload")
         lab.impair("sync:pop-a", "off")
-        lab.output("server", "sysctl", "-w", f"net.ipv4.tcp_early_retrans={probes}")
     lab.await_active()
 
 

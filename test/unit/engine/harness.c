@@ -222,11 +222,15 @@ void node_carry(struct node *to, const struct message *message, uint16_t from)
 	CHECK(copy != NULL);
 	memcpy(copy, message, sizeof(*copy));
 	copy->node = from;
-	if (message->type == MESSAGE_OPENED)
+	if (message->type == MESSAGE_OPENED) {
 		copy->type = MESSAGE_INSTALL;
-	else
+		// Who only finds is not told them but where it is asked for.
+		if (message->node != NODE_ALL && !message->why)
+			copy->body.record.cookie = copy->body.record.isn_client = 0;
+	} else {
 		node_name_flow(to, copy, &message->body.flow.key, message->body.flow.incarnation,
 			message->body.flow.generation);
+	}
 	node_post(to, copy);
 	free(copy);
 }

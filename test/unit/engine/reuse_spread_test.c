@@ -350,6 +350,40 @@ static void t3_9_the_one_after_the_next(void **state)
 	scene_end(&scene);
 }
 
+// B forgot the end of a connection, and is told again of it long after it handed over the SYN/ACK:
+// with its numbers, or it takes what the server says in the next one for the older one's.
+static void t3_9_an_end_that_is_told_again(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct message *resync = calloc(1, sizeof(*resync));
+	struct packet anew = again(1u << 30);
+	struct handshake handshake;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, ack);
+	node_flush(scene.b);
+	scene.b->now_ns += 5000000000ULL; // what it handed over is forgotten
+	resync->type = MESSAGE_RESYNC;
+	resync->why = 1;
+	resync->node = NODE_B;
+	node_post(scene.a, resync);
+	for (unsigned i = 0; i < 100 && scene.a->message_count == 0; i++)
+		node_pass_ms(scene.a, 100);
+	carry_all(scene.a, scene.b);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
+	handshake_open(scene.a, &handshake, &anew);
+	ack = scene.a->sent[0].view.seq + 1;
+	assert_int_equal(
+		inner(&scene, tcp(TCP_SYN | TCP_ACK, ISN_S + 99999, ack)), VERDICT_CONSUME);
+	carry_all(scene.b, scene.a); // what A tells of it is on its way
+	assert_int_equal(
+		inner(&scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 100000, ack)), VERDICT_CONSUME);
+	free(resync);
+	scene_end(&scene);
+}
+
 static void answer(struct scene *scene, uint32_t isn_c)
 {
 	assert_int_equal(inner(scene, tcp(TCP_SYN | TCP_ACK, ISN_S, isn_c + 1)), VERDICT_CONSUME);
@@ -635,6 +669,7 @@ int main(void)
 		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
 		cmocka_unit_test(t3_9_an_end_told_late),
 		cmocka_unit_test(t3_9_the_one_after_the_next),
+		cmocka_unit_test(t3_9_an_end_that_is_told_again),
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_the_last_owner_is_not_meant),
 		cmocka_unit_test(t7_6_an_older_owner_is_not_meant),
