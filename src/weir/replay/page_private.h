@@ -15,3 +15,7 @@ void page_style(FILE *out);
 // page_charts.c
 void page_throughput(const struct replay_report *report, FILE *out);
 void page_latency(const struct replay_report *report, FILE *out);
+
+// page_nodes.c
+// What each node did; nothing where there is one.
+void page_nodes(const struct replay_report *report, FILE *out);

@@ -9,10 +9,14 @@
 #include <stdint.h>
 
 #define REPLAY_PREFIXES_MAX 64
+#define REPLAY_NODES_MAX    2
 
 struct replay_options {
-	const char *config_file;
-	const char **sets;
+	const char *config_files[REPLAY_NODES_MAX]; // two: nodes of one cluster
+	unsigned config_count;
+	uint8_t taker[2]; // by side: index of the node that takes its packets
+	bool said[2];	  // by side: by the command line
+	const char **sets; // of every configuration
 	unsigned set_count;
 	const char *in;		// one capture: sides by address
 	const char *in_outside; // or one for each side

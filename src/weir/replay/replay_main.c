@@ -29,6 +29,7 @@ enum option_letter {
 	OPTION_JSON,
 	OPTION_HTML,
 	OPTION_SET,
+	OPTION_TAKES,
 	OPTION_HELP,
 };
 
@@ -47,6 +48,7 @@ static const struct option names[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"html", required_argument, NULL, OPTION_HTML},
 	{"set", required_argument, NULL, OPTION_SET},
+	{"takes", required_argument, NULL, OPTION_TAKES},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
 };
@@ -129,6 +131,22 @@ static const char *take_inside(struct replay_options *options, const char *text)
 	return NULL;
 }
 
+// Said of the -c in front of it.
+static const char *take_side(struct replay_options *options, const char *text)
+{
+	unsigned inside = strcmp(text, "inside") == 0;
+
+	if (!inside && strcmp(text, "outside") != 0)
+		return "--takes is followed by outside or inside";
+	if (options->config_count == 0)
+		return "--takes stands behind the -c of the node that takes that side's packets";
+	if (options->said[inside])
+		return "--takes names one side twice";
+	options->said[inside] = true;
+	options->taker[inside] = (uint8_t)(options->config_count - 1);
+	return NULL;
+}
+
 static const char *take_number(struct replay_options *options, int letter)
 {
 	uint64_t number;
@@ -156,8 +174,12 @@ static const char *take(struct replay_options *options, int letter)
 {
 	switch (letter) {
 	case 'c':
-		options->config_file = optarg;
+		if (options->config_count == REPLAY_NODES_MAX)
+			return "more than two -c: a replay is of one node, or of two";
+		options->config_files[options->config_count++] = optarg;
 		return NULL;
+	case OPTION_TAKES:
+		return take_side(options, optarg);
 	case OPTION_IN:
 		options->in = optarg;
 		return NULL;
@@ -207,10 +229,26 @@ static bool is_standard_input(const char *path)
 	return path != NULL && strcmp(path, "-") == 0;
 }
 
+// The first node takes what comes from the outside, unless --takes says otherwise.
+static void divide(struct replay_options *options)
+{
+	if (options->config_count < 2)
+		return;
+	if (!options->said[0])
+		options->taker[0] = options->said[1] ? !options->taker[1] : 0;
+	if (!options->said[1])
+		options->taker[1] = !options->taker[0];
+}
+
 static const char *complete(const struct replay_options *options)
 {
-	if (options->config_file == NULL)
+	if (options->config_count == 0)
 		return "-c FILE is missing";
+	if (options->config_count == 1 && (options->said[0] || options->said[1]))
+		return "--takes divides packets between two nodes: give a second -c";
+	if (options->config_count == 2 && options->taker[0] == options->taker[1])
+		return "--takes gives one node both sides: replay that one alone, or give one side "
+		       "to each";
 	if (options->in != NULL && (options->in_outside != NULL || options->in_inside != NULL))
 		return "--in and --in-outside/--in-inside exclude each other";
 	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
@@ -240,7 +278,8 @@ static bool is_same_file(const char *one, const char *other)
 static const char *overwriting(const struct replay_options *options)
 {
 	const char *const kept[] = {
-		options->config_file, options->in, options->in_outside, options->in_inside};
+		options->config_files[0], options->config_files[1], options->in,
+		options->in_outside, options->in_inside};
 
 	const char *const made[] = {options->write, options->json, options->html};
 
@@ -305,6 +344,7 @@ int replay_main(int argc, char **argv)
 		wrong = take(&options, letter);
 	if (wrong == NULL && optind < argc)
 		wrong = "unexpected argument";
+	divide(&options);
 	if (wrong == NULL)
 		wrong = complete(&options);
 	what = wrong != NULL ? argv[optind - 1] : overwriting(&options);
