@@ -64,9 +64,27 @@ static void figures(const struct replay_report *report, FILE *out)
 	fputs("</ul>\n", out);
 }
 
+static void load(const struct replay_report *report, FILE *out)
+{
+	const struct synthetic *load = report->synthetic;
+	char server[ADDR_TEXT_BYTES];
+
+	fprintf(out, "Synthetic load <code>%s</code> of ", synthetic_kind_name(load->config.kind));
+	page_count(out, load->config.count);
+	fputs(" packets to service <code>", out);
+	page_text(out, load->config.service->name);
+	fprintf(out, "</code> (%s, port %u), ", addr_format(&load->server.addr, server),
+		load->server.port);
+	page_count(out, load->opened);
+	fprintf(out, " connections opened before it in %.3f s",
+		(double)report->opening_ns / NS_PER_S);
+}
+
 static void sources(const struct replay_report *report, FILE *out)
 {
 	fputs("<p class=\"quiet\">", out);
+	if (report->synthetic != NULL)
+		load(report, out);
 	for (unsigned i = 0; i < report->source_count; i++) {
 		const struct replay_source_facts *source = &report->sources[i];
 
@@ -75,8 +93,9 @@ static void sources(const struct replay_report *report, FILE *out)
 		fprintf(out, "</code> (link type %s%s)", source->link_type,
 			source->compressed ? ", gzip" : "");
 	}
-	fprintf(out, ", %.6g s of capture time, %" PRIu32 " %s, %.3f s of the clock</p>\n",
-		(double)report->capture_ns / NS_PER_S, report->loops_done,
+	fprintf(out, ", %.6g s of %s time, %" PRIu32 " %s, %.3f s of the clock</p>\n",
+		(double)report->capture_ns / NS_PER_S,
+		report->synthetic != NULL ? "virtual" : "capture", report->loops_done,
 		report->loops_done == 1 ? "loop" : "loops", (double)report->elapsed_ns / NS_PER_S);
 }
 
@@ -105,7 +124,7 @@ static void notes(const struct replay_report *report, FILE *out)
 			"hardly "
 			"do.</p>\n",
 			alone);
-	if (report->sides[1] == 0)
+	if (report->sides[1] == 0 && report->synthetic == NULL)
 		fputs("<p class=\"note\"><strong>One direction.</strong> No packet came from the "
 		      "inside. If there should be some, name the servers' prefixes with "
 		      "<code>--inside</code>.</p>\n",
@@ -119,7 +138,8 @@ static void cost_row(FILE *out, const char *prefix, const char *name,
 	page_count(out, cost->packets);
 	fprintf(out, "</td><td class=\"n\">%.2f</td><td class=\"n\">%.0f</td>",
 		percent(cost->packets, all), replay_cost_each(cost));
-	page_bar(out, dearest > 0 ? replay_cost_each(cost) / dearest : 0, prefix[0] ? "three" : "one");
+	page_bar(out, dearest > 0 ? replay_cost_each(cost) / dearest : 0,
+		prefix[0] ? "three" : "one");
 	fputs("</tr>\n", out);
 }
 
@@ -269,13 +289,14 @@ static void totals(const struct replay_report *report, FILE *out)
 	int64_t unexplained = replay_report_unexplained(report);
 
 	fprintf(out,
-	      "<h2>Totals</h2>\n<p class=\"quiet\">read + repeated + generated = transmitted + "
-	      "consumed + queued + dropped + withheld%s</p>\n<table><tbody>\n",
+		"<h2>Totals</h2>\n<p class=\"quiet\">read + repeated + generated = transmitted + "
+		"consumed + queued + dropped + withheld%s</p>\n<table><tbody>\n",
 		report->part_count > 1 ? "; what nodes hand to each other cancels out" : "");
 	total(out, "read", replay_report_captured(report), "packets of the capture");
 	total(out, "from outside", report->sides[0], "of these");
 	total(out, "from inside", report->sides[1], "of these");
-	total(out, "generated", replay_report_stat(report, STAT(generated)), "frames the engine made");
+	total(out, "generated", replay_report_stat(report, STAT(generated)),
+		"frames the engine made");
 	total(out, "transmitted", replay_report_sent(report), "what left, through either port");
 	total(out, "forwarded", report->outcomes[REPLAY_FORWARDED].packets, "of these");
 	total(out, "consumed", replay_report_stat(report, STAT(consumed)), "answered, or taken");
@@ -287,10 +308,13 @@ static void totals(const struct replay_report *report, FILE *out)
 	total(out, "unexplained", (uint64_t)(unexplained < 0 ? -unexplained : unexplained),
 		"0, or something is wrong");
 	total(out, "flows created", replay_report_stat(report, STAT(flows_created)), "");
-	total(out, "flows closed", replay_report_stat(report, STAT(flows_closed)), "ended in order");
+	total(out, "flows closed", replay_report_stat(report, STAT(flows_closed)),
+		"ended in order");
 	total(out, "flows expired", replay_report_stat(report, STAT(flows_expired)), "fell silent");
-	total(out, "flows evicted", replay_report_stat(report, STAT(flows_evicted)), "made room for others");
-	total(out, "flows refused", replay_report_stat(report, STAT(flows_refused)), "a limit was reached");
+	total(out, "flows evicted", replay_report_stat(report, STAT(flows_evicted)),
+		"made room for others");
+	total(out, "flows refused", replay_report_stat(report, STAT(flows_refused)),
+		"a limit was reached");
 	table_end(out);
 }
 

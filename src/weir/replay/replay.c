@@ -26,6 +26,7 @@
 #include "weir/replay/input.h"
 #include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
+#include "weir/replay/load.h"
 #include "weir/replay/output.h"
 #include "weir/replay/page.h"
 #include "weir/replay/play.h"
@@ -47,6 +48,7 @@ struct replay {
 	const struct replay_options *options;
 	struct config *configs[REPLAY_NODES_MAX];
 	struct site site;
+	struct load load;
 	struct replay_input input;
 	struct burst burst;
 	struct play play;
@@ -76,8 +78,12 @@ static int failed(const char *what)
 static void made(void *context, unsigned box, const struct frame *frame)
 {
 	struct replay *replay = context;
-	uint64_t at_ns = replay->offering ? replay->at_ns : replay->site.now_ns;
+	uint64_t at_ns = replay->offering ? replay->at_ns : replay->site.boxes[box].now_ns;
 
+	if (replay->load.opening) {
+		load_hear(&replay->load, frame, frame->port);
+		return;
+	}
 	replay_report_made(&replay->report, box, at_ns);
 	replay_output_made(&replay->output, box, frame);
 	if (replay->turning)
@@ -91,14 +97,16 @@ static void turn(void *context, unsigned box, unsigned frames, uint64_t cycles)
 {
 	struct replay *replay = context;
 
-	replay_report_turn(&replay->report, box, frames, cycles);
+	if (!replay->load.opening)
+		replay_report_turn(&replay->report, box, frames, cycles);
 }
 
 static void talked(void *context, unsigned box, uint64_t cycles)
 {
 	struct replay *replay = context;
 
-	replay_report_talked(&replay->report, box, cycles);
+	if (!replay->load.opening)
+		replay_report_talked(&replay->report, box, cycles);
 }
 
 // A packet of the capture leaves, or not.
@@ -132,8 +140,8 @@ static void tell(struct replay *replay)
 
 	if (now_ns < replay->progress.next_ns)
 		return;
-	size = replay_input_size_bytes(&replay->input);
-	done = replay->report.loops_done * size + replay_input_at_bytes(&replay->input);
+	size = replay_input_size(&replay->input);
+	done = replay->report.loops_done * size + replay_input_at(&replay->input);
 	progress_tell(&replay->progress, now_ns, done, size * replay->options->loops,
 		replay->report.read);
 }
@@ -362,6 +370,25 @@ static void describe_input(struct replay *replay)
 	}
 }
 
+// Everything before the first packet that counts.
+static int establish(struct replay *replay)
+{
+	struct replay_report *report = &replay->report;
+	int status =
+		load_establish(&replay->load, &replay->site, &replay->burst, &replay->progress);
+
+	memset(report->stages, 0, sizeof(report->stages));
+	for (unsigned i = 0; i < report->part_count; i++)
+		report->parts[i].idle = report->parts[i].talk = (struct replay_cost){0};
+	replay_report_measure(report);
+	if (replay->load.used) {
+		report->synthetic = &replay->load.synthetic;
+		report->opening_packets = replay->load.offered;
+		report->opening_ns = replay->load.open_ns;
+	}
+	return status;
+}
+
 static int prepare(struct replay *replay)
 {
 	const struct replay_options *options = replay->options;
@@ -373,7 +400,9 @@ static int prepare(struct replay *replay)
 			return 1;
 	policy = replay->configs[0]->policy;
 	describe_nodes(replay);
-	if (replay_input_open(&replay->input, options, policy) ||
+	if (load_open(&replay->load, options, replay->configs) ||
+		replay_input_open(&replay->input, options, policy,
+			replay->load.used ? &replay->load.synthetic : NULL) ||
 		replay_output_open(&replay->output, options->write) ||
 		draft_open(&replay->json, options->json) ||
 		draft_open(&replay->html, options->html))
@@ -381,12 +410,13 @@ static int prepare(struct replay *replay)
 	describe_input(replay);
 	if (burst_open(&replay->burst, options->burst, policy) ||
 		fresh_open(&replay->fresh, policy, options->inside, options->inside_count) ||
-		(!options->raw && play_open(&replay->play, replay->configs[0])))
+		(!options->raw && !replay->load.used &&
+			play_open(&replay->play, replay->configs[0])))
 		return failed("not enough memory");
 	replay->burst.one_each = replay->play.player != NULL;
 	replay->burst.apart = options->config_count > 1;
 	machine_begin(&replay->report.machine);
-	return open_site(replay);
+	return open_site(replay) || establish(replay);
 }
 
 static int write_results(struct replay *replay)
@@ -413,6 +443,7 @@ static void finish(struct replay *replay)
 	play_close(&replay->play);
 	site_close(&replay->site);
 	replay_input_close(&replay->input);
+	load_close(&replay->load);
 	for (unsigned i = 0; i < REPLAY_NODES_MAX; i++)
 		config_free(replay->configs[i]);
 	free(replay);

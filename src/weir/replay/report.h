@@ -5,6 +5,7 @@
 #include "cluster/cluster.h"
 #include "engine/engine.h"
 #include "replay/player.h"
+#include "replay/synthetic.h"
 #include "weir/replay/histogram.h"
 #include "weir/replay/machine.h"
 #include "weir/replay/replay.h"
@@ -58,7 +59,7 @@ struct replay_part {
 	const struct engine_stats *stats;
 	const struct cluster_peer_stats *peer; // what it said to the other one; NULL: it is alone
 	uint64_t before[sizeof(struct engine_stats) / sizeof(counter)]; // when the measuring began
-	uint64_t read;						       // offered to its engine
+	uint64_t read;							// offered to its engine
 	uint64_t made;
 	struct replay_cost engine, idle, talk;
 	struct replay_cost outcomes[REPLAY_OUTCOMES];
@@ -69,6 +70,9 @@ struct replay_report {
 	struct replay_part parts[REPLAY_NODES_MAX];
 	unsigned part_count;
 	const struct player_counts *played; // NULL: nothing is
+	const struct synthetic *synthetic;  // NULL: packets are of captures
+	uint64_t opening_packets;	    // that opened its connections, before all of this
+	uint64_t opening_ns;
 	struct machine machine;
 	struct replay_source_facts sources[2];
 	unsigned source_count;
@@ -116,7 +120,7 @@ void replay_report_made(struct replay_report *report, unsigned part, uint64_t at
 // A counter of the engine, of one part or of all: its offset in struct engine_stats.
 uint64_t replay_part_stat(const struct replay_part *part, size_t at);
 uint64_t replay_report_stat(const struct replay_report *report, size_t at);
-#define STAT(name)     offsetof(struct engine_stats, name)
+#define STAT(name)	offsetof(struct engine_stats, name)
 #define STAT_DROPPED(i) (STAT(dropped) + (i) * sizeof(counter))
 
 // Derived figures.
@@ -135,7 +139,7 @@ double replay_report_pps(const struct replay_report *report);	     // as played
 double replay_report_engine_pps(const struct replay_report *report); // what the engine alone does
 double replay_report_cycles(const struct replay_report *report);     // of the engine, each packet
 double replay_cost_each(const struct replay_cost *cost);
-double replay_report_median(const struct replay_report *report);     // half cost no more
+double replay_report_median(const struct replay_report *report); // half cost no more
 double replay_report_latency_ns(const struct replay_report *report, double part);
 
 // Stages there are: nodes by themselves do not talk.

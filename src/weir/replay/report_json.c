@@ -222,6 +222,28 @@ static json_t *sources(const struct replay_report *report)
 	return json;
 }
 
+// The load that was made, null where packets are of captures.
+static json_t *synthetic(const struct replay_report *report)
+{
+	const struct synthetic *load = report->synthetic;
+	char server[ADDR_TEXT_BYTES], clients[ADDR_TEXT_BYTES];
+	const struct prefix *from;
+
+	if (load == NULL)
+		return json_null();
+	from = &load->config.clients;
+	addr_format(&load->server.addr, server);
+	addr_format(&from->addr, clients);
+	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:i, s:s, s:i, s:{s:I, s:I, s:f}}", "kind",
+		synthetic_kind_name(load->config.kind), "flows", (json_int_t)load->config.flows,
+		"count", (json_int_t)load->config.count, "rate_pps", (json_int_t)load->config.rate,
+		"service", load->config.service->name, "server", server, "port",
+		(int)load->server.port, "clients", clients, "clients_bits",
+		(int)from->bits - (from->family == 4 ? 96 : 0), "opening", "flows",
+		(json_int_t)load->opened, "packets", (json_int_t)report->opening_packets,
+		"elapsed_s", (double)report->opening_ns / NS_PER_S);
+}
+
 static json_t *sizes(const struct replay_report *report)
 {
 	json_t *json = json_array();
@@ -288,6 +310,7 @@ static json_t *document(const struct replay_report *report)
 
 	if (json == NULL)
 		return NULL;
+	json_object_set_new(json, "synthetic", synthetic(report));
 	json_object_set_new(json, "packets", packets(report));
 	json_object_set_new(json, "sides",
 		json_pack("{s:I, s:I}", "outside", (json_int_t)report->sides[0], "inside",

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GAP_NS	      100000000ULL   // engines run at least this often
+#define GAP_NS	      100000000ULL    // engines run at least this often
 #define SKIPPED_NS    600000000000ULL // silence in a capture longer than this is skipped
 #define JOIN_NS	      60000000000ULL
 #define EXCHANGES_MAX 4096 // turns of one moment
@@ -33,8 +33,9 @@ static int check_pair(const struct config *one, const struct config *other)
 		return refuse(a->enabled ? other->file : one->file,
 			"has no `cluster' group: with two -c both are nodes of one cluster");
 	if (strcmp(a->name, b->name) != 0) {
-		snprintf(what, sizeof(what), "is of cluster.name `%s', %s of `%s': give both one name",
-			b->name, one->file, a->name);
+		snprintf(what, sizeof(what),
+			"is of cluster.name `%s', %s of `%s': give both one name", b->name,
+			one->file, a->name);
 		return refuse(other->file, what);
 	}
 	if (a->id == b->id) {
@@ -45,7 +46,8 @@ static int check_pair(const struct config *one, const struct config *other)
 	}
 	if (names_peer(one, b->id) && names_peer(other, a->id))
 		return 0;
-	snprintf(what, sizeof(what), "does not name the other node (id %" PRIu16 ") in cluster.peers",
+	snprintf(what, sizeof(what),
+		"does not name the other node (id %" PRIu16 ") in cluster.peers",
 		names_peer(one, b->id) ? a->id : b->id);
 	return refuse(names_peer(one, b->id) ? other->file : one->file, what);
 }
@@ -85,8 +87,10 @@ static uint64_t next_ns(const struct site *site)
 
 int site_advance(struct site *site, uint64_t to_ns)
 {
-	if (site->count == 1)
+	if (site->count == 1) {
+		site->now_ns = to_ns > site->now_ns ? to_ns : site->now_ns;
 		return box_advance(&site->boxes[0], to_ns);
+	}
 	// Nodes that have not run for so long meet anew in what is left of the time.
 	if (to_ns > site->now_ns + 2 * SKIPPED_NS && step_to(site, to_ns - SKIPPED_NS))
 		return 1;
@@ -136,9 +140,7 @@ static int join(struct site *site)
 	if (why[0])
 		fprintf(stderr, "weir: replay: %s and %s: %s\n", one->config->file,
 			other->config->file, why);
-	for (unsigned i = 0; i < 2; i++)
-		box_begin(&site->boxes[i]);
-	site->now_ns = 0;
+	site_begin(site);
 	return 0;
 }
 
@@ -158,6 +160,13 @@ void site_close(struct site *site)
 {
 	for (unsigned i = 0; i < site->count; i++)
 		box_close(&site->boxes[i]);
+}
+
+void site_begin(struct site *site)
+{
+	for (unsigned i = 0; i < site->count; i++)
+		box_begin(&site->boxes[i]);
+	site->now_ns = 0;
 }
 
 struct box *site_taker(struct site *site, uint8_t side)

@@ -1,9 +1,9 @@
-// Where packets are offered: one box, or two nodes of one cluster, each of which takes the packets of
-// one side (asymmetric routing). What is let through leaves by the other side of the same node.
+// Where packets are offered: one box, or two nodes of one cluster, each of which takes the packets
+// of one side (asymmetric routing). What is let through leaves by the other side of the same node.
 //
-// What nodes say to each other goes straight from one to the other, takes no time and is never lost:
-// it is said as soon as there is something to say, and heard before the next packet. The nodes have
-// joined before the first one: the replay's clock begins there.
+// What nodes say to each other goes straight from one to the other, takes no time and is never
+// lost: it is said as soon as there is something to say, and heard before the next packet. The
+// nodes have joined before the first one: the replay's clock begins there.
 #pragma once
 
 #include "weir/replay/box.h"
@@ -35,6 +35,9 @@ void site_close(struct site *site);
 int site_advance(struct site *site, uint64_t to_ns);
 // What the last turn of a box gives the nodes to say to each other.
 void site_exchange(struct site *site);
+
+// The replay's clock begins here.
+void site_begin(struct site *site);
 
 struct box *site_taker(struct site *site, uint8_t side);
 bool site_is_opening(const struct site *site);
