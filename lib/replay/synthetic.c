@@ -10,7 +10,7 @@
 #define PORT_LOW	 1024
 #define PORT_USUAL	 80 // where the service has it
 #define PORTS		 (UINT16_MAX + 1 - PORT_LOW)
-#define HOSTS_MAX	 256
+#define HOSTS_MAX	 65536
 #define NS_PER_S	 1000000000ULL
 #define WINDOW		 64000
 #define PAYLOAD_BYTES	 6 // of established segments: with IPv4 the shortest frame there is
@@ -88,7 +88,7 @@ static uint32_t host_count(const struct synthetic_config *config)
 {
 	unsigned bits = host_bits(config);
 
-	return bits >= 8 ? HOSTS_MAX : 1u << bits;
+	return bits >= 16 ? HOSTS_MAX : 1u << bits;
 }
 
 static uint32_t block_flows(const struct synthetic_config *config)
