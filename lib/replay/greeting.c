@@ -54,8 +54,8 @@ static size_t next(void *handshake, uint64_t now_ns, uint8_t *out, size_t room)
 	return FLIGHT_BYTES;
 }
 
-static int export(void *handshake, const uint8_t *bound, size_t bound_len,
-	uint8_t out[HANDSHAKE_KEYS_BYTES])
+static int export(
+	void *handshake, const uint8_t *bound, size_t bound_len, uint8_t out[HANDSHAKE_KEYS_BYTES])
 {
 	const struct greeting *greeting = handshake;
 	struct siphash_key key = {{greeting->client ? greeting->own : greeting->peer,

@@ -1,6 +1,7 @@
-// The handshake of nodes that are replayed together. They share one process, so neither has anything
-// to prove and nobody listens: two flights, keys of both sides' numbers, no clock, no randomness, no
-// allocation. It stands where DTLS is between real nodes; everything above it is the same.
+// The handshake of nodes that are replayed together. They share one process, so neither has
+// anything to prove and nobody listens: two flights, keys of both sides' numbers, no clock, no
+// randomness, no allocation. It stands where DTLS is between real nodes; everything above it is the
+// same.
 #pragma once
 
 #include "cluster/handshake.h"

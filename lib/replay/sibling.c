@@ -1,7 +1,7 @@
-// Keys and announced profiles, as on a real node (weir/keys.c): an epoch is two ticks of the cluster
-// counter, its keys are posted in the second tick of the one before, and again where the cluster
-// says something else of it afterwards. What a service announces is what the cluster told; where it
-// told nothing, what was announced before.
+// Keys and announced profiles, as on a real node (weir/keys.c): an epoch is two ticks of the
+// cluster counter, its keys are posted in the second tick of the one before, and again where the
+// cluster says something else of it afterwards. What a service announces is what the cluster told;
+// where it told nothing, what was announced before.
 #include "replay/sibling.h"
 
 #include "base/check.h"
@@ -111,8 +111,8 @@ uint32_t sibling_tick(const struct sibling *sibling, uint64_t now_ns)
 static const struct message_secret *secret_of(const struct sibling *sibling, uint32_t epoch)
 {
 	const struct message_secret *newest = &sibling->secrets[0];
-	bool former = sibling->secrets[1].secret_len > 0 &&
-		      (int32_t)(epoch - newest->first_epoch) < 0;
+	bool former =
+		sibling->secrets[1].secret_len > 0 && (int32_t)(epoch - newest->first_epoch) < 0;
 
 	return &sibling->secrets[former];
 }
@@ -267,9 +267,8 @@ static unsigned open_inbox(struct sibling *sibling, struct datagram *in)
 	struct inbox *inbox = &sibling->inbox;
 
 	for (unsigned i = 0; i < inbox->count; i++)
-		in[i] = (struct datagram){.data = inbox->rooms[i],
-			.len = inbox->lens[i],
-			.room = DATAGRAM_BYTES_MAX};
+		in[i] = (struct datagram){
+			.data = inbox->rooms[i], .len = inbox->lens[i], .room = DATAGRAM_BYTES_MAX};
 	return inbox->count;
 }
 
@@ -299,8 +298,7 @@ bool sibling_run(struct sibling *sibling, uint64_t now_ns)
 	batch.messages_in_count = gather(in, read);
 	batch.datagram_count = open_inbox(sibling, arrived);
 	batch.out_room = lend_inbox(sibling, out);
-	batch.messages_out_room =
-		letters_lend(&sibling->down, lent, CLUSTER_BATCH_MAX - EPOCHS);
+	batch.messages_out_room = letters_lend(&sibling->down, lent, CLUSTER_BATCH_MAX - EPOCHS);
 	cluster_run(sibling->cluster, &batch);
 	letters_release(&sibling->up, read);
 	letters_post(&sibling->down, batch.messages_out_used);

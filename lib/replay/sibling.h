@@ -1,5 +1,5 @@
-// A node of a replayed cluster, as far as it is not its engine: the cluster, the letters between the
-// two, and the keys that a real node's control core makes of the cluster's secret. Datagrams go
+// A node of a replayed cluster, as far as it is not its engine: the cluster, the letters between
+// the two, and the keys that a real node's control core makes of the cluster's secret. Datagrams go
 // straight into the other node's box, in virtual time and without loss.
 //
 //	lend(), said()       the cells an engine's turn may fill, and how many it filled

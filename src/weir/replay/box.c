@@ -111,8 +111,8 @@ static int make_buffers(struct box *box)
 
 // The secret makes what is random in a real node: the cluster's secret if this node founds it, and
 // which life of the node this is.
-static int make_sibling(struct box *box, const struct config *peer,
-	const uint8_t table_key[SIPHASH_KEY_BYTES])
+static int make_sibling(
+	struct box *box, const struct config *peer, const uint8_t table_key[SIPHASH_KEY_BYTES])
 {
 	const struct config_cluster *own = &box->config->cluster;
 	struct cluster_config config = {.id = own->id,
@@ -128,8 +128,8 @@ static int make_sibling(struct box *box, const struct config *peer,
 	snprintf(config.name, sizeof(config.name), "%.*s", CLUSTER_NAME_BYTES - 1, own->name);
 	snprintf(config.node, sizeof(config.node), "%.*s", CLUSTER_NAME_BYTES - 1,
 		box->config->node);
-	snprintf(config.peers[0].name, sizeof(config.peers[0].name), "%.*s",
-		CLUSTER_NAME_BYTES - 1, peer->node);
+	snprintf(config.peers[0].name, sizeof(config.peers[0].name), "%.*s", CLUSTER_NAME_BYTES - 1,
+		peer->node);
 	config.peers[0].id = peer->cluster.id;
 	memcpy(config.secret, box->secret, sizeof(config.secret));
 	memcpy(config.table_key, table_key, SIPHASH_KEY_BYTES);

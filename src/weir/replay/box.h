@@ -45,7 +45,7 @@ struct box {
 	size_t memory_bytes;
 	uint8_t *lent_bytes;
 	struct frame lent[BOX_LENT];
-	unsigned lent_used; // of the last turn: they are made ready again
+	unsigned lent_used;		   // of the last turn: they are made ready again
 	struct message *out[BOX_MESSAGES]; // cells, or with a cluster the sibling's
 	struct message *cells;
 	struct message *in;

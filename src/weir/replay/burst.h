@@ -17,7 +17,7 @@
 struct burst {
 	unsigned most; // packets of one turn
 	unsigned count;
-	bool proxies; // some service proves its clients by cookies
+	bool proxies;  // some service proves its clients by cookies
 	bool one_each; // what a packet is may depend on what became of its connection's last one
 	bool apart;    // each side is another node's, and nodes talk between turns
 	bool lonely;   // nothing may come behind the last one
@@ -26,7 +26,8 @@ struct burst {
 	struct verdict verdicts[BOX_BURST_MAX];
 	uint64_t at_ns[BOX_BURST_MAX]; // when each is offered, of the replay
 	uint16_t lens[BOX_BURST_MAX];  // as offered
-	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all with one_each, else 0
+	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all with one_each,
+				       // else 0
 	uint8_t *rooms;
 };
 

@@ -79,8 +79,7 @@ void replay_output_decided(struct replay_output *output, unsigned node, uint64_t
 	if (output->draft.file == NULL)
 		return;
 	if (verdict->kind == VERDICT_FORWARD)
-		put(output, time_ns, interface, frame->data, frame->len,
-			"stage=tx how=forwarded");
+		put(output, time_ns, interface, frame->data, frame->len, "stage=tx how=forwarded");
 	else if (verdict->kind == VERDICT_REPLY)
 		put(output, time_ns, interface, frame->data, frame->len, "stage=tx how=reply");
 	else if (verdict->kind == VERDICT_DROP)

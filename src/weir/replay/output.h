@@ -25,8 +25,8 @@ struct replay_output {
 	bool short_of_memory;
 };
 
-// Opens `path` (NULL: none) for the nodes in output->nodes. Interface 0 and 1 are the ports `outside`
-// and `inside`; of two nodes there are four, with the node's name in front. 0 or 1.
+// Opens `path` (NULL: none) for the nodes in output->nodes. Interface 0 and 1 are the ports
+// `outside` and `inside`; of two nodes there are four, with the node's name in front. 0 or 1.
 int replay_output_open(struct replay_output *output, const char *path);
 
 // A frame of the capture left `node`, or was dropped there.

@@ -392,13 +392,14 @@ static int establish(struct replay *replay)
 static int prepare(struct replay *replay)
 {
 	const struct replay_options *options = replay->options;
-	const struct policy *policy;
+	const struct policy *policy, *other;
 
 	replay_report_begin(&replay->report, options);
 	for (unsigned i = 0; i < options->config_count; i++)
 		if (load(replay, i))
 			return 1;
 	policy = replay->configs[0]->policy;
+	other = replay->configs[1] != NULL ? replay->configs[1]->policy : NULL;
 	describe_nodes(replay);
 	if (load_open(&replay->load, options, replay->configs) ||
 		replay_input_open(&replay->input, options, policy,
@@ -409,7 +410,7 @@ static int prepare(struct replay *replay)
 		return 1;
 	describe_input(replay);
 	if (burst_open(&replay->burst, options->burst, policy) ||
-		fresh_open(&replay->fresh, policy, options->inside, options->inside_count) ||
+		fresh_open(&replay->fresh, policy, other, options->inside, options->inside_count) ||
 		(!options->raw && !replay->load.used &&
 			play_open(&replay->play, replay->configs[0])))
 		return failed("not enough memory");

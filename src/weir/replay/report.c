@@ -196,9 +196,9 @@ int64_t replay_part_unexplained(const struct replay_part *part)
 
 int64_t replay_report_unexplained(const struct replay_report *report)
 {
-	int64_t unexplained = (int64_t)(replay_report_captured(report) +
-					replay_report_repeated(report) -
-					replay_report_withheld(report));
+	int64_t unexplained =
+		(int64_t)(replay_report_captured(report) + replay_report_repeated(report) -
+			  replay_report_withheld(report));
 
 	for (unsigned i = 0; i < report->part_count; i++)
 		unexplained += balance(&report->parts[i]);

@@ -130,12 +130,11 @@ static struct message opened(uint32_t tick)
 	uint8_t outer[4] = {192, 0, 2, 9}, inner[4] = {198, 51, 100, 7};
 	struct message message = {.type = MESSAGE_OPENED, .node = 1};
 
-	message.body.record = (struct flow_record){
-		.key = {.outer = addr_from_ip4(outer),
-			.inner = addr_from_ip4(inner),
-			.outer_port = 4000,
-			.inner_port = 443,
-			.protocol = PROTOCOL_TCP},
+	message.body.record = (struct flow_record){.key = {.outer = addr_from_ip4(outer),
+							   .inner = addr_from_ip4(inner),
+							   .outer_port = 4000,
+							   .inner_port = 443,
+							   .protocol = PROTOCOL_TCP},
 		.mode = MODE_PROXY,
 		.state = TCP_ESTABLISHED,
 		.bits = FLOW_CONFIRMED,
@@ -158,14 +157,14 @@ static void they_become_one_cluster(void **state)
 	pass_ms(JOIN_MS);
 	assert_true(are_ready());
 	assert_string_equal(sibling_complaint(nodes[0].sibling), "");
-	assert_int_equal(sibling_tick(nodes[0].sibling, now_ns),
-		sibling_tick(nodes[1].sibling, now_ns));
+	assert_int_equal(
+		sibling_tick(nodes[0].sibling, now_ns), sibling_tick(nodes[1].sibling, now_ns));
 	for (unsigned i = 0; i < 2; i++)
 		keys[i] = find(&nodes[i], MESSAGE_EPOCH);
 	assert_non_null(keys[0]);
 	assert_non_null(keys[1]);
-	assert_memory_equal(&keys[0]->body.epoch.keys, &keys[1]->body.epoch.keys,
-		sizeof(struct epoch_keys));
+	assert_memory_equal(
+		&keys[0]->body.epoch.keys, &keys[1]->body.epoch.keys, sizeof(struct epoch_keys));
 	assert_int_equal(keys[0]->body.epoch.profiles[nodes[0].service.id].mss, 1460);
 	end_both();
 }
