@@ -336,7 +336,7 @@ int load_establish(
 
 	if (!load->used || load->synthetic.config.flows == 0)
 		return 0;
-	progress_begin(progress, start_ns);
+	progress_begin(progress, start_ns, "opening connections");
 	load->opening = true;
 	status = open_all(load, site, burst, progress);
 	load->opening = false;

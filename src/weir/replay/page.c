@@ -94,8 +94,7 @@ static void sources(const struct replay_report *report, FILE *out)
 			source->compressed ? ", gzip" : "");
 	}
 	fprintf(out, ", %.6g s of %s time, %" PRIu32 " %s, %.3f s of the clock</p>\n",
-		(double)report->capture_ns / NS_PER_S,
-		report->synthetic != NULL ? "virtual" : "capture", report->loops_done,
+		(double)report->capture_ns / NS_PER_S, page_clock(report), report->loops_done,
 		report->loops_done == 1 ? "loop" : "loops", (double)report->elapsed_ns / NS_PER_S);
 }
 
@@ -367,7 +366,7 @@ void page_write(const struct replay_report *report, FILE *out)
 	sources(report, out);
 	notes(report, out);
 	figures(report, out);
-	fputs("<h2>Throughput over the capture's time</h2>\n", out);
+	fprintf(out, "<h2>Throughput over the %s's time</h2>\n", page_clock(report));
 	page_throughput(report, out);
 	page_nodes(report, out);
 	outcomes(report, out);

@@ -282,7 +282,7 @@ static int passes(struct replay *replay)
 
 	replay->start_ns = machine_clock_ns();
 	replay->cycles = cycles_now();
-	progress_begin(&replay->progress, replay->start_ns);
+	progress_begin(&replay->progress, replay->start_ns, "replay");
 	for (uint32_t i = 0; i < replay->options->loops && interrupt_signal() == 0; i++) {
 		replay->fresh.loop = i;
 		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
