@@ -327,14 +327,14 @@ static bool talk(struct box *box)
 bool box_talk(struct box *box)
 {
 	struct message *in[ENGINE_BATCH_MAX];
-	bool talked = talk(box);
+	bool talked = talk(box), more = box->more;
 	struct batch batch = {.messages_in = in};
 
 	batch.messages_in_count = sibling_tell(box->sibling, clock_ns(box), in);
-	if (batch.messages_in_count > 0 || box->more)
+	if (batch.messages_in_count > 0 || more)
 		run(box, &batch);
 	sibling_told(box->sibling);
-	return talked || batch.messages_in_count > 0;
+	return talked || more || batch.messages_in_count > 0;
 }
 
 uint64_t box_talk_idle_ns(const struct box *box)
