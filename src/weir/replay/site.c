@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define GAP_NS	      100000000ULL    // engines run at least this often
+#define GAP_NS	      100000000ULL // engines run at least this often
+#define GAP_MIN_NS    50000ULL
 #define SKIPPED_NS    600000000000ULL // silence in a capture longer than this is skipped
 #define JOIN_NS	      60000000000ULL
 #define EXCHANGES_MAX 4096 // turns of one moment
@@ -82,7 +83,7 @@ static uint64_t next_ns(const struct site *site)
 
 		gap_ns = idle_ns < gap_ns ? idle_ns : gap_ns;
 	}
-	return site->now_ns + (gap_ns > 0 ? gap_ns : 1);
+	return site->now_ns + (gap_ns > GAP_MIN_NS ? gap_ns : GAP_MIN_NS);
 }
 
 int site_advance(struct site *site, uint64_t to_ns)
