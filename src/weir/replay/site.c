@@ -6,7 +6,7 @@
 
 #define GAP_NS	      100000000ULL // engines run at least this often
 #define GAP_MIN_NS    50000ULL
-#define SKIPPED_NS    600000000000ULL // silence in a capture longer than this is skipped
+#define SILENCE_NS    600000000000ULL // of a longer one in a capture only the end passes
 #define JOIN_NS	      60000000000ULL
 #define EXCHANGES_MAX 4096 // turns of one moment
 
@@ -93,7 +93,7 @@ int site_advance(struct site *site, uint64_t to_ns)
 		return box_advance(&site->boxes[0], to_ns);
 	}
 	// Nodes that have not run for so long meet anew in what is left of the time.
-	if (to_ns > site->now_ns + 2 * SKIPPED_NS && step_to(site, to_ns - SKIPPED_NS))
+	if (to_ns > site->now_ns + SILENCE_NS && step_to(site, to_ns - SILENCE_NS))
 		return 1;
 	while (site->now_ns < to_ns) {
 		uint64_t next = next_ns(site);
