@@ -2,6 +2,7 @@
 """Two nodes, and packets made in memory, through `weir replay`: replayed_made.py WEIR CONFIG, with
 pop-a.cfg and pop-b.cfg beside CONFIG. Needs no privilege.
 """
+import glob
 import os
 import sys
 import tempfile
@@ -130,6 +131,21 @@ def strangers():
         expect((report["withheld"], report["reasons"]), ({}, {}), f"{mode}: behind a gap")
 
 
+def corpus():
+    """Whatever passes two nodes: every packet is accounted for at each, and bursts change nothing."""
+    inside = [word for prefix in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fe80::/10")
+              for word in ("--inside", prefix)]
+    folder = os.environ.get("WEIR_CORPUS")
+    for path in sorted(glob.glob(f"{folder}/*.pcap*")) if folder else ():
+        for mode in MODES:
+            files = [replay("-c", POP_B, "--in", path, "--burst", size, *inside, config=POP_A, played=True,
+                            sets=(f"services.lab.mode={mode}", "services.lab.to=any", "rules.servers.to=any"))
+                     for size in ("1", "32")]
+            expect(files[0][2] == files[1][2], True, f"{path} {mode}: the same file in any turns")
+            for node in files[0][1]["nodes"]:
+                expect(node["packets"]["unexplained"], 0, f"{path} {mode}: unexplained at {node['node']}")
+
+
 def bad_pairs():
     whole = write("asym", connections(1))
     other = captures.put("other.cfg", get(POP_B).replace(b'name = "lab";\n\ttransport',
@@ -229,7 +245,7 @@ def bad_loads():
     expect((done.returncode, "it is missing" in done.stderr), (2, True), done.stderr)
 
 
-CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, loads, loads_of_two_nodes, bad_loads)
+CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, loads, loads_of_two_nodes, bad_loads, corpus)
 
 if __name__ == "__main__":
     captures.WEIR, captures.CONFIG = sys.argv[1:3]
