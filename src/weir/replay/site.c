@@ -59,8 +59,10 @@ void site_exchange(struct site *site)
 {
 	bool talked = site->count == 2;
 
-	for (unsigned i = 0; i < EXCHANGES_MAX && talked; i++)
-		talked = box_talk(&site->boxes[0]) | box_talk(&site->boxes[1]);
+	for (unsigned i = 0; i < EXCHANGES_MAX && talked; i++) {
+		talked = box_talk(&site->boxes[0]);
+		talked |= box_talk(&site->boxes[1]);
+	}
 }
 
 static int step_to(struct site *site, uint64_t to_ns)

@@ -96,11 +96,21 @@ static bool talk(struct one *one)
 	return talked || count > 0;
 }
 
+// Until neither has anything to say.
+static void exchange(void)
+{
+	bool talked;
+
+	do {
+		talked = talk(&nodes[0]);
+		talked |= talk(&nodes[1]);
+	} while (talked);
+}
+
 static void pass_ms(uint64_t ms)
 {
 	for (uint64_t end_ns = now_ns + ms * NS_PER_MS; now_ns < end_ns; now_ns += 10 * NS_PER_MS)
-		while (talk(&nodes[0]) | talk(&nodes[1]))
-			;
+		exchange();
 }
 
 static bool are_ready(void)
@@ -191,9 +201,7 @@ static void what_one_opens_the_other_installs(void **state)
 	message.body.record.service = nodes[0].service.id;
 	assert_null(find(&nodes[1], MESSAGE_INSTALL));
 	say(&nodes[0], &message);
-	// It takes no time.
-	while (talk(&nodes[0]) | talk(&nodes[1]))
-		;
+	exchange(); // it takes no time
 	install = find(&nodes[1], MESSAGE_INSTALL);
 	assert_non_null(install);
 	assert_int_equal(install->body.record.translation.d, 4711);
