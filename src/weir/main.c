@@ -28,8 +28,9 @@ static const struct subcommand subcommands[] = {
 	{"check", "-c FILE [--set PATH=VALUE]... | --reference",
 		"checks a configuration, or prints one with every key; warnings leave status 0",
 		run_check},
-	{"replay", "-c FILE --in X.pcap [--inside PREFIX]... [--seed S] [--write F] [--json F]...",
-		"runs a capture through the engine: no root, no interfaces", replay_main},
+	{"replay", "-c FILE [-c FILE] (--in X.pcap | --synthetic LOAD) [--seed S] [--write F]...",
+		"runs a capture, or packets it makes, through the engine: no root, no interfaces",
+		replay_main},
 };
 
 static void print_usage(FILE *out)

@@ -14,6 +14,7 @@
 #define GAP_NS	       100000000ULL // the engine runs at least this often
 #define GAP_MAX	       1024	    // idle turns between two packets at most: 102 s
 #define TICK_BASE      1024
+#define JOIN_MS	       1000
 
 static int failed(const char *what)
 {
@@ -21,9 +22,22 @@ static int failed(const char *what)
 	return 1;
 }
 
-static uint32_t tick_of(uint64_t now_ns)
+// The engine's clock.
+static uint64_t clock_ns(const struct box *box)
 {
-	return TICK_BASE + (uint32_t)(now_ns / KEYRING_TICK_NS);
+	return box->base_ns + box->now_ns;
+}
+
+static uint64_t counter_ns(const struct box *box)
+{
+	if (box->sibling != NULL)
+		return sibling_counter_ns(box->sibling, clock_ns(box));
+	return TICK_BASE * KEYRING_TICK_NS + clock_ns(box);
+}
+
+static uint32_t tick_of(const struct box *box)
+{
+	return (uint32_t)(counter_ns(box) / KEYRING_TICK_NS);
 }
 
 // Without a seed everything is as unpredictable as on the live path; with one, nothing is.
@@ -36,7 +50,8 @@ static int make_secrets(
 		return getrandom(box->secret, sizeof(box->secret), 0) < 0 ||
 		       getrandom(table_key, SIPHASH_KEY_BYTES, 0) < 0;
 	for (unsigned i = 0; i < sizeof(box->secret) + SIPHASH_KEY_BYTES; i++) {
-		uint8_t byte = (uint8_t)siphash24((struct siphash_key){{state, i}}, "seed", 4);
+		struct siphash_key key = {{state, i | (uint64_t)box->index << 32}};
+		uint8_t byte = (uint8_t)siphash24(key, "seed", 4);
 
 		if (i < sizeof(box->secret))
 			box->secret[i] = byte;
@@ -90,14 +105,46 @@ static int make_buffers(struct box *box)
 {
 	box->lent_bytes = pages((size_t)BOX_LENT * (LENT_BYTES + 64));
 	box->in = calloc(1, sizeof(*box->in));
-	if (box->lent_bytes == NULL || box->in == NULL)
+	box->cells = calloc(BOX_MESSAGES, sizeof(*box->cells));
+	if (box->lent_bytes == NULL || box->in == NULL || box->cells == NULL)
 		return failed("not enough memory");
-	for (unsigned i = 0; i < BOX_MESSAGES; i++) {
-		box->out[i] = calloc(1, sizeof(*box->out[i]));
-		if (box->out[i] == NULL)
-			return failed("not enough memory");
-	}
+	for (unsigned i = 0; i < BOX_MESSAGES; i++)
+		box->out[i] = &box->cells[i];
 	lend(box, BOX_LENT);
+	return 0;
+}
+
+// The secret makes what is random in a real node: the cluster's secret if this node founds it, and
+// which life of the node this is.
+static int make_sibling(
+	struct box *box, const struct config *peer, const uint8_t table_key[SIPHASH_KEY_BYTES])
+{
+	const struct config_cluster *own = &box->config->cluster;
+	struct cluster_config config = {.id = own->id,
+		.max_id = own->max_id,
+		.detect_ms = own->detect_ms,
+		.join_ms = JOIN_MS,
+		.workers = 1,
+		.counter_ns = TICK_BASE * KEYRING_TICK_NS,
+		.datagram_bytes = DATAGRAM_BYTES_MAX,
+		.peer_count = 1};
+	uint64_t number;
+
+	snprintf(config.name, sizeof(config.name), "%.*s", CLUSTER_NAME_BYTES - 1, own->name);
+	snprintf(config.node, sizeof(config.node), "%.*s", CLUSTER_NAME_BYTES - 1,
+		box->config->node);
+	snprintf(config.peers[0].name, sizeof(config.peers[0].name), "%.*s", CLUSTER_NAME_BYTES - 1,
+		peer->node);
+	config.peers[0].id = peer->cluster.id;
+	memcpy(config.secret, box->secret, sizeof(config.secret));
+	memcpy(config.table_key, table_key, SIPHASH_KEY_BYTES);
+	memcpy(&number, box->secret, sizeof(number));
+	config.incarnation = number | 1; // 0 is none
+	box->sibling_bytes = sibling_bytes(&config);
+	box->sibling_memory = pages(box->sibling_bytes);
+	if (box->sibling_memory == NULL)
+		return 1;
+	box->sibling = sibling_init(box->sibling_memory, &config, box->policy, number << 16);
 	return 0;
 }
 
@@ -109,6 +156,8 @@ static int make_engine(struct box *box, const struct box_options *options)
 
 	if (make_secrets(box, options, config.table_key))
 		return failed("the system has no randomness");
+	if (options->peer != NULL && make_sibling(box, options->peer, config.table_key))
+		return failed("not enough memory");
 	box->memory_bytes = engine_bytes(&config);
 	box->memory = pages(box->memory_bytes);
 	if (box->memory == NULL)
@@ -124,6 +173,11 @@ static int make_engine(struct box *box, const struct box_options *options)
 
 static void take_messages(struct box *box, const struct batch *batch)
 {
+	box->more = batch->messages_out_used == batch->messages_out_room;
+	if (box->sibling != NULL) {
+		sibling_said(box->sibling, batch->messages_out_used);
+		return;
+	}
 	for (unsigned i = 0; i < batch->messages_out_used; i++) {
 		const struct message *message = batch->messages_out[i];
 
@@ -135,23 +189,26 @@ static void take_messages(struct box *box, const struct batch *batch)
 
 static void run(struct box *box, struct batch *batch)
 {
+	const struct box_listener *listener = &box->listener;
 	uint64_t start;
 
 	lend(box, box->lent_used);
-	batch->now_ns = box->now_ns;
-	batch->tick = tick_of(box->now_ns);
-	batch->tick_part = keyring_tick_part(box->now_ns);
+	batch->now_ns = clock_ns(box);
+	batch->tick = tick_of(box);
+	batch->tick_part = keyring_tick_part(counter_ns(box));
 	batch->out = box->lent;
 	batch->out_room = BOX_LENT;
 	batch->messages_out = box->out;
 	batch->messages_out_room = BOX_MESSAGES;
+	if (box->sibling != NULL)
+		batch->messages_out_room = sibling_lend(box->sibling, box->out, BOX_MESSAGES);
 	start = cycles_now();
 	engine_run(box->engine, batch);
-	box->listener.turn(box->listener.context, batch->frame_count, cycles_now() - start);
+	listener->turn(listener->context, box->index, batch->frame_count, cycles_now() - start);
 	box->lent_used = batch->out_used;
 	take_messages(box, batch);
 	for (unsigned i = 0; i < batch->out_used; i++)
-		box->listener.made(box->listener.context, &batch->out[i]);
+		listener->made(listener->context, box->index, &batch->out[i]);
 }
 
 static void post(struct box *box)
@@ -185,8 +242,10 @@ static int post_epoch(struct box *box, uint32_t epoch)
 // Keys of the running epoch and the next one.
 static int keep_keys(struct box *box)
 {
-	uint32_t epoch = tick_of(box->now_ns) / KEYRING_TICKS_PER_EPOCH;
+	uint32_t epoch = tick_of(box) / KEYRING_TICKS_PER_EPOCH;
 
+	if (box->sibling != NULL)
+		return 0; // they come by message
 	while (box->epoch < epoch + 1) {
 		uint32_t next = box->epoch < epoch - 1 ? epoch - 1 : box->epoch + 1;
 
@@ -208,16 +267,21 @@ static int start(struct box *box)
 
 int box_open(struct box *box, const struct config *config, const struct box_options *options)
 {
-	*box = (struct box){
-		.config = config, .policy = config->policy, .listener = options->listener};
+	*box = (struct box){.config = config,
+		.policy = config->policy,
+		.listener = options->listener,
+		.index = options->index};
 	return make_buffers(box) || make_engine(box, options) || start(box);
 }
 
 void box_close(struct box *box)
 {
-	for (unsigned i = 0; i < BOX_MESSAGES; i++)
-		free(box->out[i]);
+	free(box->cells);
 	free(box->in);
+	if (box->sibling != NULL)
+		sibling_finish(box->sibling);
+	if (box->sibling_memory != NULL)
+		munmap(box->sibling_memory, box->sibling_bytes);
 	if (box->lent_bytes != NULL)
 		munmap(box->lent_bytes, (size_t)BOX_LENT * (LENT_BYTES + 64));
 	if (box->memory != NULL)
@@ -225,7 +289,7 @@ void box_close(struct box *box)
 	explicit_bzero(box->secret, sizeof(box->secret));
 }
 
-static int step_to(struct box *box, uint64_t to_ns)
+int box_step_to(struct box *box, uint64_t to_ns)
 {
 	struct batch batch = {0};
 
@@ -239,9 +303,9 @@ static int step_to(struct box *box, uint64_t to_ns)
 int box_advance(struct box *box, uint64_t to_ns)
 {
 	for (unsigned i = 0; i < GAP_MAX && box->now_ns + GAP_NS < to_ns; i++)
-		if (step_to(box, box->now_ns + GAP_NS))
+		if (box_step_to(box, box->now_ns + GAP_NS))
 			return 1;
-	return to_ns > box->now_ns ? step_to(box, to_ns) : 0;
+	return to_ns > box->now_ns ? box_step_to(box, to_ns) : 0;
 }
 
 void box_offer(struct box *box, struct frame *frames, struct verdict *verdicts, unsigned count)
@@ -253,5 +317,39 @@ void box_offer(struct box *box, struct frame *frames, struct verdict *verdicts, 
 
 bool box_is_opening(const struct box *box)
 {
-	return engine_idle_ns(box->engine, box->now_ns) != UINT64_MAX;
+	return engine_idle_ns(box->engine, clock_ns(box)) != UINT64_MAX;
+}
+
+static bool talk(struct box *box)
+{
+	uint64_t start = cycles_now();
+	bool talked = sibling_run(box->sibling, clock_ns(box));
+
+	if (talked)
+		box->listener.talked(box->listener.context, box->index, cycles_now() - start);
+	return talked;
+}
+
+bool box_talk(struct box *box)
+{
+	struct message *in[ENGINE_BATCH_MAX];
+	bool talked = talk(box), more = box->more;
+	struct batch batch = {.messages_in = in};
+
+	batch.messages_in_count = sibling_tell(box->sibling, clock_ns(box), in);
+	if (batch.messages_in_count > 0 || more)
+		run(box, &batch);
+	sibling_told(box->sibling);
+	return talked || more || batch.messages_in_count > 0;
+}
+
+uint64_t box_talk_idle_ns(const struct box *box)
+{
+	return sibling_idle_ns(box->sibling, clock_ns(box));
+}
+
+void box_begin(struct box *box)
+{
+	box->base_ns += box->now_ns;
+	box->now_ns = 0;
 }

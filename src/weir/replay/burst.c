@@ -51,18 +51,32 @@ static bool has_flow(const struct burst *burst, uint64_t flow)
 	return false;
 }
 
+static bool is_plain(const struct view *view)
+{
+	return (view->bits & (VIEW_TCP | VIEW_UDP)) && !(view->bits & VIEW_FRAGMENT);
+}
+
+static bool is_one_each(const struct burst *burst, const struct view *view)
+{
+	return (burst->one_each && (view->bits & VIEW_TCP)) || (burst->apart && is_plain(view));
+}
+
 // A connection becomes half open by the packet that proves its cookie. The SYN/ACK that opens it,
 // in the same turn, would leave what follows queued up to the end of the turn instead of forwarded.
 bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
 {
-	if (burst->count == burst->most)
+	const struct view *view = &packet->view;
+
+	if (burst->count == burst->most || (burst->count > 0 && burst->lonely))
 		return false;
-	if (burst->plays && (packet->view.bits & VIEW_TCP))
-		return !has_flow(burst, flow_number(&packet->view));
-	if (!burst->proxies || !(packet->view.bits & VIEW_TCP) ||
-		(packet->view.tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
+	if (burst->apart && burst->count > 0 && (packet->side != burst->side || !is_plain(view)))
+		return false;
+	if (is_one_each(burst, view))
+		return !has_flow(burst, flow_number(view));
+	if (!burst->proxies || !(view->bits & VIEW_TCP) ||
+		(view->tcp_flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 		return true;
-	return !has_flow(burst, flow_number(&packet->view));
+	return !has_flow(burst, flow_number(view));
 }
 
 static struct frame *room_at(struct burst *burst, unsigned i)
@@ -90,6 +104,7 @@ void burst_take(struct burst *burst, uint64_t at_ns)
 	burst->lens[0] = frame->len;
 	burst->flows[0] = 0;
 	burst->count = 1;
+	burst->side = frame->port;
 }
 
 struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns)
@@ -104,8 +119,10 @@ struct frame *burst_add(struct burst *burst, const struct replay_packet *packet,
 	burst->at_ns[i] = at_ns;
 	burst->lens[i] = packet->len;
 	burst->flows[i] = 0;
-	if ((burst->plays && (packet->view.bits & VIEW_TCP)) ||
-		(burst->proxies && may_prove(&packet->view)))
+	if (is_one_each(burst, &packet->view) || (burst->proxies && may_prove(&packet->view)))
 		burst->flows[i] = flow_number(&packet->view);
+	burst->lonely = burst->apart && !is_plain(&packet->view);
+	if (i == 0)
+		burst->side = packet->side;
 	return frame;
 }

@@ -4,7 +4,8 @@
 // Within a turn the engine decides frame by frame, and at its end lets go what half-open
 // connections have queued. So while there are any, packets are offered one by one
 // (box_is_opening()), and one that could open a connection which became half open in the same turn
-// has to wait for the next (burst_fits()).
+// has to wait for the next (burst_fits()). Of two nodes a turn has packets of one side, and of each
+// flow one; what may be about another flow than its own addresses say is alone in it.
 #pragma once
 
 #include "weir/replay/box.h"
@@ -16,17 +17,21 @@
 struct burst {
 	unsigned most; // packets of one turn
 	unsigned count;
-	bool proxies; // some service proves its clients by cookies
-	bool plays;   // what a packet is may depend on what became of its connection's last one
+	bool proxies;  // some service proves its clients by cookies
+	bool one_each; // what a packet is may depend on what became of its connection's last one
+	bool apart;    // each side is another node's, and nodes talk between turns
+	bool lonely;   // nothing may come behind the last one
+	uint8_t side;  // the first one arrives on
 	struct frame frames[BOX_BURST_MAX];
 	struct verdict verdicts[BOX_BURST_MAX];
 	uint64_t at_ns[BOX_BURST_MAX]; // when each is offered, of the replay
 	uint16_t lens[BOX_BURST_MAX];  // as offered
-	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all played, else 0
+	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all with one_each,
+				       // else 0
 	uint8_t *rooms;
 };
 
-// 0, or 1 where there is no memory for it.
+// The rest is set by the caller. 0, or 1 where there is no memory for it.
 int burst_open(struct burst *burst, unsigned most, const struct policy *policy);
 void burst_close(struct burst *burst);
 

@@ -32,19 +32,17 @@ static void take_prefix(struct fresh *fresh, const struct prefix *prefix)
 	fresh->prefixes[fresh->prefix_count++] = *prefix;
 }
 
-int fresh_open(struct fresh *fresh, const struct policy *policy, const struct prefix *inside,
-	unsigned inside_count)
+static size_t count_prefixes(const struct policy *policy)
 {
-	size_t most = 2 * (size_t)policy->row_count + inside_count;
+	size_t count = 2 * (size_t)policy->row_count;
 
-	*fresh = (struct fresh){0};
 	for (unsigned i = 0; i < policy->service_count; i++)
-		most += policy->services[i].to_count;
-	fresh->prefixes = calloc(most + 1, sizeof(*fresh->prefixes));
-	if (fresh->prefixes == NULL)
-		return 1;
-	for (unsigned i = 0; i < inside_count; i++)
-		take_prefix(fresh, &inside[i]);
+		count += policy->services[i].to_count;
+	return count;
+}
+
+static void take_policy(struct fresh *fresh, const struct policy *policy)
+{
 	for (unsigned i = 0; i < policy->row_count; i++) {
 		take_prefix(fresh, &policy->rows[i].src);
 		take_prefix(fresh, &policy->rows[i].dst);
@@ -52,6 +50,24 @@ int fresh_open(struct fresh *fresh, const struct policy *policy, const struct pr
 	for (unsigned i = 0; i < policy->service_count; i++)
 		for (unsigned k = 0; k < policy->services[i].to_count; k++)
 			take_prefix(fresh, &policy->services[i].to[k]);
+}
+
+int fresh_open(struct fresh *fresh, const struct policy *policy, const struct policy *other,
+	const struct prefix *inside, unsigned inside_count)
+{
+	size_t most = count_prefixes(policy) + inside_count;
+
+	*fresh = (struct fresh){0};
+	if (other != NULL)
+		most += count_prefixes(other);
+	fresh->prefixes = calloc(most + 1, sizeof(*fresh->prefixes));
+	if (fresh->prefixes == NULL)
+		return 1;
+	for (unsigned i = 0; i < inside_count; i++)
+		take_prefix(fresh, &inside[i]);
+	take_policy(fresh, policy);
+	if (other != NULL)
+		take_policy(fresh, other);
 	return 0;
 }
 

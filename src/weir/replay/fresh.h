@@ -32,9 +32,9 @@ struct fresh {
 
 struct policy;
 
-// 0, or 1 where there is no memory for it.
-int fresh_open(struct fresh *fresh, const struct policy *policy, const struct prefix *inside,
-	unsigned inside_count);
+// `other` is the policy of a second node, NULL: there is none. 0, or 1 where there is no memory.
+int fresh_open(struct fresh *fresh, const struct policy *policy, const struct policy *other,
+	const struct prefix *inside, unsigned inside_count);
 void fresh_close(struct fresh *fresh);
 
 // Changes one frame in place; frame->port says which side it comes from.

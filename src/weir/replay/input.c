@@ -2,6 +2,7 @@
 
 #include "flow/key.h"
 #include "policy/policy.h"
+#include "replay/synthetic.h"
 
 #include <stdio.h>
 
@@ -64,9 +65,12 @@ static bool is_again(const struct replay_input *input)
 }
 
 int replay_input_open(struct replay_input *input, const struct replay_options *options,
-	const struct policy *policy)
+	const struct policy *policy, struct synthetic *synthetic)
 {
-	*input = (struct replay_input){.options = options, .policy = policy};
+	*input =
+		(struct replay_input){.options = options, .policy = policy, .synthetic = synthetic};
+	if (synthetic != NULL)
+		return 0;
 	if (open_sources(input))
 		return 1;
 	if (options->loops > 1 && !is_again(input)) {
@@ -109,11 +113,24 @@ static bool merge(struct replay_input *input, struct replay_packet *packet)
 	return true;
 }
 
+static bool make(struct synthetic *synthetic, struct replay_packet *packet)
+{
+	struct synthetic_packet made;
+
+	if (!synthetic_next(synthetic, &made))
+		return false;
+	*packet = (struct replay_packet){
+		.time_ns = made.at_ns, .data = made.data, .len = made.len, .side = made.side};
+	return true;
+}
+
 bool replay_input_next(struct replay_input *input, struct replay_packet *packet)
 {
 	bool got;
 
-	if (input->count == 1) {
+	if (input->synthetic != NULL) {
+		got = make(input->synthetic, packet);
+	} else if (input->count == 1) {
 		got = source_next(&input->sources[0], packet);
 	} else {
 		// The packet handed out last lies in its reader's memory: it goes only now.
@@ -132,9 +149,9 @@ bool replay_input_is_cut(const struct replay_input *input)
 	return input->sources[0].cut || (input->count == 2 && input->sources[1].cut);
 }
 
-uint64_t replay_input_size_bytes(const struct replay_input *input)
+uint64_t replay_input_size(const struct replay_input *input)
 {
-	uint64_t size = 0;
+	uint64_t size = input->synthetic != NULL ? input->synthetic->config.count : 0;
 
 	for (unsigned i = 0; i < input->count; i++) {
 		if (input->sources[i].stream.size_bytes == 0)
@@ -144,9 +161,9 @@ uint64_t replay_input_size_bytes(const struct replay_input *input)
 	return size;
 }
 
-uint64_t replay_input_at_bytes(const struct replay_input *input)
+uint64_t replay_input_at(const struct replay_input *input)
 {
-	uint64_t at = 0;
+	uint64_t at = input->synthetic != NULL ? input->synthetic->made : 0;
 
 	for (unsigned i = 0; i < input->count; i++)
 		at += source_at_bytes(&input->sources[i]);

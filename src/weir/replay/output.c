@@ -1,6 +1,7 @@
 #include "weir/replay/output.h"
 
 #include "base/reason.h"
+#include "cfg/config.h"
 #include "weir/console/pcapng.h"
 
 #include <stdlib.h>
@@ -13,11 +14,22 @@ struct held {
 	uint8_t port;
 };
 
-int replay_output_open(struct replay_output *output, const char *path, const struct policy *policy)
+static void put_interfaces(struct replay_output *output)
 {
-	static const char *const names[2] = {"outside", "inside"};
+	static const char *const ports[2] = {"outside", "inside"};
+	char name[CONFIG_TEXT_BYTES + 16];
 
-	*output = (struct replay_output){.policy = policy};
+	for (unsigned i = 0; i < 2 * output->node_count; i++) {
+		snprintf(name, sizeof(name), "%s %s", output->nodes[i / 2].name, ports[i % 2]);
+		fwrite(output->block, 1,
+			pcapng_interface_whole(
+				output->block, output->node_count > 1 ? name : ports[i % 2]),
+			output->draft.file);
+	}
+}
+
+int replay_output_open(struct replay_output *output, const char *path)
+{
 	if (draft_open(&output->draft, path))
 		return 1;
 	if (output->draft.file == NULL)
@@ -29,16 +41,14 @@ int replay_output_open(struct replay_output *output, const char *path, const str
 	}
 	setvbuf(output->draft.file, NULL, _IOFBF, FILE_BUFFER_BYTES);
 	fwrite(output->block, 1, pcapng_section(output->block, "weir replay"), output->draft.file);
-	for (unsigned i = 0; i < 2; i++)
-		fwrite(output->block, 1, pcapng_interface_whole(output->block, names[i]),
-			output->draft.file);
+	put_interfaces(output);
 	return 0;
 }
 
-static void put(struct replay_output *output, uint64_t time_ns, uint8_t port, const uint8_t *data,
-	uint16_t len, const char *comment)
+static void put(struct replay_output *output, uint64_t time_ns, uint32_t interface,
+	const uint8_t *data, uint16_t len, const char *comment)
 {
-	struct pcapng_packet packet = {.interface = port,
+	struct pcapng_packet packet = {.interface = interface,
 		.time_ns = time_ns,
 		.len = len,
 		.kept = len,
@@ -48,72 +58,82 @@ static void put(struct replay_output *output, uint64_t time_ns, uint8_t port, co
 	fwrite(output->block, 1, pcapng_packet(output->block, &packet), output->draft.file);
 }
 
-void replay_output_sent(struct replay_output *output, uint64_t time_ns, const struct frame *frame,
-	uint8_t port, const char *how)
-{
-	char comment[PCAPNG_COMMENT_BYTES];
-
-	if (output->draft.file == NULL)
-		return;
-	snprintf(comment, sizeof(comment), "stage=tx how=%s", how);
-	put(output, time_ns, port, frame->data, frame->len, comment);
-}
-
-void replay_output_dropped(struct replay_output *output, uint64_t time_ns,
+static void put_drop(struct replay_output *output, unsigned node, uint64_t time_ns,
 	const struct frame *frame, const struct verdict *verdict)
 {
 	char comment[PCAPNG_COMMENT_BYTES];
 	const char *rule = verdict->rule == RULE_NONE
 				   ? "none"
-				   : policy_rule_name(output->policy, verdict->rule);
+				   : policy_rule_name(output->nodes[node].policy, verdict->rule);
+
+	snprintf(comment, sizeof(comment), "stage=drop reason=%s rule=%s",
+		reason_name(verdict->reason), rule);
+	put(output, time_ns, 2 * node + frame->port, frame->data, frame->len, comment);
+}
+
+void replay_output_decided(struct replay_output *output, unsigned node, uint64_t time_ns,
+	const struct frame *frame, const struct verdict *verdict)
+{
+	uint32_t interface = 2 * node + verdict->port;
 
 	if (output->draft.file == NULL)
 		return;
-	snprintf(comment, sizeof(comment), "stage=drop reason=%s rule=%s",
-		reason_name(verdict->reason), rule);
-	put(output, time_ns, frame->port, frame->data, frame->len, comment);
+	if (verdict->kind == VERDICT_FORWARD)
+		put(output, time_ns, interface, frame->data, frame->len, "stage=tx how=forwarded");
+	else if (verdict->kind == VERDICT_REPLY)
+		put(output, time_ns, interface, frame->data, frame->len, "stage=tx how=reply");
+	else if (verdict->kind == VERDICT_DROP)
+		put_drop(output, node, time_ns, frame, verdict);
 }
 
-static bool make_room(struct replay_output *output, size_t bytes)
+static bool make_room(struct output_node *node, size_t bytes)
 {
-	size_t size = 2 * (output->held_used + bytes);
+	size_t size = 2 * (node->held_used + bytes);
 	void *held;
 
-	if (output->held_used + bytes <= output->held_size)
+	if (node->held_used + bytes <= node->held_size)
 		return true;
-	held = realloc(output->held, size);
+	held = realloc(node->held, size);
 	if (held == NULL)
 		return false;
-	output->held = held;
-	output->held_size = size;
+	node->held = held;
+	node->held_size = size;
 	return true;
 }
 
-void replay_output_made(struct replay_output *output, const struct frame *frame)
+void replay_output_made(struct replay_output *output, unsigned node, const struct frame *frame)
 {
 	struct held held = {.len = frame->len, .port = frame->port};
+	struct output_node *of = &output->nodes[node];
 
 	if (output->draft.file == NULL)
 		return;
-	if (!make_room(output, sizeof(held) + frame->len)) {
+	if (!make_room(of, sizeof(held) + frame->len)) {
 		output->short_of_memory = true;
 		return;
 	}
-	memcpy(output->held + output->held_used, &held, sizeof(held));
-	memcpy(output->held + output->held_used + sizeof(held), frame->data, frame->len);
-	output->held_used += sizeof(held) + frame->len;
+	memcpy(of->held + of->held_used, &held, sizeof(held));
+	memcpy(of->held + of->held_used + sizeof(held), frame->data, frame->len);
+	of->held_used += sizeof(held) + frame->len;
+}
+
+static void settle(struct replay_output *output, unsigned node, uint64_t time_ns)
+{
+	struct output_node *of = &output->nodes[node];
+	struct held held;
+
+	for (size_t at = 0; at < of->held_used; at += sizeof(held) + held.len) {
+		memcpy(&held, of->held + at, sizeof(held));
+		put(output, time_ns, 2 * node + held.port, of->held + at + sizeof(held), held.len,
+			"stage=tx how=made");
+	}
+	of->held_used = 0;
 }
 
 void replay_output_settle(struct replay_output *output, uint64_t time_ns)
 {
-	struct held held;
-
-	for (size_t at = 0; at < output->held_used; at += sizeof(held) + held.len) {
-		memcpy(&held, output->held + at, sizeof(held));
-		put(output, time_ns, held.port, output->held + at + sizeof(held), held.len,
-			"stage=tx how=made");
-	}
-	output->held_used = 0;
+	for (unsigned i = 0; i < output->node_count; i++)
+		settle(output, i, time_ns);
 }
 
 int replay_output_finish(struct replay_output *output)
@@ -128,6 +148,7 @@ void replay_output_close(struct replay_output *output)
 {
 	draft_discard(&output->draft);
 	free(output->block);
-	free(output->held);
+	for (unsigned i = 0; i < REPLAY_NODES_MAX; i++)
+		free(output->nodes[i].held);
 	*output = (struct replay_output){0};
 }

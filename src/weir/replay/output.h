@@ -5,30 +5,36 @@
 
 #include "engine/engine.h"
 #include "weir/replay/draft.h"
+#include "weir/replay/replay.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
+struct output_node {
+	const char *name;
+	const struct policy *policy;
+	uint8_t *held; // frames made, each behind its struct held
+	size_t held_used, held_size;
+};
+
 struct replay_output {
 	struct draft draft; // without a file nothing is written
-	const struct policy *policy;
+	struct output_node nodes[REPLAY_NODES_MAX];
+	unsigned node_count;
 	uint8_t *block; // one packet of it
-	uint8_t *held;	// frames made, each behind its struct held
-	size_t held_used, held_size;
 	bool short_of_memory;
 };
 
-// Opens `path` (NULL: none). Interface 0 and 1 are the ports `outside` and `inside`. 0 or 1.
-int replay_output_open(struct replay_output *output, const char *path, const struct policy *policy);
+// Opens `path` (NULL: none) for the nodes in output->nodes. Interface 0 and 1 are the ports
+// `outside` and `inside`; of two nodes there are four, with the node's name in front. 0 or 1.
+int replay_output_open(struct replay_output *output, const char *path);
 
-// A frame of the capture left, or was dropped; `how`: "forwarded", "reply".
-void replay_output_sent(struct replay_output *output, uint64_t time_ns, const struct frame *frame,
-	uint8_t port, const char *how);
-void replay_output_dropped(struct replay_output *output, uint64_t time_ns,
+// A frame of the capture left `node`, or was dropped there.
+void replay_output_decided(struct replay_output *output, unsigned node, uint64_t time_ns,
 	const struct frame *frame, const struct verdict *verdict);
 
-// A frame the engine made leaves through frame->port.
-void replay_output_made(struct replay_output *output, const struct frame *frame);
+// A frame the engine of `node` made leaves through frame->port.
+void replay_output_made(struct replay_output *output, unsigned node, const struct frame *frame);
 // Writes what was held back, with this time.
 void replay_output_settle(struct replay_output *output, uint64_t time_ns);
 

@@ -64,9 +64,27 @@ static void figures(const struct replay_report *report, FILE *out)
 	fputs("</ul>\n", out);
 }
 
+static void load(const struct replay_report *report, FILE *out)
+{
+	const struct synthetic *load = report->synthetic;
+	char server[ADDR_TEXT_BYTES];
+
+	fprintf(out, "Synthetic load <code>%s</code> of ", synthetic_kind_name(load->config.kind));
+	page_count(out, load->config.count);
+	fputs(" packets to service <code>", out);
+	page_text(out, load->config.service->name);
+	fprintf(out, "</code> (%s, port %u), ", addr_format(&load->server.addr, server),
+		load->server.port);
+	page_count(out, load->opened);
+	fprintf(out, " connections opened before it in %.3f s",
+		(double)report->opening_ns / NS_PER_S);
+}
+
 static void sources(const struct replay_report *report, FILE *out)
 {
 	fputs("<p class=\"quiet\">", out);
+	if (report->synthetic != NULL)
+		load(report, out);
 	for (unsigned i = 0; i < report->source_count; i++) {
 		const struct replay_source_facts *source = &report->sources[i];
 
@@ -75,8 +93,8 @@ static void sources(const struct replay_report *report, FILE *out)
 		fprintf(out, "</code> (link type %s%s)", source->link_type,
 			source->compressed ? ", gzip" : "");
 	}
-	fprintf(out, ", %.6g s of capture time, %" PRIu32 " %s, %.3f s of the clock</p>\n",
-		(double)report->capture_ns / NS_PER_S, report->loops_done,
+	fprintf(out, ", %.6g s of %s time, %" PRIu32 " %s, %.3f s of the clock</p>\n",
+		(double)report->capture_ns / NS_PER_S, page_clock(report), report->loops_done,
 		report->loops_done == 1 ? "loop" : "loops", (double)report->elapsed_ns / NS_PER_S);
 }
 
@@ -105,16 +123,11 @@ static void notes(const struct replay_report *report, FILE *out)
 			"hardly "
 			"do.</p>\n",
 			alone);
-	if (report->sides[1] == 0)
+	if (report->sides[1] == 0 && report->synthetic == NULL)
 		fputs("<p class=\"note\"><strong>One direction.</strong> No packet came from the "
 		      "inside. If there should be some, name the servers' prefixes with "
 		      "<code>--inside</code>.</p>\n",
 			out);
-}
-
-static double each(const struct replay_cost *cost)
-{
-	return cost->packets > 0 ? (double)cost->cycles / (double)cost->packets : 0;
 }
 
 static void cost_row(FILE *out, const char *prefix, const char *name,
@@ -123,8 +136,9 @@ static void cost_row(FILE *out, const char *prefix, const char *name,
 	fprintf(out, "<tr><th scope=\"row\">%s%s</th><td class=\"n\">", prefix, name);
 	page_count(out, cost->packets);
 	fprintf(out, "</td><td class=\"n\">%.2f</td><td class=\"n\">%.0f</td>",
-		percent(cost->packets, all), each(cost));
-	page_bar(out, dearest > 0 ? each(cost) / dearest : 0, prefix[0] ? "three" : "one");
+		percent(cost->packets, all), replay_cost_each(cost));
+	page_bar(out, dearest > 0 ? replay_cost_each(cost) / dearest : 0,
+		prefix[0] ? "three" : "one");
 	fputs("</tr>\n", out);
 }
 
@@ -133,11 +147,11 @@ static double dearest(const struct replay_report *report)
 	double most = 0;
 
 	for (unsigned i = 0; i < REPLAY_DROPPED; i++)
-		if (each(&report->outcomes[i]) > most)
-			most = each(&report->outcomes[i]);
+		if (replay_cost_each(&report->outcomes[i]) > most)
+			most = replay_cost_each(&report->outcomes[i]);
 	for (unsigned i = 1; i < REASON_COUNT; i++)
-		if (each(&report->reasons[i]) > most)
-			most = each(&report->reasons[i]);
+		if (replay_cost_each(&report->reasons[i]) > most)
+			most = replay_cost_each(&report->reasons[i]);
 	return most;
 }
 
@@ -170,8 +184,8 @@ static uint64_t most_dropped(const struct replay_report *report)
 	uint64_t most = 1;
 
 	for (unsigned i = 1; i < REASON_COUNT; i++)
-		if (counter_get(&report->stats->dropped[i]) > most)
-			most = counter_get(&report->stats->dropped[i]);
+		if (replay_report_stat(report, STAT_DROPPED(i)) > most)
+			most = replay_report_stat(report, STAT_DROPPED(i));
 	return most;
 }
 
@@ -191,7 +205,7 @@ static void reasons(const struct replay_report *report, FILE *out)
 		out);
 	head_row(out, names);
 	for (unsigned i = 1; i < REASON_COUNT; i++) {
-		uint64_t dropped = counter_get(&report->stats->dropped[i]);
+		uint64_t dropped = replay_report_stat(report, STAT_DROPPED(i));
 
 		if (dropped == 0)
 			continue;
@@ -241,13 +255,13 @@ static void stages(const struct replay_report *report, FILE *out)
 	static const char *const names[] = {"stage", "", "#ms", "#%", "", NULL};
 	uint64_t all = 0;
 
-	for (unsigned i = 0; i < REPLAY_STAGES; i++)
+	for (unsigned i = 0; i < replay_report_stages(report); i++)
 		all += report->stages[i].cycles;
-	fputs("<h2>Where the program's time went</h2>\n<p class=\"quiet\">Only <em>engine</em> and "
-	      "<em>idle</em> are work that a worker has, too.</p>\n<table>\n",
+	fputs("<h2>Where the program's time went</h2>\n<p class=\"quiet\">Only <em>engine</em>, "
+	      "<em>idle</em> and <em>cluster</em> are work that a worker has, too.</p>\n<table>\n",
 		out);
 	head_row(out, names);
-	for (unsigned i = 0; i < REPLAY_STAGES; i++) {
+	for (unsigned i = 0; i < replay_report_stages(report); i++) {
 		const struct replay_cost *stage = &report->stages[i];
 
 		fprintf(out,
@@ -271,31 +285,35 @@ static void total(FILE *out, const char *name, uint64_t number, const char *mean
 
 static void totals(const struct replay_report *report, FILE *out)
 {
-	const struct engine_stats *stats = report->stats;
 	int64_t unexplained = replay_report_unexplained(report);
 
-	fputs("<h2>Totals</h2>\n<p class=\"quiet\">read + repeated + generated = transmitted + "
-	      "consumed + queued + dropped + withheld</p>\n<table><tbody>\n",
-		out);
+	fprintf(out,
+		"<h2>Totals</h2>\n<p class=\"quiet\">read + repeated + generated = transmitted + "
+		"consumed + queued + dropped + withheld%s</p>\n<table><tbody>\n",
+		report->part_count > 1 ? "; what nodes hand to each other cancels out" : "");
 	total(out, "read", replay_report_captured(report), "packets of the capture");
 	total(out, "from outside", report->sides[0], "of these");
 	total(out, "from inside", report->sides[1], "of these");
-	total(out, "generated", counter_get(&stats->generated), "frames the engine made");
+	total(out, "generated", replay_report_stat(report, STAT(generated)),
+		"frames the engine made");
 	total(out, "transmitted", replay_report_sent(report), "what left, through either port");
 	total(out, "forwarded", report->outcomes[REPLAY_FORWARDED].packets, "of these");
-	total(out, "consumed", counter_get(&stats->consumed), "answered, or taken");
-	total(out, "queued", counter_get(&stats->queued), "waiting at the end");
+	total(out, "consumed", replay_report_stat(report, STAT(consumed)), "answered, or taken");
+	total(out, "queued", replay_report_stat(report, STAT(queued)), "waiting at the end");
 	total(out, "dropped", replay_report_dropped(report), "for the reasons above");
 	total(out, "withheld", replay_report_withheld(report),
 		"of a captured end: the box never sent what they answer to");
 	total(out, "repeated", replay_report_repeated(report), "by a captured end, besides");
 	total(out, "unexplained", (uint64_t)(unexplained < 0 ? -unexplained : unexplained),
 		"0, or something is wrong");
-	total(out, "flows created", counter_get(&stats->flows_created), "");
-	total(out, "flows closed", counter_get(&stats->flows_closed), "ended in order");
-	total(out, "flows expired", counter_get(&stats->flows_expired), "fell silent");
-	total(out, "flows evicted", counter_get(&stats->flows_evicted), "made room for others");
-	total(out, "flows refused", counter_get(&stats->flows_refused), "a limit was reached");
+	total(out, "flows created", replay_report_stat(report, STAT(flows_created)), "");
+	total(out, "flows closed", replay_report_stat(report, STAT(flows_closed)),
+		"ended in order");
+	total(out, "flows expired", replay_report_stat(report, STAT(flows_expired)), "fell silent");
+	total(out, "flows evicted", replay_report_stat(report, STAT(flows_evicted)),
+		"made room for others");
+	total(out, "flows refused", replay_report_stat(report, STAT(flows_refused)),
+		"a limit was reached");
 	table_end(out);
 }
 
@@ -348,8 +366,9 @@ void page_write(const struct replay_report *report, FILE *out)
 	sources(report, out);
 	notes(report, out);
 	figures(report, out);
-	fputs("<h2>Throughput over the capture's time</h2>\n", out);
+	fprintf(out, "<h2>Throughput over the %s's time</h2>\n", page_clock(report));
 	page_throughput(report, out);
+	page_nodes(report, out);
 	outcomes(report, out);
 	fputs("<h2>Latency</h2>\n<p class=\"quiet\">From the offer of a packet to the end of its "
 	      "turn: columns are the packets, the dashed line adds them up.",

@@ -125,13 +125,14 @@ void page_throughput(const struct replay_report *report, FILE *out)
 	char description[DESCRIPTION], high[CHART_NUMBER_BYTES];
 
 	snprintf(description, sizeof(description),
-		"Packets offered, left and dropped in each second of the capture, in %u steps of "
+		"Packets offered, left and dropped in each second of the %s, in %u steps of "
 		"%g s over %.6g s; the highest is %s packets per second.",
-		report->timeline.used, (double)report->timeline.width_ns / NS_PER_S, end,
+		page_clock(report), report->timeline.used,
+		(double)report->timeline.width_ns / NS_PER_S, end,
 		chart_number(highest(report), high));
-	chart_begin(&chart, "Packets per second over the capture's time", description);
+	chart_begin(&chart, "Packets per second over time", description);
 	chart_axis_y(&chart, "packets/s");
-	chart_axis_x(&chart, "capture time, s");
+	chart_axis_x(&chart, report->synthetic ? "load's time, s" : "capture time, s");
 	draw_series(&chart, report);
 	draw_legend(&chart);
 	chart_end(&chart);

@@ -145,3 +145,8 @@ void page_style(FILE *out)
 	      "</style>\n",
 		out);
 }
+
+const char *page_clock(const struct replay_report *report)
+{
+	return report->synthetic != NULL ? "load" : "capture";
+}

@@ -8,9 +8,10 @@
 #define REFRESH_NS  (NS_PER_S / 5)
 #define BAR_CELLS   30
 
-void progress_begin(struct progress *progress, uint64_t now_ns)
+void progress_begin(struct progress *progress, uint64_t now_ns, const char *what)
 {
-	*progress = (struct progress){.start_ns = now_ns,
+	*progress = (struct progress){.what = what,
+		.start_ns = now_ns,
 		.next_ns = now_ns + PATIENCE_NS,
 		.terminal = isatty(STDERR_FILENO) == 1};
 }
@@ -31,8 +32,8 @@ static void draw(struct progress *progress, double part, double mpps, double eta
 	for (unsigned i = 0; i < BAR_CELLS; i++)
 		bar[i] = i < full ? '#' : '.';
 	bar[BAR_CELLS] = '\0';
-	fprintf(stderr, "\rreplay [%s] %3.0f %%  %7.2f Mpps  %5.0f s left ", bar, 100 * part, mpps,
-		eta_s);
+	fprintf(stderr, "\r%s [%s] %3.0f %%  %7.2f Mpps  %5.0f s left ", progress->what, bar,
+		100 * part, mpps, eta_s);
 	fflush(stderr);
 	progress->shown = true;
 }
@@ -50,12 +51,12 @@ void progress_tell(
 	if (progress->terminal && total > 0) {
 		draw(progress, part, mpps, eta_s);
 	} else if (progress->terminal) {
-		fprintf(stderr, "\rreplay %.1f million packets  %7.2f Mpps ", (double)packets / 1e6,
-			mpps);
+		fprintf(stderr, "\r%s %.1f million packets  %7.2f Mpps ", progress->what,
+			(double)packets / 1e6, mpps);
 		progress->shown = true;
 	} else if (tenths > progress->tenths) {
-		fprintf(stderr, "replay: %u %%, %.2f Mpps, %.0f s left\n", tenths * 10, mpps,
-			eta_s);
+		fprintf(stderr, "%s: %u %%, %.2f Mpps, %.0f s left\n", progress->what, tenths * 10,
+			mpps, eta_s);
 		progress->tenths = tenths;
 	}
 }

@@ -11,9 +11,11 @@ struct progress {
 	unsigned tenths;  // told so far
 	bool terminal;
 	bool shown; // there is a line to end
+	const char *what;
 };
 
-void progress_begin(struct progress *progress, uint64_t now_ns);
+// `what` is said in front: "replay".
+void progress_begin(struct progress *progress, uint64_t now_ns, const char *what);
 
 // `done` of `total` bytes are read (0: nobody knows how many there are), `packets` were played.
 void progress_tell(struct progress *progress, uint64_t now_ns, uint64_t done, uint64_t total,

@@ -1,10 +1,10 @@
-// One engine, one thread, the capture's time.
+// One engine, or two of one cluster, one thread, the capture's time.
 //
 //   next packet of the input  ->  the burst of its moment  ->  box_offer()  ->  what became of it
 //                                                          \->  made(): frames of the engine's own
 //
 // The engine's clock moves in steps of STEP_NS. All packets of a step see the same time, and
-// everything that is due by then happens before the first of them (box_advance()); so they can be
+// everything that is due by then happens before the first of them (site_advance()); so they can be
 // offered in bursts, as a worker takes them from its device, and the result is the same as one by
 // one. With a pace they are offered one by one, each when it is due.
 //
@@ -12,22 +12,27 @@
 // run's numbers, and holds it until the box has sent what it answers to. While something is held,
 // packets are offered one by one, because what leaves may set it free: it is offered next.
 //
+// Of two nodes each takes the packets of one side. A burst is of one of them, and behind it they
+// say to each other what there is to say (site_exchange()). A connection has one packet in a burst
+// at most, because what a node learns of it may come from the other one.
+//
 // A loop begins where the one before it ended. With `fresh` its packets are those of other clients.
 #include "weir/replay/replay.h"
 
 #include "weir/node.h"
-#include "weir/replay/box.h"
 #include "weir/replay/burst.h"
 #include "weir/replay/cycles.h"
 #include "weir/replay/fresh.h"
 #include "weir/replay/input.h"
 #include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
+#include "weir/replay/load.h"
 #include "weir/replay/output.h"
 #include "weir/replay/page.h"
 #include "weir/replay/play.h"
 #include "weir/replay/progress.h"
 #include "weir/replay/report.h"
+#include "weir/replay/site.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,8 +46,9 @@
 
 struct replay {
 	const struct replay_options *options;
-	struct config *config;
-	struct box box;
+	struct config *configs[REPLAY_NODES_MAX];
+	struct site site;
+	struct load load;
 	struct replay_input input;
 	struct burst burst;
 	struct play play;
@@ -57,6 +63,7 @@ struct replay {
 	uint64_t at_ns;	   // of the packet offered last, of the replay
 	uint64_t cycles;   // when the stage before this one ended
 	bool offering;	   // packets of this moment are being offered
+	bool turning;	   // in a turn with packets
 };
 
 static int failed(const char *what)
@@ -67,43 +74,52 @@ static int failed(const char *what)
 
 // --- what leaves ---
 
-// A frame the engine made leaves. Those of a moment are written behind its packets.
-static void made(void *context, const struct frame *frame)
+// A frame an engine made leaves. Those of a moment are written behind its packets.
+static void made(void *context, unsigned box, const struct frame *frame)
 {
 	struct replay *replay = context;
-	uint64_t at_ns = replay->offering ? replay->at_ns : replay->box.now_ns;
+	uint64_t at_ns = replay->offering ? replay->at_ns : replay->site.boxes[box].now_ns;
 
-	replay_report_made(&replay->report, at_ns);
-	replay_output_made(&replay->output, frame);
-	if (replay->offering)
+	if (replay->load.opening) {
+		load_hear(&replay->load, frame, frame->port);
+		return;
+	}
+	replay_report_made(&replay->report, box, at_ns);
+	replay_output_made(&replay->output, box, frame);
+	if (replay->turning)
 		return; // the player hears of it behind the packets of the turn
 	play_sent(&replay->play, frame, frame->port, at_ns);
-	replay_output_settle(&replay->output, replay->first_ns + at_ns);
+	if (!replay->offering)
+		replay_output_settle(&replay->output, replay->first_ns + at_ns);
 }
 
-static void turn(void *context, unsigned frames, uint64_t cycles)
+static void turn(void *context, unsigned box, unsigned frames, uint64_t cycles)
 {
 	struct replay *replay = context;
 
-	replay_report_turn(&replay->report, frames, cycles);
+	if (!replay->load.opening)
+		replay_report_turn(&replay->report, box, frames, cycles);
+}
+
+static void talked(void *context, unsigned box, uint64_t cycles)
+{
+	struct replay *replay = context;
+
+	if (!replay->load.opening)
+		replay_report_talked(&replay->report, box, cycles);
 }
 
 // A packet of the capture leaves, or not.
-static void decided(struct replay *replay, unsigned i)
+static void decided(struct replay *replay, unsigned box, unsigned i)
 {
 	const struct verdict *verdict = &replay->burst.verdicts[i];
 	const struct frame *frame = &replay->burst.frames[i];
-	uint64_t at_ns = replay->burst.at_ns[i], time_ns = replay->first_ns + at_ns;
+	uint64_t at_ns = replay->burst.at_ns[i];
 
-	replay_report_verdict(&replay->report, verdict, replay->burst.lens[i], at_ns);
+	replay_report_verdict(&replay->report, box, verdict, replay->burst.lens[i], at_ns);
 	if (verdict->kind == VERDICT_FORWARD || verdict->kind == VERDICT_REPLY)
 		play_sent(&replay->play, frame, verdict->port, at_ns);
-	if (verdict->kind == VERDICT_FORWARD)
-		replay_output_sent(&replay->output, time_ns, frame, verdict->port, "forwarded");
-	else if (verdict->kind == VERDICT_REPLY)
-		replay_output_sent(&replay->output, time_ns, frame, verdict->port, "reply");
-	else if (verdict->kind == VERDICT_DROP)
-		replay_output_dropped(&replay->output, time_ns, frame, verdict);
+	replay_output_decided(&replay->output, box, replay->first_ns + at_ns, frame, verdict);
 }
 
 // --- what is offered ---
@@ -124,8 +140,8 @@ static void tell(struct replay *replay)
 
 	if (now_ns < replay->progress.next_ns)
 		return;
-	size = replay_input_size_bytes(&replay->input);
-	done = replay->report.loops_done * size + replay_input_at_bytes(&replay->input);
+	size = replay_input_size(&replay->input);
+	done = replay->report.loops_done * size + replay_input_at(&replay->input);
 	progress_tell(&replay->progress, now_ns, done, size * replay->options->loops,
 		replay->report.read);
 }
@@ -133,21 +149,25 @@ static void tell(struct replay *replay)
 static void offer_burst(struct replay *replay)
 {
 	struct burst *burst = &replay->burst;
-	const struct box *box = &replay->box;
 	unsigned count = burst->count;
+	struct box *box;
 
 	if (count == 0)
 		return;
-	replay->offering = true;
-	box_offer(&replay->box, burst->frames, burst->verdicts, count);
+	box = site_taker(&replay->site, burst->side);
+	replay->offering = replay->turning = true;
+	box_offer(box, burst->frames, burst->verdicts, count);
+	replay->turning = false;
 	replay->cycles = cycles_now();
 	for (unsigned i = 0; i < count; i++)
-		decided(replay, i);
+		decided(replay, box->index, i);
 	for (unsigned i = 0; i < box->lent_used; i++)
 		play_sent(&replay->play, &box->lent[i], box->lent[i].port, replay->at_ns);
 	burst->count = 0;
 	tell(replay);
 	spent(replay, REPLAY_WRITE, count);
+	site_exchange(&replay->site);
+	replay->cycles = cycles_now();
 }
 
 // What waits in the burst, then what that sets free.
@@ -170,7 +190,7 @@ static int step(struct replay *replay, uint64_t to_ns)
 	flush(replay);
 	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);
 	replay->offering = false;
-	status = box_advance(&replay->box, to_ns);
+	status = site_advance(&replay->site, to_ns);
 	replay->at_ns = to_ns > replay->at_ns ? to_ns : replay->at_ns;
 	flush(replay); // what a retry or a reset set free
 	replay->cycles = cycles_now();
@@ -216,7 +236,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 	if (at_ns < replay->at_ns)
 		at_ns = replay->at_ns; // captures of several interfaces are not quite in order
 	step_ns = at_ns - at_ns % STEP_NS;
-	if (step_ns > replay->box.now_ns) {
+	if (step_ns > replay->site.now_ns) {
 		if (step(replay, step_ns))
 			return 1;
 	} else if (!burst_fits(&replay->burst, packet)) {
@@ -232,7 +252,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		fresh_apply(&replay->fresh, frame);
 	play(replay, frame);
 	spent(replay, REPLAY_PREPARE, 1);
-	if (replay->options->pace > 0 || box_is_opening(&replay->box))
+	if (replay->options->pace > 0 || site_is_opening(&replay->site))
 		flush(replay);
 	return 0;
 }
@@ -262,7 +282,7 @@ static int passes(struct replay *replay)
 
 	replay->start_ns = machine_clock_ns();
 	replay->cycles = cycles_now();
-	progress_begin(&replay->progress, replay->start_ns);
+	progress_begin(&replay->progress, replay->start_ns, "replay");
 	for (uint32_t i = 0; i < replay->options->loops && interrupt_signal() == 0; i++) {
 		replay->fresh.loop = i;
 		if ((i > 0 && replay_input_rewind(&replay->input)) || pass(replay))
@@ -284,18 +304,57 @@ static int passes(struct replay *replay)
 
 // --- the whole ---
 
-static int load(struct replay *replay)
+static int load(struct replay *replay, unsigned i)
 {
-	struct node node = {.file = replay->options->config_file,
+	struct node node = {.file = replay->options->config_files[i],
 		.sets = replay->options->sets,
 		.set_count = replay->options->set_count};
 	struct config_errors errors = {0};
 
-	replay->config = node_read_config(&node, &errors);
-	for (unsigned i = 0; i < errors.count; i++)
-		fprintf(stderr, "%s\n", errors.list[i].text);
+	replay->configs[i] = node_read_config(&node, &errors);
+	for (unsigned e = 0; e < errors.count; e++)
+		fprintf(stderr, "%s\n", errors.list[e].text);
 	config_errors_free(&errors);
-	return replay->config == NULL;
+	return replay->configs[i] == NULL;
+}
+
+static void describe_nodes(struct replay *replay)
+{
+	const struct replay_options *options = replay->options;
+	struct replay_report *report = &replay->report;
+
+	report->part_count = replay->output.node_count = options->config_count;
+	for (unsigned i = 0; i < options->config_count; i++) {
+		const struct config *config = replay->configs[i];
+
+		replay->output.nodes[i] =
+			(struct output_node){.name = config->node, .policy = config->policy};
+		report->parts[i] = (struct replay_part){.node = config->node,
+			.file = options->config_files[i],
+			.takes = {options->taker[0] == i, options->taker[1] == i}};
+	}
+}
+
+static int open_site(struct replay *replay)
+{
+	const struct replay_options *options = replay->options;
+	struct replay_report *report = &replay->report;
+	struct site_options site = {.count = options->config_count,
+		.taker = {options->taker[0], options->taker[1]},
+		.seeded = options->seeded,
+		.seed = options->seed,
+		.listener = {.context = replay, .made = made, .turn = turn, .talked = talked}};
+
+	memcpy(site.configs, replay->configs, sizeof(site.configs));
+	if (site_open(&replay->site, &site))
+		return 1;
+	for (unsigned i = 0; i < options->config_count; i++) {
+		const struct box *box = &replay->site.boxes[i];
+
+		report->parts[i].stats = engine_stats(box->engine);
+		report->parts[i].peer = box->sibling ? sibling_peer_stats(box->sibling) : NULL;
+	}
+	return 0;
 }
 
 static void describe_input(struct replay *replay)
@@ -311,31 +370,54 @@ static void describe_input(struct replay *replay)
 	}
 }
 
+// Everything before the first packet that counts.
+static int establish(struct replay *replay)
+{
+	struct replay_report *report = &replay->report;
+	int status =
+		load_establish(&replay->load, &replay->site, &replay->burst, &replay->progress);
+
+	memset(report->stages, 0, sizeof(report->stages));
+	for (unsigned i = 0; i < report->part_count; i++)
+		report->parts[i].idle = report->parts[i].talk = (struct replay_cost){0};
+	replay_report_measure(report);
+	if (replay->load.used) {
+		report->synthetic = &replay->load.synthetic;
+		report->opening_packets = replay->load.offered;
+		report->opening_ns = replay->load.open_ns;
+	}
+	return status;
+}
+
 static int prepare(struct replay *replay)
 {
 	const struct replay_options *options = replay->options;
-	struct box_options box = {.seeded = options->seeded,
-		.seed = options->seed,
-		.listener = {.context = replay, .made = made, .turn = turn}};
-	const struct policy *policy;
+	const struct policy *policy, *other;
 
 	replay_report_begin(&replay->report, options);
-	if (load(replay))
-		return 1;
-	policy = replay->config->policy;
-	if (replay_input_open(&replay->input, options, policy) ||
-		replay_output_open(&replay->output, options->write, policy) ||
+	for (unsigned i = 0; i < options->config_count; i++)
+		if (load(replay, i))
+			return 1;
+	policy = replay->configs[0]->policy;
+	other = replay->configs[1] != NULL ? replay->configs[1]->policy : NULL;
+	describe_nodes(replay);
+	if (load_open(&replay->load, options, replay->configs) ||
+		replay_input_open(&replay->input, options, policy,
+			replay->load.used ? &replay->load.synthetic : NULL) ||
+		replay_output_open(&replay->output, options->write) ||
 		draft_open(&replay->json, options->json) ||
 		draft_open(&replay->html, options->html))
 		return 1;
 	describe_input(replay);
 	if (burst_open(&replay->burst, options->burst, policy) ||
-		fresh_open(&replay->fresh, policy, options->inside, options->inside_count) ||
-		(!options->raw && play_open(&replay->play, replay->config)))
+		fresh_open(&replay->fresh, policy, other, options->inside, options->inside_count) ||
+		(!options->raw && !replay->load.used &&
+			play_open(&replay->play, replay->configs[0])))
 		return failed("not enough memory");
-	replay->burst.plays = replay->play.player != NULL;
+	replay->burst.one_each = replay->play.player != NULL;
+	replay->burst.apart = options->config_count > 1;
 	machine_begin(&replay->report.machine);
-	return box_open(&replay->box, replay->config, &box);
+	return open_site(replay) || establish(replay);
 }
 
 static int write_results(struct replay *replay)
@@ -343,7 +425,6 @@ static int write_results(struct replay *replay)
 	FILE *json = replay->json.file != NULL ? replay->json.file : stdout;
 
 	machine_end(&replay->report.machine);
-	replay->report.stats = engine_stats(replay->box.engine);
 	if (replay->play.player != NULL)
 		replay->report.played = player_counts(replay->play.player);
 	if (replay->html.file != NULL)
@@ -361,9 +442,11 @@ static void finish(struct replay *replay)
 	burst_close(&replay->burst);
 	fresh_close(&replay->fresh);
 	play_close(&replay->play);
-	box_close(&replay->box);
+	site_close(&replay->site);
 	replay_input_close(&replay->input);
-	config_free(replay->config);
+	load_close(&replay->load);
+	for (unsigned i = 0; i < REPLAY_NODES_MAX; i++)
+		config_free(replay->configs[i]);
 	free(replay);
 }
 

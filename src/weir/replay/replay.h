@@ -9,10 +9,18 @@
 #include <stdint.h>
 
 #define REPLAY_PREFIXES_MAX 64
+#define REPLAY_NODES_MAX    2
+
+// A number with k, M or G behind it (thousands, millions, thousands of millions) or nothing, and
+// nothing else. False where it is none, or above `most`.
+bool replay_parse_count(const char *text, uint64_t most, uint64_t *out);
 
 struct replay_options {
-	const char *config_file;
-	const char **sets;
+	const char *config_files[REPLAY_NODES_MAX]; // two: nodes of one cluster
+	unsigned config_count;
+	uint8_t taker[2];  // by side: index of the node that takes its packets
+	bool said[2];	   // by side: by the command line
+	const char **sets; // of every configuration
 	unsigned set_count;
 	const char *in;		// one capture: sides by address
 	const char *in_outside; // or one for each side
@@ -30,6 +38,12 @@ struct replay_options {
 	bool raw;	     // nothing is played: packets as they are
 	bool seeded;
 	uint64_t seed;
+	const char *synthetic; // KIND[:FLOWS]: packets are made (load.h), not read; NULL: read
+	uint64_t count;	       // of these; 0: not said
+	double duration_s;     // or for so long; 0: not said
+	uint64_t rate;	       // of these in a second of the virtual clock; 0: not said
+	bool has_clients;
+	struct prefix clients; // where they come from
 };
 
 // argv[0] is the subcommand. Returns the exit status.

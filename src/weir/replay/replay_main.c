@@ -12,7 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define EXIT_USAGE 2
+#define EXIT_USAGE     2
+#define COUNT_MAX      1000000000000
+#define RATE_MAX       1000000000
+#define DURATION_MAX_S 1e6
 
 enum option_letter {
 	OPTION_IN = 256,
@@ -29,6 +32,12 @@ enum option_letter {
 	OPTION_JSON,
 	OPTION_HTML,
 	OPTION_SET,
+	OPTION_TAKES,
+	OPTION_SYNTHETIC,
+	OPTION_COUNT,
+	OPTION_DURATION,
+	OPTION_RATE,
+	OPTION_CLIENTS,
 	OPTION_HELP,
 };
 
@@ -47,13 +56,20 @@ static const struct option names[] = {
 	{"json", required_argument, NULL, OPTION_JSON},
 	{"html", required_argument, NULL, OPTION_HTML},
 	{"set", required_argument, NULL, OPTION_SET},
+	{"takes", required_argument, NULL, OPTION_TAKES},
+	{"synthetic", required_argument, NULL, OPTION_SYNTHETIC},
+	{"count", required_argument, NULL, OPTION_COUNT},
+	{"duration", required_argument, NULL, OPTION_DURATION},
+	{"rate", required_argument, NULL, OPTION_RATE},
+	{"clients", required_argument, NULL, OPTION_CLIENTS},
 	{"help", no_argument, NULL, OPTION_HELP},
 	{NULL, 0, NULL, 0},
 };
 
 static void print_usage(FILE *out)
 {
-	fputs("usage: weir replay -c FILE (--in X | --in-outside X --in-inside Y) [OPTION]...\n"
+	fputs("usage: weir replay -c FILE [-c FILE] INPUT [OPTION]...\n"
+	      "       INPUT: --in X | --in-outside X --in-inside Y | --synthetic LOAD[:FLOWS]\n"
 	      "Plays a capture to the engine of `weir run', without interfaces and without root:\n"
 	      "what would the box do with this traffic, and how fast?\n"
 	      "\n"
@@ -61,7 +77,18 @@ static void print_usage(FILE *out)
 	      "                   the side of a packet is found by its source\n"
 	      "  --inside PREFIX  sources on the inside (repeatable); else what services protect\n"
 	      "  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
-	      "  --set PATH=VALUE overrides the configuration (repeatable)\n"
+	      "  --synthetic LOAD[:FLOWS]  packets are made: LOAD is syn, ack (forged ones), mix "
+	      "or\n"
+	      "                   established; FLOWS connections (up to 100M) are opened first\n"
+	      "  --count N | --duration S  how many of them (10M), or seconds of the virtual "
+	      "clock\n"
+	      "  --rate N         of them in such a second (10M)\n"
+	      "  --clients PREFIX where they come from (10.0.0.0/8, 2001:db8::/32)\n"
+	      "  -c A -c B        two nodes of one cluster: A takes what comes from the outside, "
+	      "B\n"
+	      "                   what comes from the inside\n"
+	      "  --takes outside|inside  behind a -c: the side whose packets that node takes\n"
+	      "  --set PATH=VALUE overrides the configuration, of both nodes (repeatable)\n"
 	      "  --loop N         plays it N times\n"
 	      "  --fresh          each loop is of other clients: addresses outside change, below\n"
 	      "                   what rules and services tell apart\n"
@@ -129,6 +156,22 @@ static const char *take_inside(struct replay_options *options, const char *text)
 	return NULL;
 }
 
+// Said of the -c in front of it.
+static const char *take_side(struct replay_options *options, const char *text)
+{
+	unsigned inside = strcmp(text, "inside") == 0;
+
+	if (!inside && strcmp(text, "outside") != 0)
+		return "--takes is followed by outside or inside";
+	if (options->config_count == 0)
+		return "--takes stands behind the -c of the node that takes that side's packets";
+	if (options->said[inside])
+		return "--takes names one side twice";
+	options->said[inside] = true;
+	options->taker[inside] = (uint8_t)(options->config_count - 1);
+	return NULL;
+}
+
 static const char *take_number(struct replay_options *options, int letter)
 {
 	uint64_t number;
@@ -151,13 +194,48 @@ static const char *take_number(struct replay_options *options, int letter)
 	return NULL;
 }
 
+// What --synthetic makes.
+static const char *take_load(struct replay_options *options, int letter)
+{
+	char *end;
+
+	switch (letter) {
+	case OPTION_COUNT:
+		return replay_parse_count(optarg, COUNT_MAX, &options->count) && options->count
+			       ? NULL
+			       : "--count takes a number of packets, such as 500k or 10M";
+	case OPTION_RATE:
+		return replay_parse_count(optarg, RATE_MAX, &options->rate) && options->rate
+			       ? NULL
+			       : "--rate takes packets per second, up to 1G, such as 500k or 10M";
+	case OPTION_DURATION:
+		options->duration_s = strtod(optarg, &end);
+		return end != optarg && *end == '\0' && options->duration_s > 0 &&
+				       options->duration_s <= DURATION_MAX_S
+			       ? NULL
+			       : "--duration takes seconds of the virtual clock, such as 2 or 0.5";
+	case OPTION_CLIENTS:
+		options->has_clients = true;
+		return prefix_parse(&options->clients, optarg) || options->clients.family == 0
+			       ? "--clients takes ADDRESS/BITS without host bits"
+			       : NULL;
+	default:
+		options->synthetic = optarg;
+		return NULL;
+	}
+}
+
 // NULL, or what is wrong.
 static const char *take(struct replay_options *options, int letter)
 {
 	switch (letter) {
 	case 'c':
-		options->config_file = optarg;
+		if (options->config_count == REPLAY_NODES_MAX)
+			return "more than two -c: a replay is of one node, or of two";
+		options->config_files[options->config_count++] = optarg;
 		return NULL;
+	case OPTION_TAKES:
+		return take_side(options, optarg);
 	case OPTION_IN:
 		options->in = optarg;
 		return NULL;
@@ -173,6 +251,12 @@ static const char *take(struct replay_options *options, int letter)
 	case OPTION_LOOP:
 	case OPTION_SEED:
 		return take_number(options, letter);
+	case OPTION_SYNTHETIC:
+	case OPTION_COUNT:
+	case OPTION_DURATION:
+	case OPTION_RATE:
+	case OPTION_CLIENTS:
+		return take_load(options, letter);
 	case OPTION_PACE:
 		return parse_pace(optarg, &options->pace) ? NULL : "--pace takes max, wire or xK";
 	case OPTION_FRESH:
@@ -207,14 +291,58 @@ static bool is_standard_input(const char *path)
 	return path != NULL && strcmp(path, "-") == 0;
 }
 
-static const char *complete(const struct replay_options *options)
+// The first node takes what comes from the outside, unless --takes says otherwise.
+static void divide(struct replay_options *options)
 {
-	if (options->config_file == NULL)
+	if (options->config_count < 2)
+		return;
+	if (!options->said[0])
+		options->taker[0] = options->said[1] ? !options->taker[1] : 0;
+	if (!options->said[1])
+		options->taker[1] = !options->taker[0];
+}
+
+static const char *complete_nodes(const struct replay_options *options)
+{
+	if (options->config_count == 0)
 		return "-c FILE is missing";
+	if (options->config_count == 1 && (options->said[0] || options->said[1]))
+		return "--takes divides packets between two nodes: give a second -c";
+	if (options->config_count == 2 && options->taker[0] == options->taker[1])
+		return "--takes gives one node both sides: replay that one alone, or give one side "
+		       "to each";
+	return NULL;
+}
+
+static const char *complete_load(const struct replay_options *options)
+{
+	if (options->synthetic == NULL) {
+		if (options->count || options->rate || options->duration_s > 0 ||
+			options->has_clients)
+			return "--count, --duration, --rate and --clients say what --synthetic "
+			       "makes: it is missing";
+		return NULL;
+	}
+	if (options->in != NULL || options->in_outside != NULL || options->in_inside != NULL)
+		return "--synthetic makes packets instead of reading them: leave --in away";
+	if (options->count > 0 && options->duration_s > 0)
+		return "--count and --duration say the same: give one of them";
+	if (options->loops > 1)
+		return "--synthetic has no loops: give it a larger --count";
+	if (options->fresh || options->raw || options->inside_count > 0)
+		return "--fresh, --raw and --inside are of captures, not of --synthetic";
+	return NULL;
+}
+
+static const char *complete_captures(const struct replay_options *options)
+{
+	if (options->synthetic != NULL)
+		return NULL;
 	if (options->in != NULL && (options->in_outside != NULL || options->in_inside != NULL))
 		return "--in and --in-outside/--in-inside exclude each other";
 	if (options->in == NULL && (options->in_outside == NULL || options->in_inside == NULL))
-		return "--in FILE, or --in-outside FILE and --in-inside FILE, is missing";
+		return "--in FILE, --in-outside FILE and --in-inside FILE, or --synthetic, is "
+		       "missing";
 	if (is_standard_input(options->in_outside) && is_standard_input(options->in_inside))
 		return "only one capture can come from standard input";
 	if (options->loops > 1 &&
@@ -222,6 +350,15 @@ static const char *complete(const struct replay_options *options)
 			is_standard_input(options->in_inside)))
 		return "--loop reads a capture again: save it to a file first";
 	return NULL;
+}
+
+static const char *complete(const struct replay_options *options)
+{
+	const char *wrong = complete_nodes(options);
+
+	if (wrong == NULL)
+		wrong = complete_load(options);
+	return wrong != NULL ? wrong : complete_captures(options);
 }
 
 // True where both name one file, by whatever links. Devices and pipes lose nothing by that.
@@ -239,8 +376,8 @@ static bool is_same_file(const char *one, const char *other)
 // The output that would destroy something: a file that is read, or the other output. NULL: none.
 static const char *overwriting(const struct replay_options *options)
 {
-	const char *const kept[] = {
-		options->config_file, options->in, options->in_outside, options->in_inside};
+	const char *const kept[] = {options->config_files[0], options->config_files[1], options->in,
+		options->in_outside, options->in_inside};
 
 	const char *const made[] = {options->write, options->json, options->html};
 
@@ -305,6 +442,7 @@ int replay_main(int argc, char **argv)
 		wrong = take(&options, letter);
 	if (wrong == NULL && optind < argc)
 		wrong = "unexpected argument";
+	divide(&options);
 	if (wrong == NULL)
 		wrong = complete(&options);
 	what = wrong != NULL ? argv[optind - 1] : overwriting(&options);

@@ -1,5 +1,7 @@
 #include "weir/replay/report.h"
 
+#include "base/check.h"
+
 #define NS_PER_S 1e9
 
 void replay_report_begin(struct replay_report *report, const struct replay_options *options)
@@ -8,20 +10,43 @@ void replay_report_begin(struct replay_report *report, const struct replay_optio
 	timeline_init(&report->timeline);
 }
 
-void replay_report_turn(struct replay_report *report, unsigned frames, uint64_t cycles)
+void replay_report_measure(struct replay_report *report)
 {
-	struct replay_cost *stage = &report->stages[frames > 0 ? REPLAY_ENGINE : REPLAY_IDLE];
+	for (unsigned p = 0; p < report->part_count; p++) {
+		struct replay_part *part = &report->parts[p];
 
-	stage->cycles += cycles;
-	stage->packets += frames;
-	report->turn_frames = frames;
-	report->turn_cycles = cycles;
+		for (unsigned i = 0; i < ARRAY_LEN(part->before); i++)
+			part->before[i] = counter_get(&((const counter *)part->stats)[i]);
+	}
+}
+
+static void add_turn(struct replay_cost *cost, unsigned frames, uint64_t cycles)
+{
+	cost->packets += frames;
+	cost->cycles += cycles;
+}
+
+void replay_report_turn(
+	struct replay_report *report, unsigned part, unsigned frames, uint64_t cycles)
+{
+	struct replay_part *at = &report->parts[part];
+
+	add_turn(&report->stages[frames > 0 ? REPLAY_ENGINE : REPLAY_IDLE], frames, cycles);
+	add_turn(frames > 0 ? &at->engine : &at->idle, frames, cycles);
 	if (frames == 0)
 		return;
+	report->turn_frames = frames;
+	report->turn_cycles = cycles;
 	report->turns++;
 	// A packet's answer leaves when its turn ends, whatever the packet itself took.
 	histogram_add(&report->latency, cycles, frames);
 	histogram_add(&report->costs, cycles / frames, frames);
+}
+
+void replay_report_talked(struct replay_report *report, unsigned part, uint64_t cycles)
+{
+	add_turn(&report->stages[REPLAY_TALK], 0, cycles);
+	add_turn(&report->parts[part].talk, 0, cycles);
 }
 
 static enum replay_outcome outcome_of(const struct verdict *verdict)
@@ -60,17 +85,19 @@ static void add(struct replay_cost *cost, uint64_t cycles)
 	cost->cycles += cycles;
 }
 
-void replay_report_verdict(
-	struct replay_report *report, const struct verdict *verdict, uint16_t len, uint64_t at_ns)
+void replay_report_verdict(struct replay_report *report, unsigned part,
+	const struct verdict *verdict, uint16_t len, uint64_t at_ns)
 {
 	struct timeline_bucket *bucket = timeline_at(&report->timeline, at_ns);
 	enum replay_outcome outcome = outcome_of(verdict);
 	uint64_t share = report->turn_cycles / report->turn_frames;
 
 	report->read++;
+	report->parts[part].read++;
 	report->bytes += len;
 	report->sizes[size_class(len)]++;
 	add(&report->outcomes[outcome], share);
+	add(&report->parts[part].outcomes[outcome], share);
 	if (outcome == REPLAY_DROPPED)
 		add(&report->reasons[verdict->reason], share);
 	bucket->offered++;
@@ -80,10 +107,27 @@ void replay_report_verdict(
 	bucket->sent += outcome == REPLAY_FORWARDED || outcome == REPLAY_ANSWERED;
 }
 
-void replay_report_made(struct replay_report *report, uint64_t at_ns)
+void replay_report_made(struct replay_report *report, unsigned part, uint64_t at_ns)
 {
 	report->made++;
+	report->parts[part].made++;
 	timeline_at(&report->timeline, at_ns)->sent++;
+}
+
+uint64_t replay_part_stat(const struct replay_part *part, size_t at)
+{
+	size_t i = at / sizeof(counter);
+
+	return counter_get(&((const counter *)part->stats)[i]) - part->before[i];
+}
+
+uint64_t replay_report_stat(const struct replay_report *report, size_t at)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < report->part_count; i++)
+		sum += replay_part_stat(&report->parts[i], at);
+	return sum;
 }
 
 uint64_t replay_report_captured(const struct replay_report *report)
@@ -111,23 +155,54 @@ uint64_t replay_report_sent(const struct replay_report *report)
 	       report->outcomes[REPLAY_ANSWERED].packets + report->made;
 }
 
-uint64_t replay_report_dropped(const struct replay_report *report)
+uint64_t replay_part_sent(const struct replay_part *part)
+{
+	return part->outcomes[REPLAY_FORWARDED].packets + part->outcomes[REPLAY_ANSWERED].packets +
+	       part->made;
+}
+
+uint64_t replay_part_dropped(const struct replay_part *part)
 {
 	uint64_t dropped = 0;
 
 	for (unsigned i = 1; i < REASON_COUNT; i++)
-		dropped += counter_get(&report->stats->dropped[i]);
+		dropped += replay_part_stat(part, STAT_DROPPED(i));
 	return dropped;
+}
+
+uint64_t replay_report_dropped(const struct replay_report *report)
+{
+	uint64_t dropped = 0;
+
+	for (unsigned i = 0; i < report->part_count; i++)
+		dropped += replay_part_dropped(&report->parts[i]);
+	return dropped;
+}
+
+// What there is but for the packets that were offered.
+static int64_t balance(const struct replay_part *part)
+{
+	return (int64_t)(replay_part_stat(part, STAT(generated)) +
+			 replay_part_stat(part, STAT(from_peers)) - replay_part_sent(part) -
+			 replay_part_stat(part, STAT(consumed)) -
+			 replay_part_stat(part, STAT(queued)) -
+			 replay_part_stat(part, STAT(to_peers)) - replay_part_dropped(part));
+}
+
+int64_t replay_part_unexplained(const struct replay_part *part)
+{
+	return (int64_t)part->read + balance(part);
 }
 
 int64_t replay_report_unexplained(const struct replay_report *report)
 {
-	const struct engine_stats *stats = report->stats;
+	int64_t unexplained =
+		(int64_t)(replay_report_captured(report) + replay_report_repeated(report) -
+			  replay_report_withheld(report));
 
-	return (int64_t)(replay_report_captured(report) + replay_report_repeated(report) -
-			 replay_report_withheld(report) + counter_get(&stats->generated) -
-			 replay_report_sent(report) - counter_get(&stats->consumed) -
-			 counter_get(&stats->queued) - replay_report_dropped(report));
+	for (unsigned i = 0; i < report->part_count; i++)
+		unexplained += balance(&report->parts[i]);
+	return unexplained;
 }
 
 double replay_report_pps(const struct replay_report *report)
@@ -136,11 +211,14 @@ double replay_report_pps(const struct replay_report *report)
 				      : 0;
 }
 
+double replay_cost_each(const struct replay_cost *cost)
+{
+	return cost->packets > 0 ? (double)cost->cycles / (double)cost->packets : 0;
+}
+
 double replay_report_cycles(const struct replay_report *report)
 {
-	const struct replay_cost *engine = &report->stages[REPLAY_ENGINE];
-
-	return engine->packets > 0 ? (double)engine->cycles / (double)engine->packets : 0;
+	return replay_cost_each(&report->stages[REPLAY_ENGINE]);
 }
 
 double replay_report_median(const struct replay_report *report)
@@ -160,10 +238,15 @@ double replay_report_latency_ns(const struct replay_report *report, double part)
 	return histogram_quantile(&report->latency, part) / report->machine.cycles_per_ns;
 }
 
+unsigned replay_report_stages(const struct replay_report *report)
+{
+	return report->part_count > 1 ? REPLAY_STAGES : REPLAY_TALK;
+}
+
 const char *replay_stage_name(enum replay_stage stage)
 {
 	static const char *const names[REPLAY_STAGES] = {
-		"read", "prepare", "engine", "idle", "write"};
+		"read", "prepare", "engine", "idle", "write", "cluster"};
 
 	return names[stage];
 }
@@ -172,8 +255,8 @@ const char *replay_stage_text(enum replay_stage stage)
 {
 	static const char *const texts[REPLAY_STAGES] = {"taking packets out of the capture",
 		"copying them to where the engine may edit them", "the engine's turns with packets",
-		"the engine's turns without: retries, ageing, keys",
-		"accounting, and writing what left"};
+		"the engine's turns without: retries, ageing, keys, news of another node",
+		"accounting, and writing what left", "what the two nodes say to each other"};
 
 	return texts[stage];
 }

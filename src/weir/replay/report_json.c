@@ -1,6 +1,7 @@
 // The report as JSON.
 #include "weir/replay/report.h"
 
+#include "base/check.h"
 #include "base/reason.h"
 
 #include <jansson.h>
@@ -8,11 +9,6 @@
 #include <string.h>
 
 #define NS_PER_S 1e9
-
-static json_int_t value(const counter *c)
-{
-	return (json_int_t)counter_get(c);
-}
 
 static json_t *count(uint64_t number)
 {
@@ -37,15 +33,14 @@ static json_t *typed(const char *text)
 
 static json_t *packets(const struct replay_report *report)
 {
-	const struct engine_stats *stats = report->stats;
 	json_t *json = json_object();
 
 	json_object_set_new(json, "read", count(replay_report_captured(report)));
 	json_object_set_new(json, "forwarded", count(report->outcomes[REPLAY_FORWARDED].packets));
-	json_object_set_new(json, "generated", json_integer(value(&stats->generated)));
-	json_object_set_new(json, "consumed", json_integer(value(&stats->consumed)));
+	json_object_set_new(json, "generated", count(replay_report_stat(report, STAT(generated))));
+	json_object_set_new(json, "consumed", count(replay_report_stat(report, STAT(consumed))));
 	json_object_set_new(json, "dropped", count(replay_report_dropped(report)));
-	json_object_set_new(json, "queued", json_integer(value(&stats->queued)));
+	json_object_set_new(json, "queued", count(replay_report_stat(report, STAT(queued))));
 	json_object_set_new(json, "transmitted", count(replay_report_sent(report)));
 	json_object_set_new(json, "withheld", count(replay_report_withheld(report)));
 	json_object_set_new(json, "repeated", count(replay_report_repeated(report)));
@@ -66,37 +61,125 @@ static json_t *causes(const struct replay_report *report)
 	return json;
 }
 
-static json_t *reasons(const struct replay_report *report)
+static json_t *reasons(const struct replay_part *parts, unsigned part_count)
 {
 	json_t *json = json_object();
 
-	for (unsigned i = 1; i < REASON_COUNT; i++)
-		if (value(&report->stats->dropped[i]) > 0)
-			json_object_set_new(json, reason_name(i),
-				json_integer(value(&report->stats->dropped[i])));
+	for (unsigned i = 1; i < REASON_COUNT; i++) {
+		uint64_t dropped = 0;
+
+		for (unsigned p = 0; p < part_count; p++)
+			dropped += replay_part_stat(&parts[p], STAT_DROPPED(i));
+		if (dropped > 0)
+			json_object_set_new(json, reason_name(i), count(dropped));
+	}
 	return json;
 }
 
-static json_t *flows(const struct engine_stats *stats)
+static json_t *flows(const struct replay_part *parts, unsigned part_count)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "created", value(&stats->flows_created),
-		"closed", value(&stats->flows_closed), "expired", value(&stats->flows_expired),
-		"evicted", value(&stats->flows_evicted), "refused", value(&stats->flows_refused));
+	static const struct {
+		const char *name;
+		size_t at;
+	} keys[] = {{"created", STAT(flows_created)}, {"closed", STAT(flows_closed)},
+		{"expired", STAT(flows_expired)}, {"evicted", STAT(flows_evicted)},
+		{"refused", STAT(flows_refused)}};
+	json_t *json = json_object();
+
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++) {
+		uint64_t sum = 0;
+
+		for (unsigned p = 0; p < part_count; p++)
+			sum += replay_part_stat(&parts[p], keys[i].at);
+		json_object_set_new(json, keys[i].name, count(sum));
+	}
+	return json;
 }
+
+// --- by node ---
+
+static json_t *part_packets(const struct replay_part *part)
+{
+	static const struct {
+		const char *name;
+		size_t at;
+	} keys[] = {{"generated", STAT(generated)}, {"from_peers", STAT(from_peers)},
+		{"consumed", STAT(consumed)}, {"queued", STAT(queued)},
+		{"to_peers", STAT(to_peers)}};
+	json_t *json = json_object();
+
+	json_object_set_new(json, "received", count(part->read));
+	json_object_set_new(json, "forwarded", count(part->outcomes[REPLAY_FORWARDED].packets));
+	json_object_set_new(json, "transmitted", count(replay_part_sent(part)));
+	json_object_set_new(json, "dropped", count(replay_part_dropped(part)));
+	for (unsigned i = 0; i < ARRAY_LEN(keys); i++)
+		json_object_set_new(json, keys[i].name, count(replay_part_stat(part, keys[i].at)));
+	json_object_set_new(json, "unexplained", json_integer(replay_part_unexplained(part)));
+	return json;
+}
+
+static json_t *part_cluster(const struct replay_part *part)
+{
+	json_t *json = json_object();
+
+	json_object_set_new(json, "tx_bytes", count(counter_get(&part->peer->tx_bytes)));
+	json_object_set_new(json, "rx_bytes", count(counter_get(&part->peer->rx_bytes)));
+	json_object_set_new(json, "updates_sent", count(counter_get(&part->peer->updates_sent)));
+	json_object_set_new(
+		json, "updates_applied", count(counter_get(&part->peer->updates_applied)));
+	json_object_set_new(
+		json, "synack_to_owner", count(replay_part_stat(part, STAT(synack_to_owner))));
+	json_object_set_new(json, "synack_from_finder",
+		count(replay_part_stat(part, STAT(synack_from_finder))));
+	json_object_set_new(json, "shared", count(replay_part_stat(part, STAT(shared))));
+	json_object_set_new(
+		json, "wait_timeouts", count(replay_part_stat(part, STAT(wait_timeouts))));
+	json_object_set_new(json, "cycles", count(part->talk.cycles));
+	return json;
+}
+
+static json_t *part_json(const struct replay_part *part)
+{
+	json_t *takes = json_array(), *json;
+
+	for (unsigned side = 0; side < 2; side++)
+		if (part->takes[side])
+			json_array_append_new(takes, json_string(side ? "inside" : "outside"));
+	json = json_pack("{s:o, s:o, s:o}", "node", typed(part->node), "file", typed(part->file),
+		"takes", takes);
+	if (json == NULL)
+		return NULL;
+	json_object_set_new(json, "packets", part_packets(part));
+	json_object_set_new(json, "reasons", reasons(part, 1));
+	json_object_set_new(json, "flows", flows(part, 1));
+	json_object_set_new(json, "cycles_per_packet", json_real(replay_cost_each(&part->engine)));
+	if (part->peer != NULL)
+		json_object_set_new(json, "cluster", part_cluster(part));
+	return json;
+}
+
+static json_t *nodes(const struct replay_report *report)
+{
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < report->part_count; i++)
+		json_array_append_new(json, part_json(&report->parts[i]));
+	return json;
+}
+
+// --- costs ---
 
 static json_t *cost(const char *name, const struct replay_cost *cost)
 {
-	double each = cost->packets > 0 ? (double)cost->cycles / (double)cost->packets : 0;
-
 	return json_pack("{s:s, s:I, s:I, s:f}", "name", name, "packets", (json_int_t)cost->packets,
-		"cycles", (json_int_t)cost->cycles, "cycles_per_packet", each);
+		"cycles", (json_int_t)cost->cycles, "cycles_per_packet", replay_cost_each(cost));
 }
 
 static json_t *stages(const struct replay_report *report)
 {
 	json_t *json = json_array();
 
-	for (unsigned i = 0; i < REPLAY_STAGES; i++)
+	for (unsigned i = 0; i < replay_report_stages(report); i++)
 		json_array_append_new(json, cost(replay_stage_name(i), &report->stages[i]));
 	return json;
 }
@@ -137,6 +220,28 @@ static json_t *sources(const struct replay_report *report)
 				      "bytes", (json_int_t)source->size_bytes));
 	}
 	return json;
+}
+
+// The load that was made, null where packets are of captures.
+static json_t *synthetic(const struct replay_report *report)
+{
+	const struct synthetic *load = report->synthetic;
+	char server[ADDR_TEXT_BYTES], clients[ADDR_TEXT_BYTES];
+	const struct prefix *from;
+
+	if (load == NULL)
+		return json_null();
+	from = &load->config.clients;
+	addr_format(&load->server.addr, server);
+	addr_format(&from->addr, clients);
+	return json_pack("{s:s, s:I, s:I, s:I, s:s, s:s, s:i, s:s, s:i, s:{s:I, s:I, s:f}}", "kind",
+		synthetic_kind_name(load->config.kind), "flows", (json_int_t)load->config.flows,
+		"count", (json_int_t)load->config.count, "rate_pps", (json_int_t)load->config.rate,
+		"service", load->config.service->name, "server", server, "port",
+		(int)load->server.port, "clients", clients, "clients_bits",
+		(int)from->bits - (from->family == 4 ? 96 : 0), "opening", "flows",
+		(json_int_t)load->opened, "packets", (json_int_t)report->opening_packets,
+		"elapsed_s", (double)report->opening_ns / NS_PER_S);
 }
 
 static json_t *sizes(const struct replay_report *report)
@@ -205,13 +310,15 @@ static json_t *document(const struct replay_report *report)
 
 	if (json == NULL)
 		return NULL;
+	json_object_set_new(json, "synthetic", synthetic(report));
 	json_object_set_new(json, "packets", packets(report));
 	json_object_set_new(json, "sides",
 		json_pack("{s:I, s:I}", "outside", (json_int_t)report->sides[0], "inside",
 			(json_int_t)report->sides[1]));
-	json_object_set_new(json, "reasons", reasons(report));
+	json_object_set_new(json, "reasons", reasons(report->parts, report->part_count));
 	json_object_set_new(json, "withheld", causes(report));
-	json_object_set_new(json, "flows", flows(report->stats));
+	json_object_set_new(json, "flows", flows(report->parts, report->part_count));
+	json_object_set_new(json, "nodes", nodes(report));
 	add_figures(json, report);
 	json_object_set_new(json, "stages", stages(report));
 	json_object_set_new(json, "outcomes", outcomes(report));
