@@ -73,9 +73,17 @@ static bool is_looked_up(const struct arrival *arrival)
 
 void ingress_prefetch_flows(struct engine *engine, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (is_looked_up(&engine->arrivals[i]))
-			flow_table_prefetch_entry(engine->table, engine->arrivals[i].hash);
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (is_looked_up(arrival))
+			arrival->guess = flow_table_guess(engine->table, arrival->hash);
+	}
+}
+
+struct flow *ingress_find(struct engine *engine, const struct arrival *arrival)
+{
+	return flow_table_find_guessed(engine->table, &arrival->key, arrival->hash, arrival->guess);
 }
 
 void ingress_hash_batch(struct engine *engine, unsigned count)
@@ -107,6 +115,7 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->rule = RULE_NONE;
 	arrival->keyed = false;
 	arrival->decided = arrival->hashed = false;
+	arrival->guess = NULL;
 	reason = ingress_check(engine, arrival);
 	if (reason != REASON_NONE) {
 		verdict_drop(arrival, reason);

@@ -50,7 +50,8 @@ struct arrival {
 	struct rule_decision decision;
 	uint16_t service; // index in the policy, SERVICE_NONE
 	uint64_t cookie_hash;
-	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
+	struct flow *guess; // what may be its flow, NULL: nobody has looked, or none is
+	bool from_peer;	    // came in a MESSAGE_FRAME: may not be handed to a node again
 };
 
 // What a half-open context waits for.
@@ -198,6 +199,8 @@ void ingress_hash(struct engine *engine, struct arrival *arrival);
 // their flows.
 void ingress_hash_batch(struct engine *engine, unsigned count);
 void ingress_prefetch_flows(struct engine *engine, unsigned count);
+// The flow of an arrival with key and hash, or NULL.
+struct flow *ingress_find(struct engine *engine, const struct arrival *arrival);
 // True where the arrival belongs to another worker; sets that verdict.
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
 

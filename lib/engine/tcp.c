@@ -472,7 +472,7 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	}
 	if (ingress_hand_over(engine, arrival))
 		return;
-	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	flow = ingress_find(engine, arrival);
 	if (flow == NULL || entry_is_memory(flow))
 		unknown(engine, arrival, flow);
 	else if (is_of_another(engine, flow, arrival))

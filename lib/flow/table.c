@@ -209,6 +209,32 @@ void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
 	}
 }
 
+struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+	uint64_t bits = bucket_match_both(&table->buckets[place.first], place.tag, place.mark) |
+			bucket_match_both(&table->buckets[place.second], place.tag, place.mark)
+				<< 1;
+	unsigned bit;
+	struct flow *flow;
+
+	if (bits == 0)
+		return NULL;
+	bit = (unsigned)__builtin_ctzll(bits);
+	flow = &table->entries[bit_bucket(table, &place, bit)->index[bit / 8]];
+	cpu_prefetch(flow);
+	cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
+	return flow;
+}
+
+struct flow *flow_table_find_guessed(
+	struct flow_table *table, const struct flow_key *key, uint64_t hash, struct flow *guess)
+{
+	if (guess != NULL && flow_key_equal(&guess->key, key))
+		return guess;
+	return flow_table_find(table, key, hash);
+}
+
 static struct flow *entry_take(struct flow_table *table)
 {
 	struct flow *flow;
