@@ -216,7 +216,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	// Before others are told: of two histories the one the server confirmed wins.
-	flow->bits |= result.outcome == TCP_PASS && dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
+	if (result.outcome == TCP_PASS && dir == TO_CLIENT && !(flow->bits & FLOW_CONFIRMED))
+		flow->bits |= FLOW_CONFIRMED;
 	if (engine->policy->clustered) {
 		watch_synack_elsewhere(engine, flow, before.state);
 		share_answered(engine, flow, &before);
@@ -358,7 +359,7 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 // state, a stranger's SYN/ACK, or nobody's.
 static void unknown(struct engine *engine, struct arrival *arrival, struct flow *memory)
 {
-	const struct service *service = admit_service(engine, &arrival->view, arrival->side);
+	const struct service *service = admit_served(engine, arrival);
 	bool from_client = memory == NULL || flow_direction(memory, arrival->side) == TO_SERVER;
 	uint8_t flags = arrival->view.tcp_flags;
 

@@ -44,6 +44,9 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 // Unlinks and frees an entry.
 void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t hash);
 
+// How many were ever inserted, modulo 2^32: while that stays the same, what was not there is not
+// there.
+uint32_t flow_table_inserts(const struct flow_table *table);
 uint32_t flow_table_count(const struct flow_table *table);
 uint32_t flow_table_capacity(const struct flow_table *table);
 
