@@ -326,7 +326,7 @@ bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival);
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
 // False where it is none; then the arrival is untouched. An ACK without a flow always gets its
 // verdict.
-// How many bad ACKs one counts for: proof.c says why.
+// So many times the rate of bad ACKs may those have: proof.c says why.
 uint64_t proof_worth(bool timestamps);
 // What the proofs among a batch need (proof_batch.c), once their keys have been looked for.
 void proof_batch(struct engine *engine, unsigned count);
