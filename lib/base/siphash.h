@@ -20,8 +20,8 @@ uint64_t siphash24(struct siphash_key key, const void *data, size_t len);
 // 64-bit SipHash-1-3 of `len` bytes at `data`.
 uint64_t siphash13(struct siphash_key key, const void *data, size_t len);
 
-// The same of several messages of one length, a multiple of 8 bytes: side by side, where the
-// processor has registers for that.
+// The same of several messages of one length: side by side, where the processor has registers for
+// that.
 #define SIPHASH_LANES 8
 void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
 	uint64_t out[SIPHASH_LANES]);

@@ -83,11 +83,6 @@ uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps)
 	return table->values[mss_index(table, mss)];
 }
 
-static const struct mss_table *mss_table(const struct tuple *tuple, bool timestamps)
-{
-	return &mss_tables[tuple_is_ip4(tuple)][timestamps];
-}
-
 static uint32_t options_put(const struct agreed *agreed, const struct layout *at, unsigned mss)
 {
 	uint32_t options = mss << at->mss | (uint32_t)agreed->wscale << at->wscale |
@@ -151,24 +146,36 @@ static uint32_t epoch_of(uint32_t tick, uint32_t seq)
 	return (first_half ? epoch - 1 : epoch + 1) & KEYRING_EPOCH_MAX;
 }
 
+const struct epoch_keys *syncookie_keys(
+	const struct keyring *ring, uint32_t tick, uint32_t seq_server)
+{
+	return keyring_get(ring, epoch_of(tick, seq_server));
+}
+
 bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tuple *tuple,
 	uint32_t isn_client, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
 {
-	const struct epoch_keys *keys = keyring_get(ring, epoch_of(tick, seq_server));
+	const struct epoch_keys *keys = syncookie_keys(ring, tick, seq_server);
+
+	if (keys == NULL)
+		return false;
+	return syncookie_check_hash(tuple_hash(keys->cookie, tuple, isn_client),
+		tuple_is_ip4(tuple), seq_server, tsecr, agreed);
+}
+
+bool syncookie_check_hash(
+	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
+{
 	const bool timestamps = agreed->timestamps;
 	const struct layout *at = &layouts[timestamps];
 	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
 	uint32_t options = seq >> at->mac_bits << at->in_tsval;
-	uint64_t hash;
 
-	if (keys == NULL)
-		return false;
-	hash = tuple_hash(keys->cookie, tuple, isn_client);
 	options |= timestamps ? tsecr & TSVAL_MASK : 0;
 	options ^= pad_of(hash, timestamps);
 	if ((seq & ((1u << at->mac_bits) - 1)) != mac_of(hash, options, timestamps))
 		return false;
-	agreed->mss = mss_table(tuple, timestamps)->values[options >> at->mss];
+	agreed->mss = mss_tables[ip4][timestamps].values[options >> at->mss];
 	agreed->wscale = options >> at->wscale & WSCALE_MASK;
 	agreed->sack = options >> at->sack & 1;
 	agreed->ecn = timestamps && (options >> at->ecn & 1);

@@ -54,6 +54,13 @@ struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t has
 bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tuple *tuple,
 	uint32_t isn_client, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed);
 
+// The same where tuple_hashes() was taken before, with the cookie key of syncookie_keys(): NULL
+// where no key is there.
+const struct epoch_keys *syncookie_keys(
+	const struct keyring *ring, uint32_t tick, uint32_t seq_server);
+bool syncookie_check_hash(
+	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed);
+
 // The table's value that `mss` is rounded down to. family: 4 or 6; 0 (absent) is 536 or 1220.
 uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps);
 

@@ -7,11 +7,6 @@
 
 #define IP4_AT 12 // of the four bytes in ::ffff:a.b.c.d
 
-bool tuple_is_ip4(const struct tuple *tuple)
-{
-	return addr_is_ip4(&tuple->src) && addr_is_ip4(&tuple->dst);
-}
-
 unsigned tuple_bytes(uint8_t out[TUPLE_BYTES_MAX], const struct tuple *tuple, uint32_t extra)
 {
 	uint8_t *p = out;
@@ -38,29 +33,37 @@ uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t 
 	return siphash24(key, bytes, len);
 }
 
-void tuple_hashes(struct siphash_key key, const struct tuple *tuples, const uint32_t *extras,
-	unsigned count, uint64_t *hashes)
+void tuple_messages_hash(
+	struct siphash_key key, const struct tuple_messages *messages, uint64_t *hashes)
 {
-	uint8_t bytes[TUPLES_MAX][TUPLE_BYTES_MAX];
 	const void *lanes[TUPLES_MAX];
 	uint64_t all[TUPLES_MAX];
-	unsigned len = 0;
+	unsigned count = messages->count, len = messages->lens[0];
 	bool alike = true; // one family
 
 	CHECK(count <= TUPLES_MAX);
-	for (unsigned i = 0; i < count; i++) {
-		unsigned own = tuple_bytes(bytes[i], &tuples[i], extras[i]);
-
-		alike = alike && (i == 0 || own == len);
-		len = own;
-	}
+	for (unsigned i = 1; i < count; i++)
+		alike = alike && messages->lens[i] == len;
 	if (!alike || count < TUPLES_MAX / 2) {
 		for (unsigned i = 0; i < count; i++)
-			hashes[i] = tuple_hash(key, &tuples[i], extras[i]);
+			hashes[i] = siphash24(key, messages->bytes[i], messages->lens[i]);
 		return;
 	}
 	for (unsigned i = 0; i < TUPLES_MAX; i++)
-		lanes[i] = bytes[i < count ? i : 0]; // what is asked for twice costs nothing
+		lanes[i] = messages->bytes[i < count ? i : 0]; // asked for twice costs nothing
 	siphash24_lanes(key, lanes, len, all);
 	memcpy(hashes, all, count * sizeof(*hashes));
+}
+
+void tuple_hashes(struct siphash_key key, const struct tuple *tuples, const uint32_t *extras,
+	unsigned count, uint64_t *hashes)
+{
+	struct tuple_messages messages;
+
+	CHECK(count <= TUPLES_MAX);
+	messages.count = count;
+	messages.lens[0] = 0;
+	for (unsigned i = 0; i < count; i++)
+		messages.lens[i] = tuple_bytes(messages.bytes[i], &tuples[i], extras[i]);
+	tuple_messages_hash(key, &messages, hashes);
 }

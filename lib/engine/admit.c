@@ -31,6 +31,29 @@ const struct service *admit_service(
 	return found == SERVICE_NONE ? NULL : &policy->services[found];
 }
 
+// What arrives together is often about one server: `former` is one that was asked for before.
+void admit_serve(const struct engine *engine, struct arrival *arrival, const struct arrival *former)
+{
+	const struct view *view = &arrival->view;
+	const struct policy *policy = engine->policy;
+	bool same = former != NULL && former->view.dport == view->dport &&
+		    former->view.protocol == view->protocol && former->side == arrival->side &&
+		    addr_equal(&former->view.dst, &view->dst);
+
+	arrival->service = same ? former->service
+				: service_find(policy->services, policy->service_count, &view->dst,
+					  view->dport, view->protocol, arrival->side);
+	arrival->served = true;
+}
+
+const struct service *admit_served(const struct engine *engine, struct arrival *arrival)
+{
+	if (!arrival->served)
+		admit_serve(engine, arrival, NULL);
+	return arrival->service == SERVICE_NONE ? NULL
+						: &engine->policy->services[arrival->service];
+}
+
 static void count_hit(struct engine *engine, uint32_t rule)
 {
 	if (rule == RULE_DEFAULT)

@@ -176,7 +176,8 @@ static void frames_take(struct engine *engine)
 	ingress_hash_batch(engine, batch->frame_count);
 	admit_batch(engine, batch->frame_count);
 	syn_batch(engine, batch->frame_count);
-	ingress_prefetch_flows(engine, batch->frame_count);
+	if (ingress_prefetch_flows(engine, batch->frame_count) > 0)
+		proof_batch(engine, batch->frame_count);
 	for (unsigned i = 0; i < batch->frame_count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 

@@ -71,11 +71,30 @@ static bool is_looked_up(const struct arrival *arrival)
 	return arrival->keyed && !view_is_first_syn(&arrival->view);
 }
 
-void ingress_prefetch_flows(struct engine *engine, unsigned count)
+unsigned ingress_prefetch_flows(struct engine *engine, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
-		if (is_looked_up(&engine->arrivals[i]))
-			flow_table_prefetch_entry(engine->table, engine->arrivals[i].hash);
+	unsigned without = 0;
+
+	engine->guess_inserts = flow_table_inserts(engine->table);
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (!is_looked_up(arrival))
+			continue;
+		arrival->guess = flow_table_guess(engine->table, arrival->hash);
+		arrival->guessed = true;
+		without += arrival->guess == NULL;
+	}
+	return without;
+}
+
+struct flow *ingress_find(struct engine *engine, const struct arrival *arrival)
+{
+	if (!arrival->guessed)
+		return flow_table_find(engine->table, &arrival->key, arrival->hash);
+	if (arrival->guess == NULL && engine->guess_inserts == flow_table_inserts(engine->table))
+		return NULL;
+	return flow_table_find_guessed(engine->table, &arrival->key, arrival->hash, arrival->guess);
 }
 
 void ingress_hash_batch(struct engine *engine, unsigned count)
@@ -107,6 +126,7 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->rule = RULE_NONE;
 	arrival->keyed = false;
 	arrival->decided = arrival->hashed = false;
+	arrival->served = arrival->limit_hashed = arrival->tried = arrival->guessed = false;
 	reason = ingress_check(engine, arrival);
 	if (reason != REASON_NONE) {
 		verdict_drop(arrival, reason);

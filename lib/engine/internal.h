@@ -34,24 +34,35 @@
 #define TELLS_PER_S	     16384    // new flows told to every node at once
 #define CHALLENGES_PER_S     10	      // challenged segments forwarded per flow (RFC 5961 4, 5)
 
-// One arrived frame while it is decided.
+// One arrived frame while it is decided. What most of them need is in the first three lines, and
+// view's addresses lie in one.
 struct arrival {
-	struct frame *frame;
-	struct verdict *verdict;
-	struct view view;
 	struct flow_key key;
 	uint64_t hash;
-	uint32_t rule; // rule asked, RULE_NONE
-	uint8_t side;  // enum side
-	uint8_t path;  // enum engine_path
-	bool keyed;    // key and hash are valid; of a first SYN behind ingress_hash()
-	bool decided;  // `decision` is what the rules say, `service` how it is handled
-	bool hashed;   // `cookie_hash` is of the SYN's cookie in this epoch
+	struct flow *guess; // may be its flow
+	struct frame *frame;
+	struct verdict *verdict;
+	uint32_t rule;	   // rule asked, RULE_NONE
+	uint8_t side;	   // enum side
+	uint8_t path;	   // enum engine_path
+	bool keyed;	   // key and hash are valid; of a first SYN behind ingress_hash()
+	bool guessed;	   // `guess` is valid, NULL: it had no flow then
+	bool decided;	   // `decision` is what the rules say, `service` how it is handled
+	bool served;	   // `service` is valid: of any, whatever the rules say
+	bool hashed;	   // `cookie_hash` is of the SYN's cookie in this epoch
+	bool limit_hashed; // `limit_hash` is what rate_limit_allows_hash() takes of the source
+	bool tried;	   // `tries` are of the cookie: with SEG.SEQ - 1 as the ISN, with SEG.SEQ
+	bool from_peer;	   // came in a MESSAGE_FRAME: may not be handed to a node again
+	uint16_t service;  // index in the policy, SERVICE_NONE
 	struct rule_decision decision;
-	uint16_t service; // index in the policy, SERVICE_NONE
+	struct view view;
 	uint64_t cookie_hash;
-	bool from_peer; // came in a MESSAGE_FRAME: may not be handed to a node again
-};
+	uint64_t limit_hash;
+	uint64_t tries[2];
+} CPU_ALIGNED;
+_Static_assert(offsetof(struct arrival, view.src) / CPU_CACHE_LINE_BYTES ==
+		       (offsetof(struct arrival, view.dst) + ADDR_BYTES - 1) / CPU_CACHE_LINE_BYTES,
+	"both addresses in one line");
 
 // What a half-open context waits for.
 enum opening_wait {
@@ -172,6 +183,7 @@ struct engine {
 	uint64_t pool_low_ns; // last time the pool ran low, 0: never
 
 	struct arrival arrivals[ENGINE_BATCH_MAX];
+	uint32_t guess_inserts; // flow_table_inserts() when their guesses were made
 	struct engine_stats stats;
 	struct engine_service_stats services[SERVICE_COUNT_MAX];
 	counter rule_hits[RULE_COUNT_MAX];
@@ -198,7 +210,10 @@ void ingress_hash(struct engine *engine, struct arrival *arrival);
 // The hashes of all others in the batch, their buckets on the way; then, when those have arrived,
 // their flows.
 void ingress_hash_batch(struct engine *engine, unsigned count);
-void ingress_prefetch_flows(struct engine *engine, unsigned count);
+// Returns how many have none.
+unsigned ingress_prefetch_flows(struct engine *engine, unsigned count);
+// The flow of an arrival with key and hash, or NULL.
+struct flow *ingress_find(struct engine *engine, const struct arrival *arrival);
 // True where the arrival belongs to another worker; sets that verdict.
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival);
 
@@ -217,6 +232,10 @@ void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
+// The service of an arrival, found once; `former` may be any that has been asked for, or NULL.
+void admit_serve(
+	const struct engine *engine, struct arrival *arrival, const struct arrival *former);
+const struct service *admit_served(const struct engine *engine, struct arrival *arrival);
 const struct service *admit_service(
 	const struct engine *engine, const struct view *view, uint8_t side);
 // True where a packet without state belongs to a `bypass` service the rules allow, either way
@@ -327,6 +346,10 @@ bool msyn_is_strange(const struct flow *flow, const struct arrival *arrival);
 // proof.c: the ACK that proves a cookie (P2). `flow` is the entry of the same key, or NULL.
 // False where it is none; then the arrival is untouched. An ACK without a flow always gets its
 // verdict.
+// So many times the rate of bad ACKs may those have: proof.c says why.
+uint64_t proof_worth(bool timestamps);
+// What the proofs among a batch need (proof_batch.c), once their keys have been looked for.
+void proof_batch(struct engine *engine, unsigned count);
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow);
 

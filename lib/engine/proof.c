@@ -9,38 +9,55 @@ static const struct addr *client_of(const struct arrival *arrival)
 
 // With timestamps the MAC has four bits more, so a guess is worth a sixteenth and as many more may
 // be tried: a flood of plain ACKs then does not use up the tries of clients that have them.
+uint64_t proof_worth(bool timestamps)
+{
+	return timestamps ? 16 : 1;
+}
+
 static bool may_try(struct engine *engine, const struct arrival *arrival, bool timestamps)
 {
 	const struct policy_limits *limits = &engine->policy->limits;
-	uint64_t worth = timestamps ? 16 : 1;
+	uint64_t worth = proof_worth(timestamps);
+	uint64_t hash = arrival->limit_hashed
+				? arrival->limit_hash
+				: rate_limit_hash(engine->bad_acks, engine->now_ns,
+					  client_of(arrival), limits->prefix4, limits->prefix6);
 
-	return rate_limit_allows(engine->bad_acks, engine->now_ns, client_of(arrival),
-		limits->prefix4, limits->prefix6, limits->bad_ack_prefix_per_s * worth,
-		limits->bad_ack_per_s * worth);
+	return rate_limit_allows_hash(engine->bad_acks, engine->now_ns, hash,
+		limits->bad_ack_prefix_per_s * worth, limits->bad_ack_per_s * worth);
 }
 
-static bool check(struct engine *engine, const struct arrival *arrival, uint32_t isn_client,
-	const struct options *options, struct opening *proof)
+// What a cookie says.
+struct claim {
+	struct agreed agreed;
+	uint32_t cookie;
+	uint32_t isn_client;
+};
+
+// One of the two tries: the ISN is `which` more than SEG.SEQ - 1.
+static bool check(struct engine *engine, const struct arrival *arrival, unsigned which,
+	const struct options *options, struct claim *claim)
 {
 	struct tuple tuple;
 
+	claim->agreed.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0;
+	claim->cookie = arrival->view.ack - 1;
+	claim->isn_client = arrival->view.seq - 1 + which;
+	if (arrival->tried)
+		return syncookie_check_hash(arrival->tries[which], arrival->view.bits & VIEW_IP4,
+			claim->cookie, options->tsecr, &claim->agreed);
 	flow_key_tuple(&tuple, &arrival->key, arrival->side);
-	proof->agreed.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0;
-	proof->cookie = arrival->view.ack - 1;
-	proof->isn_client = isn_client;
-	return syncookie_check(&engine->ring, engine->tick, &tuple, isn_client, proof->cookie,
-		options->tsecr, &proof->agreed);
+	return syncookie_check(&engine->ring, engine->tick, &tuple, claim->isn_client,
+		claim->cookie, options->tsecr, &claim->agreed);
 }
 
 static bool proves(struct engine *engine, const struct arrival *arrival,
-	const struct options *options, struct opening *proof)
+	const struct options *options, struct claim *claim)
 {
-	const struct view *view = &arrival->view;
-
-	if (check(engine, arrival, view->seq - 1, options, proof))
+	if (check(engine, arrival, 0, options, claim))
 		return true;
 	// A keep-alive or window probe has SEG.SEQ = SND.NXT - 1, thus the ISN itself.
-	return view_payload_len(view) <= 1 && check(engine, arrival, view->seq, options, proof);
+	return view_payload_len(&arrival->view) <= 1 && check(engine, arrival, 1, options, claim);
 }
 
 static void fill_proof(struct engine *engine, const struct arrival *arrival,
@@ -99,6 +116,19 @@ static void start(struct engine *engine, struct arrival *arrival, const struct s
 	}
 }
 
+static void accept_proof(struct engine *engine, struct arrival *arrival,
+	const struct service *service, struct flow *flow, const struct options *options,
+	const struct claim *claim)
+{
+	struct opening proof = {.flow = FLOW_NONE,
+		.agreed = claim->agreed,
+		.cookie = claim->cookie,
+		.isn_client = claim->isn_client};
+
+	fill_proof(engine, arrival, service, options, &proof);
+	start(engine, arrival, service, flow, &proof);
+}
+
 // A guess at a connection that is open or about to be, or never was, counts as a bad ACK, so that
 // its tuple is no way round the limit. What comes late for one that ended is no guess.
 static bool is_guess(const struct flow *flow)
@@ -128,8 +158,8 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	struct flow *flow)
 {
 	const struct view *view = &arrival->view;
-	struct opening proof = {.flow = FLOW_NONE};
 	struct options options;
+	struct claim claim;
 	struct admission admission;
 	bool whole;
 
@@ -140,7 +170,7 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	whole = options_parse(&options, view) == 0;
 	if (!may_try(engine, arrival, whole && (options.bits & OPTION_TIMESTAMPS)))
 		return refuse(engine, arrival, service, flow, REASON_rate_limited);
-	if (!whole || !proves(engine, arrival, &options, &proof))
+	if (!whole || !proves(engine, arrival, &options, &claim))
 		return refuse(engine, arrival, service, flow, REASON_bad_cookie);
 	admission = admit(engine, arrival);
 	admit_count(engine, &admission);
@@ -149,7 +179,6 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 		return true;
 	}
 	counter_add(&engine->services[service->id].cookie_valid, 1);
-	fill_proof(engine, arrival, service, &options, &proof);
-	start(engine, arrival, service, flow, &proof);
+	accept_proof(engine, arrival, service, flow, &options, &claim);
 	return true;
 }

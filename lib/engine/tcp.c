@@ -211,7 +211,8 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	// Before others are told: of two histories the one the server confirmed wins.
-	flow->bits |= result.outcome == TCP_PASS && dir == TO_CLIENT ? FLOW_CONFIRMED : 0;
+	if (result.outcome == TCP_PASS && dir == TO_CLIENT && !(flow->bits & FLOW_CONFIRMED))
+		flow->bits |= FLOW_CONFIRMED;
 	if (engine->policy->clustered) {
 		if (before.state == TCP_SYN_SENT && result.outcome == TCP_PASS &&
 			view_is_first_syn(&arrival->view) && !(flow->bits & FLOW_OPENING))
@@ -356,7 +357,7 @@ static void proxy_decide(struct engine *engine, struct arrival *arrival, struct 
 // state, a stranger's SYN/ACK, or nobody's.
 static void unknown(struct engine *engine, struct arrival *arrival, struct flow *memory)
 {
-	const struct service *service = admit_service(engine, &arrival->view, arrival->side);
+	const struct service *service = admit_served(engine, arrival);
 	bool from_client = memory == NULL || flow_direction(memory, arrival->side) == TO_SERVER;
 	uint8_t flags = arrival->view.tcp_flags;
 
@@ -473,7 +474,7 @@ void tcp_decide(struct engine *engine, struct arrival *arrival)
 	}
 	if (ingress_hand_over(engine, arrival))
 		return;
-	flow = flow_table_find(engine->table, &arrival->key, arrival->hash);
+	flow = ingress_find(engine, arrival);
 	if (flow == NULL || entry_is_memory(flow))
 		unknown(engine, arrival, flow);
 	else if (is_of_another(engine, flow, arrival))

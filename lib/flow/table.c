@@ -54,6 +54,7 @@ struct flow_table {
 	uint32_t capacity;
 	uint32_t count;	     // entries in use
 	uint32_t high_water; // entries ever used
+	uint32_t inserts;    // ever, modulo 2^32
 	uint32_t free;	     // first free entry below high_water, or FLOW_NONE
 } CPU_ALIGNED;
 _Static_assert(sizeof(struct flow_table) == CPU_CACHE_LINE_BYTES, "one line");
@@ -95,6 +96,7 @@ struct flow_table *flow_table_init(void *memory, uint32_t capacity)
 	table->capacity = capacity;
 	table->count = 0;
 	table->high_water = 0;
+	table->inserts = 0;
 	table->free = FLOW_NONE;
 	return table;
 }
@@ -209,6 +211,32 @@ void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
 	}
 }
 
+struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+	uint64_t bits = bucket_match_both(&table->buckets[place.first], place.tag, place.mark) |
+			bucket_match_both(&table->buckets[place.second], place.tag, place.mark)
+				<< 1;
+	unsigned bit;
+	struct flow *flow;
+
+	if (bits == 0)
+		return NULL;
+	bit = (unsigned)__builtin_ctzll(bits);
+	flow = &table->entries[bit_bucket(table, &place, bit)->index[bit / 8]];
+	cpu_prefetch(flow);
+	cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
+	return flow;
+}
+
+struct flow *flow_table_find_guessed(
+	struct flow_table *table, const struct flow_key *key, uint64_t hash, struct flow *guess)
+{
+	if (guess != NULL && flow_key_equal(&guess->key, key))
+		return guess;
+	return flow_table_find(table, key, hash);
+}
+
 static struct flow *entry_take(struct flow_table *table)
 {
 	struct flow *flow;
@@ -245,6 +273,7 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 	bucket->tags[slot] = place.tag;
 	bucket->marks[slot] = place.mark;
 	bucket->index[slot] = flow_table_index(table, flow);
+	table->inserts++;
 	return flow;
 }
 
@@ -274,6 +303,11 @@ void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t has
 	flow->opening = table->free;
 	table->free = index;
 	table->count--;
+}
+
+uint32_t flow_table_inserts(const struct flow_table *table)
+{
+	return table->inserts;
 }
 
 uint32_t flow_table_count(const struct flow_table *table)

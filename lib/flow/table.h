@@ -30,6 +30,13 @@ void flow_table_prefetch(const struct flow_table *table, uint64_t hash);
 // Then, when that has arrived: the entries it, or a digest, may mean.
 void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash);
 
+// The same for who looks for one flow: the entry that most likely is his, NULL: none may be. It is
+// good for flow_table_find_guessed() whatever happens to the table until then: an entry in use has
+// the key of no other, one that is free has nobody's.
+struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash);
+struct flow *flow_table_find_guessed(
+	struct flow_table *table, const struct flow_key *key, uint64_t hash, struct flow *guess);
+
 // Takes a free entry, sets its key, zeroes the rest, links it. NULL where the table, or both
 // buckets of the hash, are full. The key must not be present.
 struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash);
@@ -37,6 +44,9 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 // Unlinks and frees an entry.
 void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t hash);
 
+// How many were ever inserted, modulo 2^32: while that stays the same, what was not there is not
+// there.
+uint32_t flow_table_inserts(const struct flow_table *table);
 uint32_t flow_table_count(const struct flow_table *table);
 uint32_t flow_table_capacity(const struct flow_table *table);
 

@@ -66,36 +66,90 @@ struct rate_limit *rate_limit_init(void *memory, struct siphash_key key)
 	return limit;
 }
 
-// The count that stands for the prefix in this second.
-static uint32_t *count_of(struct rate_limit *limit, uint32_t second, const struct addr *prefix)
-{
-	uint8_t message[ADDR_BYTES + sizeof(second)];
-	struct line *line;
-	uint64_t hash;
+// What is hashed of an address: its prefix, and the second.
+struct hashed {
+	uint8_t bytes[ADDR_BYTES + sizeof(uint32_t)];
+};
 
-	memcpy(message, prefix, ADDR_BYTES);
-	memcpy(message + ADDR_BYTES, &second, sizeof(second));
-	hash = siphash13(limit->key, message, sizeof(message));
-	line = &limit->lines[hash % LINES];
-	if (line->second != second)
-		*line = (struct line){.second = second};
-	return &line->counts[(hash >> 32) % COUNTS_PER_LINE];
-}
-
-bool rate_limit_allows(struct rate_limit *limit, uint64_t now_ns, const struct addr *addr,
-	unsigned bits4, unsigned bits6, uint64_t prefix_per_s, uint64_t total_per_s)
+static void hashed_set(struct hashed *hashed, uint32_t second, const struct addr *addr,
+	unsigned bits4, unsigned bits6)
 {
 	struct addr prefix = addr_mask(addr, addr_is_ip4(addr) ? 96 + bits4 : bits6);
-	uint32_t second = (uint32_t)(now_ns / NS_PER_S);
+
+	memcpy(hashed->bytes, &prefix, ADDR_BYTES);
+	memcpy(hashed->bytes + ADDR_BYTES, &second, sizeof(second));
+}
+
+static uint32_t second_of(uint64_t now_ns)
+{
+	return (uint32_t)(now_ns / NS_PER_S);
+}
+
+// The rate a prefix has.
+static uint64_t rate_of(uint32_t total, uint64_t prefix_per_s, uint64_t total_per_s)
+{
+	return total < total_per_s ? prefix_per_s : (prefix_per_s + ABOVE_TOTAL - 1) / ABOVE_TOTAL;
+}
+
+uint64_t rate_limit_hash(const struct rate_limit *limit, uint64_t now_ns, const struct addr *addr,
+	unsigned bits4, unsigned bits6)
+{
+	struct hashed hashed;
+
+	hashed_set(&hashed, second_of(now_ns), addr, bits4, bits6);
+	return siphash13(limit->key, &hashed, sizeof(hashed));
+}
+
+void rate_limit_hashes(const struct rate_limit *limit, uint64_t now_ns,
+	const struct rate_limit_many *many, uint64_t hashes[RATE_LIMIT_MANY])
+{
+	struct hashed hashed[RATE_LIMIT_MANY];
+	const void *lanes[RATE_LIMIT_MANY];
+	uint64_t all[RATE_LIMIT_MANY];
+
+	for (unsigned i = 0; i < many->count; i++)
+		hashed_set(&hashed[i], second_of(now_ns), many->addrs[i], many->bits4, many->bits6);
+	for (unsigned i = 0; i < RATE_LIMIT_MANY; i++)
+		lanes[i] = &hashed[i < many->count ? i : 0]; // asked for twice costs nothing
+	siphash13_lanes(limit->key, lanes, sizeof(hashed[0]), all);
+	for (unsigned i = 0; i < many->count; i++) {
+		hashes[i] = all[i];
+		cpu_prefetch(&limit->lines[all[i] % LINES]);
+	}
+}
+
+bool rate_limit_seems_to_allow(const struct rate_limit *limit, uint64_t now_ns, uint64_t hash,
+	uint64_t prefix_per_s, uint64_t total_per_s)
+{
+	const struct line *line = &limit->lines[hash % LINES];
+	uint32_t second = second_of(now_ns);
+	uint32_t count = line->counts[(hash >> 32) % COUNTS_PER_LINE];
+
+	return (line->second == second ? count : 0) <
+	       rate_of(limit->second == second ? limit->total : 0, prefix_per_s, total_per_s);
+}
+
+bool rate_limit_allows_hash(struct rate_limit *limit, uint64_t now_ns, uint64_t hash,
+	uint64_t prefix_per_s, uint64_t total_per_s)
+{
+	struct line *line = &limit->lines[hash % LINES];
+	uint32_t second = second_of(now_ns);
 
 	if (limit->second != second) {
 		limit->second = second;
 		limit->total = 0;
 	}
-	limit->asked = count_of(limit, second, &prefix);
-	if (limit->total >= total_per_s)
-		prefix_per_s = (prefix_per_s + ABOVE_TOTAL - 1) / ABOVE_TOTAL;
-	return *limit->asked < prefix_per_s;
+	if (line->second != second)
+		*line = (struct line){.second = second};
+	limit->asked = &line->counts[(hash >> 32) % COUNTS_PER_LINE];
+	return *limit->asked < rate_of(limit->total, prefix_per_s, total_per_s);
+}
+
+bool rate_limit_allows(struct rate_limit *limit, uint64_t now_ns, const struct addr *addr,
+	unsigned bits4, unsigned bits6, uint64_t prefix_per_s, uint64_t total_per_s)
+{
+	return rate_limit_allows_hash(limit, now_ns,
+		rate_limit_hash(limit, now_ns, addr, bits4, bits6), prefix_per_s, total_per_s);
 }
 
 static void add(uint32_t *count)

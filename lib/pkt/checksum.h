@@ -32,9 +32,32 @@ static inline uint64_t checksum_add_rest(uint64_t sum, const uint8_t *p, size_t 
 		sum += word;
 		p += 4;
 	}
-	for (unsigned i = 0; i < (len & 3); i++)
-		sum += (uint64_t)p[i] << (i % 2 * 8);
+	if (len & 2) {
+		uint16_t half;
+
+		memcpy(&half, p, sizeof(half));
+		sum += half;
+		p += 2;
+	}
+	return len & 1 ? sum + *p : sum;
+}
+
+// Adds the 8 bytes at p; what is carried out of the top belongs to the bottom. For both halves of a
+// pair of sums, which checksum_halves() brings back to one of the usual kind.
+static inline uint64_t checksum_carry(uint64_t sum, const uint8_t *p)
+{
+	uint64_t words;
+
+	memcpy(&words, p, sizeof(words));
+	sum += words;
+	sum += sum < words;
+	__asm__("" : "+r"(sum)); // vectors pay for more than a header has
 	return sum;
+}
+
+static inline uint64_t checksum_halves(uint64_t sum)
+{
+	return (sum >> 32) + (uint32_t)sum;
 }
 
 // Adds `len` bytes to `sum`. An odd last byte counts as padded with 0, so of several calls only the
@@ -42,29 +65,32 @@ static inline uint64_t checksum_add_rest(uint64_t sum, const uint8_t *p, size_t 
 static inline uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
-	uint64_t high = 0;
+	uint64_t even = 0, odd = 0;
 
 	if (len > CHECKSUM_SHORT_BYTES)
 		return checksum_add_long(sum, data, len);
-	for (; len >= 8; len -= 8, p += 8) {
-		uint64_t words;
-
-		memcpy(&words, p, sizeof(words));
-		sum += (uint32_t)words;
-		high += words >> 32;
-		__asm__("" : "+r"(high)); // vectors pay for more than a header has
+	for (; len >= 16; len -= 16, p += 16) {
+		even = checksum_carry(even, p);
+		odd = checksum_carry(odd, p + 8);
 	}
-	return checksum_add_rest(sum + high, p, len);
+	if (len >= 8) {
+		even = checksum_carry(even, p);
+		p += 8;
+	}
+	sum += checksum_halves(even) + checksum_halves(odd);
+	return checksum_add_rest(sum, p, len & 7);
 }
 
-// The sum in 16 bits; 0 only for a sum of nothing but zeros.
+// The sum in 16 bits; 0 only for a sum of nothing but zeros. Added to itself with its halves
+// exchanged, a number has the sum of both, with the carry, in the upper half.
 static inline uint16_t checksum_fold(uint64_t sum)
 {
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 32) + (uint32_t)sum;
-	sum = (sum >> 16) + (uint16_t)sum;
-	sum = (sum >> 16) + (uint16_t)sum;
-	return (uint16_t)sum;
+	uint32_t half;
+
+	sum += sum << 32 | sum >> 32;
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 // Folds and complements a sum into the value to store (host order).

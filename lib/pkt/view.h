@@ -80,10 +80,16 @@ struct view {
 // 8200, 9293.
 enum reason view_parse(struct view *view, const struct frame *frame);
 
+// The same without the short cut for what usually arrives, which must agree with it.
+enum reason view_parse_any(struct view *view, const struct frame *frame);
+
 // Checks the IPv4 header checksum and the TCP, UDP or ICMP checksum unless the device has
 // (frame->flags), or the packet is a fragment. IPv4 UDP checksum 0 is fine, IPv6 UDP 0 is not.
 // REASON_NONE or REASON_bad_checksum. A FRAME_TRUNCATED frame's L4 checksum is not checked.
 enum reason view_verify(const struct view *view, const struct frame *frame);
+
+// The same without the short cut for TCP in IPv4, which must agree with it.
+enum reason view_verify_any(const struct view *view, const struct frame *frame);
 
 // Sources that cannot be (multicast, broadcast, loopback, unspecified), the LAND packet
 // (source = destination with equal ports), TCP or UDP port 0. TCP.md 1.1. REASON_NONE or

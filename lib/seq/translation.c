@@ -41,37 +41,55 @@ static void translate_sack(const struct translation *t, enum direction dir, stru
 		shift_sack(view, options, t->d);
 }
 
-static void translate_timestamps(const struct translation *t, enum direction dir, struct view *view,
-	const struct options *options)
+static void translate_timestamps(const struct translation *t, enum direction dir,
+	const struct view *view, const struct options *options, struct edit *edit)
 {
+	unsigned at = (unsigned)(options->timestamps_at - view->l4);
+
 	if (t->ts_offset == 0)
 		return;
 	if (dir == TO_CLIENT)
-		edit_tcp32(view, options->timestamps_at, options->tsval + t->ts_offset);
+		edit_put32(edit, at, options->tsval + t->ts_offset);
 	else if (view->tcp_flags & TCP_ACK) // else TSecr is not valid (RFC 7323 3.2)
-		edit_tcp32(view, (uint16_t)(options->timestamps_at + TSECR_BEHIND_TSVAL),
-			options->tsecr - t->ts_offset);
+		edit_put32(edit, at + TSECR_BEHIND_TSVAL, options->tsecr - t->ts_offset);
 }
 
-void translation_apply(const struct translation *t, enum direction dir, struct view *view,
-	const struct options *options)
+// Sequence and acknowledgement number and window; view's copies keep step.
+static void translate_header(
+	const struct translation *t, enum direction dir, struct view *view, struct edit *edit)
 {
 	const uint32_t seq_delta = dir == TO_CLIENT ? t->d : t->e;
 	const uint32_t ack_delta = dir == TO_CLIENT ? t->e : t->d;
 	const struct rescale rescale = dir == TO_CLIENT ? t->to_client : t->to_server;
 
 	// A zero delta is common (one of the two in most modes) and costs a branch, not an edit.
-	if (seq_delta != 0)
-		edit_seq(view, view->seq + seq_delta);
-	if (ack_delta != 0 && (view->tcp_flags & TCP_ACK))
-		edit_ack(view, view->ack - ack_delta);
-	if ((t->bits & TRANSLATE_WINDOW) && !(view->tcp_flags & TCP_SYN))
-		edit_window(view, translation_window(rescale, view->window));
-	if (options != NULL && (options->bits & OPTION_SACK))
-		translate_sack(t, dir, view, options);
+	if (seq_delta != 0) {
+		view->seq += seq_delta;
+		edit_put32(edit, EDIT_SEQ, view->seq);
+	}
+	if (ack_delta != 0 && (view->tcp_flags & TCP_ACK)) {
+		view->ack -= ack_delta;
+		edit_put32(edit, EDIT_ACK, view->ack);
+	}
+	if ((t->bits & TRANSLATE_WINDOW) && rescale.left != rescale.right &&
+		!(view->tcp_flags & TCP_SYN)) {
+		view->window = translation_window(rescale, view->window);
+		edit_put16(edit, EDIT_WINDOW, view->window);
+	}
+}
+
+void translation_apply(const struct translation *t, enum direction dir, struct view *view,
+	const struct options *options)
+{
+	struct edit edit = edit_begin(view);
+
+	translate_header(t, dir, view, &edit);
 	if (options != NULL && (options->bits & OPTION_TIMESTAMPS) &&
 		(t->bits & TRANSLATE_TIMESTAMPS))
-		translate_timestamps(t, dir, view, options);
+		translate_timestamps(t, dir, view, options, &edit);
+	edit_end(&edit);
+	if (options != NULL && (options->bits & OPTION_SACK))
+		translate_sack(t, dir, view, options);
 	if (dir == TO_SERVER && (t->bits & TRANSLATE_ECN_STRIP))
 		edit_clear_ecn(view);
 }

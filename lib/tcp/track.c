@@ -92,13 +92,14 @@ static void advance(const struct step *step)
 {
 	const uint8_t fins = TRACK_FIN_CLIENT | TRACK_FIN_SERVER;
 	const uint8_t fins_acked = TRACK_FIN_ACKED_CLIENT | TRACK_FIN_ACKED_SERVER;
-	struct tcp_track *track = step->track;
+	enum tcp_state state = step->next;
+	uint8_t bits = step->track->bits;
 
-	track->state = (uint8_t)step->next;
-	if (track->state == TCP_ESTABLISHED && (track->bits & fins))
-		track->state = TCP_CLOSING;
-	if (track->state == TCP_CLOSING && (track->bits & fins_acked) == fins_acked)
-		track->state = TCP_TIME_WAIT;
+	if (state == TCP_ESTABLISHED && (bits & fins))
+		state = TCP_CLOSING;
+	if (state == TCP_CLOSING && (bits & fins_acked) == fins_acked)
+		state = TCP_TIME_WAIT;
+	step->track->state = (uint8_t)state;
 }
 
 static struct tcp_result rule_window(struct step *step)
@@ -409,7 +410,24 @@ static enum event event_of(uint8_t flags)
 	}
 }
 
+// True for an ACK in an open connection of which nothing is special: both directions were seen here
+// and neither has closed. That is what most segments are.
+static bool is_usual(const struct tcp_track *track, const struct tcp_segment *segment)
+{
+	return track->state == TCP_ESTABLISHED &&
+	       track->bits == (TRACK_SEEN_CLIENT | TRACK_SEEN_SERVER) &&
+	       (segment->flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) == TCP_ACK;
+}
+
 struct tcp_result tcp_track_segment(
+	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment)
+{
+	if (is_usual(track, segment) && window_take_usual(track, dir, segment))
+		return pass;
+	return tcp_track_segment_any(track, dir, segment);
+}
+
+struct tcp_result tcp_track_segment_any(
 	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment)
 {
 	enum event event = event_of(segment->flags);

@@ -100,6 +100,10 @@ void tcp_track_import(struct tcp_track *track, uint8_t wscale_client, uint8_t ws
 struct tcp_result tcp_track_segment(
 	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment);
 
+// The same without the short cut for most segments, which must agree with it.
+struct tcp_result tcp_track_segment_any(
+	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment);
+
 // True where a sequence number lies in what `dir`'s sender has in flight or may have, for quoted
 // packets (TCP.md 5.3).
 bool tcp_track_in_flight(const struct tcp_track *track, enum direction dir, uint32_t seq);

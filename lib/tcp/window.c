@@ -196,6 +196,33 @@ void window_record(const struct step *step)
 		track->bits &= (uint8_t)~TRACK_LIBERAL;
 }
 
+bool window_take_usual(
+	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment)
+{
+	const struct step step = {.track = track,
+		.segment = segment,
+		.sender = &track->sender[dir],
+		.peer = &track->sender[direction_back(dir)],
+		.dir = dir};
+	struct tcp_sender *sender = step.sender, *peer = step.peer;
+	uint32_t limit = segment->ack + ((uint32_t)segment->window << shift_of(track, dir));
+	uint32_t end = serial_max(sender->end, end_of(segment));
+	uint32_t acked = serial_max(peer->acked, segment->ack);
+
+	if (!seq_fits(&step) || !(segment->elsewhere ? ack_plausible(&step) : ack_fits(&step)))
+		return false;
+	limit = serial_max(peer->limit, limit);
+	// Most change nothing, and then the line stays clean.
+	if (((end ^ sender->end) | (acked ^ peer->acked) | (limit ^ peer->limit)) != 0) {
+		sender->end = end;
+		peer->acked = acked;
+		peer->limit = limit;
+	}
+	if (track->window_max[dir] < segment->window)
+		track->window_max[dir] = segment->window;
+	return true;
+}
+
 // The receiver's RCV.NXT is the highest ACK it sent, if those are seen here; but data may be under
 // way, so the sender's own end is as good. Where neither is known, the endpoint decides.
 enum reset_place window_place_reset(const struct step *step)

@@ -64,5 +64,10 @@ struct tcp_result window_judge(const struct step *step);
 // Records what an accepted segment other than SYN and RST says about both senders.
 void window_record(const struct step *step);
 
+// window_judge() and, where that says PASS, window_record() in one, of an ACK where both directions
+// were seen here and neither has closed. False, and nothing done, where it says anything else.
+bool window_take_usual(
+	struct tcp_track *track, enum direction dir, const struct tcp_segment *segment);
+
 // RFC 5961 3.2.
 enum reset_place window_place_reset(const struct step *step);

@@ -120,7 +120,7 @@ static void lanes_are_as_one_by_one(void **state)
 		fill(data[lane], sizeof(data[lane]), 7 * lane + 3);
 		messages[lane] = data[lane] + lane; // any alignment
 	}
-	for (size_t len = 0; len <= 64; len += 8) {
+	for (size_t len = 0; len <= 64; len++) {
 		siphash13_lanes(key, messages, len, hashes);
 		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
 			assert_true(hashes[lane] == siphash13(key, messages[lane], len));

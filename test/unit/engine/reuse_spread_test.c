@@ -350,13 +350,59 @@ static void t3_9_the_one_after_the_next(void **state)
 	scene_end(&scene);
 }
 
-// B forgot the end of a connection, and is told again of it long after it handed over the SYN/ACK:
-// with its numbers, or it takes what the server says in the next one for the older one's.
+static void tell_again(struct scene *scene)
+{
+	struct message *resync = calloc(1, sizeof(*resync));
+
+	scene->b->now_ns += 5000000000ULL; // what it handed over is forgotten
+	resync->type = MESSAGE_RESYNC;
+	resync->why = 1;
+	resync->node = NODE_B;
+	node_post(scene->a, resync);
+	for (unsigned i = 0; i < 100 && scene->a->message_count == 0; i++)
+		node_pass_ms(scene->a, 100);
+	carry_all(scene->a, scene->b);
+	free(resync);
+}
+
+// The server's next connection, with A, whose state is on its way to B.
+static void go_on_at_a(struct scene *scene)
+{
+	struct packet anew = again(1u << 30);
+	struct handshake handshake;
+	uint32_t ack;
+
+	handshake_open(scene->a, &handshake, &anew);
+	ack = scene->a->sent[0].view.seq + 1;
+	assert_int_equal(inner(scene, tcp(TCP_SYN | TCP_ACK, ISN_S + 99999, ack)), VERDICT_CONSUME);
+	carry_all(scene->b, scene->a);
+	assert_int_equal(
+		inner(scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 100000, ack)), VERDICT_CONSUME);
+}
+
+// B forgot a connection, and is told again of it long after it handed over the SYN/ACK: with its
+// numbers, or it takes what the server says in the next one for this one's.
+static void t3_9_a_connection_that_is_told_again(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	node_flush(scene.b);
+	tell_again(&scene);
+	assert_int_equal(node_state(scene.b, TCP_ESTABLISHED), 1);
+	assert_passes(&scene, false, tcp(TCP_ACK, ISN_S + 1, ack));
+	close_unseen(&scene, &handshake, ack);
+	go_on_at_a(&scene);
+	scene_end(&scene);
+}
+
+// The end of one is of no use to who forgot it.
 static void t3_9_an_end_that_is_told_again(void **state)
 {
 	struct scene scene = scene_of(MODE_PROXY);
-	struct message *resync = calloc(1, sizeof(*resync));
-	struct packet anew = again(1u << 30);
 	struct handshake handshake;
 	uint32_t ack;
 
@@ -364,23 +410,9 @@ static void t3_9_an_end_that_is_told_again(void **state)
 	ack = open_proxied(&scene, scene.a, &handshake, &syn);
 	close_proxied(&scene, &handshake, ack);
 	node_flush(scene.b);
-	scene.b->now_ns += 5000000000ULL; // what it handed over is forgotten
-	resync->type = MESSAGE_RESYNC;
-	resync->why = 1;
-	resync->node = NODE_B;
-	node_post(scene.a, resync);
-	for (unsigned i = 0; i < 100 && scene.a->message_count == 0; i++)
-		node_pass_ms(scene.a, 100);
-	carry_all(scene.a, scene.b);
-	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 1);
-	handshake_open(scene.a, &handshake, &anew);
-	ack = scene.a->sent[0].view.seq + 1;
-	assert_int_equal(
-		inner(&scene, tcp(TCP_SYN | TCP_ACK, ISN_S + 99999, ack)), VERDICT_CONSUME);
-	carry_all(scene.b, scene.a); // what A tells of it is on its way
-	assert_int_equal(
-		inner(&scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 100000, ack)), VERDICT_CONSUME);
-	free(resync);
+	tell_again(&scene);
+	assert_int_equal(node_state(scene.b, TCP_TIME_WAIT), 0);
+	go_on_at_a(&scene);
 	scene_end(&scene);
 }
 
@@ -669,6 +701,7 @@ int main(void)
 		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
 		cmocka_unit_test(t3_9_an_end_told_late),
 		cmocka_unit_test(t3_9_the_one_after_the_next),
+		cmocka_unit_test(t3_9_a_connection_that_is_told_again),
 		cmocka_unit_test(t3_9_an_end_that_is_told_again),
 		cmocka_unit_test(t7_6_a_synack_where_one_is_open),
 		cmocka_unit_test(t7_6_the_last_owner_is_not_meant),

@@ -229,6 +229,47 @@ static void random_operations(void **state)
 	free(f.memory);
 }
 
+// A guess is good whatever has happened since: 64 of them between random inserts and removals.
+static void guesses_outlive_changes(void **state)
+{
+	enum { NUMBERS = 300, GUESSES = 64 };
+	struct fixture f = table_new(NUMBERS);
+	uint64_t seed = 0x1234567;
+	unsigned right = 0, stale = 0;
+
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		struct flow *guesses[GUESSES];
+		uint32_t numbers[GUESSES];
+
+		for (unsigned i = 0; i < GUESSES; i++) {
+			struct flow_key key = key_of(numbers[i] = random_next(&seed) % NUMBERS);
+
+			guesses[i] = flow_table_guess(f.table, hash_of(&key));
+		}
+		for (unsigned i = 0; i < GUESSES; i++) {
+			struct flow_key key = key_of(numbers[i]), some;
+			uint64_t hash = hash_of(&key);
+			struct flow *flow = flow_table_find(f.table, &key, hash);
+
+			assert_ptr_equal(
+				flow_table_find_guessed(f.table, &key, hash, guesses[i]), flow);
+			assert_ptr_equal(flow_table_find_guessed(f.table, &key, hash, NULL), flow);
+			right += flow != NULL && flow == guesses[i];
+			stale += guesses[i] != flow;
+			some = key_of(random_next(&seed) % NUMBERS);
+			hash = hash_of(&some);
+			flow = flow_table_find(f.table, &some, hash);
+			if (flow != NULL)
+				flow_table_remove(f.table, flow, hash);
+			else
+				assert_non_null(flow_table_insert(f.table, &some, hash));
+		}
+	}
+	assert_true(right > 100000 && stale > 100000);
+	free(f.memory);
+}
+
 // Hashes that share both buckets (and, for every second one, the tag): 16 fit, the rest is refused
 // and found nowhere, and the candidates are exactly those 16.
 static void both_buckets_full(void **state)
@@ -356,6 +397,7 @@ int main(void)
 		cmocka_unit_test(fills_to_capacity),
 		cmocka_unit_test(stays_full_under_churn),
 		cmocka_unit_test(random_operations),
+		cmocka_unit_test(guesses_outlive_changes),
 		cmocka_unit_test(both_buckets_full),
 		cmocka_unit_test(found_by_digest),
 		cmocka_unit_test(small_tables_ask_the_key),

@@ -293,9 +293,52 @@ static void nobody_shares_for_long(void **state)
 	free(limit);
 }
 
+// Events of random prefixes of both families, asked about one by one and many at once.
+static void many_are_as_one_by_one(void **state)
+{
+	struct rate_limit *limit = limit_new();
+	uint64_t now_ns = S;
+	unsigned allowances = 0, refusals = 0;
+
+	(void)state;
+	for (unsigned turn = 0; turn < 20000; turn++) {
+		struct addr addrs[RATE_LIMIT_MANY];
+		struct rate_limit_many many = {.bits4 = 24, .bits6 = 56};
+		uint64_t hashes[RATE_LIMIT_MANY];
+
+		many.count = 1 + turn % RATE_LIMIT_MANY;
+		for (unsigned i = 0; i < many.count; i++) {
+			addrs[i] = numbered((uint32_t)random() % 64);
+			if (random() % 2)
+				addrs[i].b[0] = 0x20;
+			many.addrs[i] = &addrs[i];
+		}
+		rate_limit_hashes(limit, now_ns, &many, hashes);
+		for (unsigned i = 0; i < many.count; i++) {
+			bool seems, allowed;
+
+			assert_true(hashes[i] == rate_limit_hash(limit, now_ns, &addrs[i], 24, 56));
+			seems = rate_limit_seems_to_allow(limit, now_ns, hashes[i], 8, 300);
+			allowed = rate_limit_allows(limit, now_ns, &addrs[i], 24, 56, 8, 300);
+			assert_int_equal(seems, allowed);
+			assert_int_equal(
+				rate_limit_allows_hash(limit, now_ns, hashes[i], 8, 300), allowed);
+			allowances += allowed;
+			refusals += !allowed;
+			if (allowed)
+				rate_limit_count(limit);
+		}
+		if (turn % 500 == 499)
+			now_ns += S;
+	}
+	assert_true(refusals > 10000 && allowances > 1000);
+	free(limit);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(many_are_as_one_by_one),
 		cmocka_unit_test(asking_does_not_count),
 		cmocka_unit_test(a_prefix_has_its_rate_each_second),
 		cmocka_unit_test(above_the_total_newcomers_are_tried),

@@ -1,0 +1,133 @@
+// What the proofs of a burst need, for all of them at once: a flood of bad ACKs is looked up in the
+// limit and hashed for one. proof.c decides each in its turn, by the very same hashes, and makes
+// those itself that are not here.
+#include "engine/internal.h"
+
+#include <string.h>
+
+#define PARITIES 2 // of epochs: a cookie names one, and its key
+
+// Tries of one key that are not hashed yet. A segment has two: its sequence number may be the one
+// behind the ISN, or the ISN itself (proof.c).
+struct tries {
+	const struct epoch_keys *keys;
+	struct tuple_messages messages;
+	struct arrival *arrivals[TUPLES_MAX / 2];
+};
+
+// A segment that may be a proof, of no flow that is known.
+static bool may_prove(const struct engine *engine, const struct arrival *arrival)
+{
+	const struct view *view = &arrival->view;
+
+	return arrival->guessed && arrival->guess == NULL && (view->bits & VIEW_TCP) &&
+	       (view->tcp_flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK &&
+	       flow_worker(arrival->hash, engine->config.workers) == engine->config.worker;
+}
+
+static unsigned collect(struct engine *engine, unsigned count, struct arrival **some)
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		struct arrival *arrival = &engine->arrivals[i];
+
+		if (!may_prove(engine, arrival))
+			continue;
+		admit_serve(engine, arrival, used > 0 ? some[used - 1] : NULL);
+		if (arrival->service != SERVICE_NONE &&
+			engine->policy->services[arrival->service].mode == MODE_PROXY)
+			some[used++] = arrival;
+	}
+	return used;
+}
+
+static void hash_limits(struct engine *engine, struct arrival *const *some, unsigned count)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+	struct rate_limit_many many = {
+		.count = count, .bits4 = limits->prefix4, .bits6 = limits->prefix6};
+	uint64_t hashes[RATE_LIMIT_MANY];
+
+	for (unsigned i = 0; i < count; i++)
+		many.addrs[i] = &some[i]->view.src;
+	rate_limit_hashes(engine->bad_acks, engine->now_ns, &many, hashes);
+	for (unsigned i = 0; i < count; i++) {
+		some[i]->limit_hash = hashes[i];
+		some[i]->limit_hashed = true;
+	}
+}
+
+static void hash_tries(struct tries *tries)
+{
+	uint64_t hashes[TUPLES_MAX];
+
+	tuple_messages_hash(tries->keys->cookie, &tries->messages, hashes);
+	for (unsigned i = 0; i < tries->messages.count; i += 2) {
+		struct arrival *arrival = tries->arrivals[i / 2];
+
+		arrival->tries[0] = hashes[i];
+		arrival->tries[1] = hashes[i + 1];
+		arrival->tried = true;
+	}
+	tries->messages.count = 0;
+}
+
+static void add_tries(struct tries *tries, struct arrival *arrival)
+{
+	struct tuple_messages *messages = &tries->messages;
+	const struct view *view = &arrival->view;
+	unsigned at = messages->count;
+	struct tuple tuple;
+
+	flow_key_tuple(&tuple, &arrival->key, arrival->side);
+	messages->lens[at] = tuple_bytes(messages->bytes[at], &tuple, view->seq - 1);
+	messages->lens[at + 1] = messages->lens[at];
+	memcpy(messages->bytes[at + 1], messages->bytes[at], TUPLE_BYTES_MAX);
+	tuple_bytes_extra(messages->bytes[at + 1], messages->lens[at], view->seq);
+	tries->arrivals[at / 2] = arrival;
+	messages->count += 2;
+	if (messages->count == TUPLES_MAX)
+		hash_tries(tries);
+}
+
+// Worth hashing: it will be let through to the cookie, as far as can be seen now.
+static bool seems_allowed(const struct engine *engine, const struct arrival *arrival)
+{
+	const struct policy_limits *limits = &engine->policy->limits;
+	uint64_t worth = proof_worth(arrival->view.payload - arrival->view.l4 > 20);
+
+	return rate_limit_seems_to_allow(engine->bad_acks, engine->now_ns, arrival->limit_hash,
+		limits->bad_ack_prefix_per_s * worth, limits->bad_ack_per_s * worth);
+}
+
+static void take_tries(struct engine *engine, struct arrival *const *some, unsigned count)
+{
+	struct tries tries[PARITIES];
+
+	for (unsigned parity = 0; parity < PARITIES; parity++)
+		tries[parity].messages.count = 0;
+	for (unsigned i = 0; i < count; i++) {
+		uint32_t cookie = some[i]->view.ack - 1;
+		struct tries *own = &tries[cookie >> 31];
+
+		own->keys = syncookie_keys(&engine->ring, engine->tick, cookie);
+		if (own->keys != NULL && seems_allowed(engine, some[i]))
+			add_tries(own, some[i]);
+	}
+	for (unsigned parity = 0; parity < PARITIES; parity++)
+		if (tries[parity].messages.count >= TUPLES_MAX / 2) // fewer are cheaper one by one
+			hash_tries(&tries[parity]);
+}
+
+void proof_batch(struct engine *engine, unsigned count)
+{
+	struct arrival *some[ENGINE_BATCH_MAX];
+	unsigned used;
+
+	used = collect(engine, count, some);
+	for (unsigned at = 0; at < used; at += RATE_LIMIT_MANY)
+		hash_limits(engine, some + at,
+			used - at < RATE_LIMIT_MANY ? used - at : RATE_LIMIT_MANY);
+	take_tries(engine, some, used);
+}
