@@ -9,6 +9,8 @@
 #define CHANGE_SHIFT 4	  // of the bits in the first byte
 #define CHANGE_ZERO  0x0f // bits of the first byte that say nothing
 
+#define FRAME_HEAD_BYTES (1 + FLOW_DIGEST_BYTES + 2)
+
 static void digest_put(uint8_t *p, uint64_t digest)
 {
 	be16_put(p, (uint16_t)(digest >> 32));
@@ -85,9 +87,10 @@ static bool put_frame(
 		message->frame_side > SIDE_INSIDE)
 		return false;
 	put_head(out, message->type == MESSAGE_EMIT ? UPDATE_EMIT : UPDATE_FRAME,
-		1u + FLOW_DIGEST_BYTES + message->frame_len);
+		FRAME_HEAD_BYTES + message->frame_len);
 	cursor_put8(out, message->frame_side);
 	put_digest(out, digest_of(codec, message, 0));
+	cursor_put16(out, message->body.flow.generation);
 	cursor_put(out, message->frame, message->frame_len);
 	return true;
 }
@@ -185,13 +188,14 @@ static bool get_none(const uint8_t *bytes, size_t len, struct message *message)
 static bool get_frame(
 	const uint8_t *bytes, size_t len, enum message_type type, struct message *message)
 {
-	const size_t head = 1 + FLOW_DIGEST_BYTES;
+	const size_t head = FRAME_HEAD_BYTES;
 
 	message->type = (uint8_t)type;
 	if (len <= head || len - head > MESSAGE_FRAME_MAX || bytes[0] > SIDE_INSIDE)
 		return false;
 	message->frame_side = bytes[0];
-	set_flow(&message->body.flow, digest_get(bytes + 1), 0, 0);
+	set_flow(&message->body.flow, digest_get(bytes + 1),
+		be16_get(bytes + 1 + FLOW_DIGEST_BYTES), 0);
 	message->frame_len = (uint16_t)(len - head);
 	memcpy(message->frame, bytes + head, message->frame_len);
 	return true;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define SYN_DATA_BYTES 1460 // at most, in a SYN
-#define PARTS_APART    4    // of a tick, 16 ms: the counters of two nodes, mostly
+#define PARTS_APART    8    // of a tick, 31 ms: the counters of two nodes, mostly
 
 // The SYN/ACK that was handed to the teller, or NULL: what was offered to all may be of another
 // connection, until it comes back with the record.
@@ -196,7 +196,7 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 		return false;
 	// The client has given up the SYN this node knows.
 	if (flow->mode == MODE_TRACK && entry_is_connection(flow))
-		return true;
+		return !is_overtaken(flow, record);
 	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
 }
 
@@ -240,6 +240,14 @@ static bool is_answered(struct engine *engine, const struct flow *flow,
 	return finder_answered(engine, hash, &owner) && owner == record->owner;
 }
 
+// True where the entry is a copy still, but of an older connection: the next one's opening here
+// waits for the server. A record of that very one takes its place, any other would end it.
+static bool is_being_opened(struct engine *engine, const struct flow *flow, uint32_t cookie)
+{
+	return (flow->bits & FLOW_OPENING) && engine->openings[flow->opening].pending &&
+	       engine->openings[flow->opening].cookie != cookie;
+}
+
 static struct flow *place_for(
 	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
 {
@@ -250,9 +258,12 @@ static struct flow *place_for(
 	if (flow == NULL && record_has_ended(record) && record->key.protocol == PROTOCOL_TCP)
 		return NULL;
 	if (flow != NULL) {
-		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record,
-							       cookie_of(engine, record, hash))
+		uint32_t cookie = cookie_of(engine, record, hash);
+		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record, cookie)
 						     : is_newer(flow, record);
+
+		if (is_being_opened(engine, flow, cookie))
+			return NULL;
 
 		if (!yields && !is_answered(engine, flow, record, hash))
 			return NULL;

@@ -155,7 +155,7 @@ void entry_remove(struct engine *engine, struct flow *flow)
 // began (copy.c). Those of one entry always differ.
 void entry_begin(const struct engine *engine, struct flow *flow)
 {
-	uint32_t now = engine->tick << 12 | engine->tick_part;
+	uint32_t now = engine_moment(engine);
 	bool fresh = flow->generation == 0;
 
 	flow->incarnation =

@@ -125,7 +125,8 @@ static bool hand_over(struct engine *engine, struct arrival *arrival, uint16_t o
 		verdict_drop(arrival, REASON_control_busy);
 		return false;
 	}
-	message->body.flow = (struct message_flow){.key = arrival->key};
+	message->body.flow = (struct message_flow){
+		.key = arrival->key, .generation = (uint16_t)engine_moment(engine)};
 	message->frame_len = arrival->frame->len;
 	message->frame_side = arrival->side;
 	memcpy(message->frame, arrival->frame->data, arrival->frame->len);
@@ -361,14 +362,28 @@ static bool is_new_synack(const struct handed *handed, const struct view *view)
 	       !(handed->synack && handed->ack == view->ack);
 }
 
+// True where all are to be asked: nobody was yet, or who was has nothing, which says nothing about
+// the others. The end of a connection repeats its last word to another SYN: once a second that is
+// offered whatever else was.
+static bool concerns_all(
+	struct engine *engine, const struct handed *handed, const struct arrival *arrival)
+{
+	bool asked = handed != NULL && handed->owner != NODE_NONE;
+
+	if (asked && handed->owner != NODE_ALL)
+		return is_new_synack(handed, &arrival->view);
+	if (view_is_bare_ack(&arrival->view) && finder_awaits(engine, arrival->hash))
+		return true;
+	return !asked || is_new_synack(handed, &arrival->view);
+}
+
 bool finder_late(struct engine *engine, struct arrival *arrival)
 {
 	const struct handed *handed = finder_handed(engine, arrival->hash);
 
 	if (!may_search(engine, arrival))
 		return false;
-	// Who was named, and has nothing, says nothing about the others.
-	if (handed == NULL || handed->owner == NODE_NONE || is_new_synack(handed, &arrival->view))
+	if (concerns_all(engine, handed, arrival))
 		return offer(engine, arrival);
 	if (handed->owner == NODE_ALL || !share_is_active(engine, handed->owner))
 		return false;

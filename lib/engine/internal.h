@@ -523,6 +523,12 @@ void copy_take_install(
 // messages.c
 void messages_take(struct engine *engine);
 
+// The cluster counter in parts of a tick (3.9 ms); wraps.
+static inline uint32_t engine_moment(const struct engine *engine)
+{
+	return engine->tick * KEYRING_TICK_PARTS + engine->tick_part;
+}
+
 static inline uint8_t side_other(uint8_t side)
 {
 	return side == SIDE_OUTSIDE ? SIDE_INSIDE : SIDE_OUTSIDE;

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+#define PARTS_LATE (KEYRING_TICK_PARTS / 32) // 0.5 s
+
 static bool port_of_side(const struct engine *engine, uint8_t side, uint8_t *port)
 {
 	for (uint8_t i = 0; i < engine->config.port_count; i++) {
@@ -18,9 +20,23 @@ static bool port_of_side(const struct engine *engine, uint8_t side, uint8_t *por
 	return false;
 }
 
+// True for what was long under way: a cut, or a node that stood still. Its sender has repeated it
+// since, and it may be of an older connection.
+static bool is_late(const struct engine *engine, const struct message *message)
+{
+	int16_t age = (int16_t)(engine_moment(engine) - message->body.flow.generation);
+
+	return message->type != MESSAGE_INSTALL && age > PARTS_LATE;
+}
+
 // A peer's frame in the engine's scratch, as if it had arrived on a port of that side.
 static bool prepare(struct engine *engine, const struct message *message, struct arrival *arrival)
 {
+	if (is_late(engine, message)) {
+		counter_add(&engine->stats.from_peers, 1);
+		counter_add(&engine->stats.dropped[REASON_no_owner], 1);
+		return false;
+	}
 	if (message->frame_len == 0 || message->frame_len > MESSAGE_FRAME_MAX ||
 		!port_of_side(engine, message->frame_side, &arrival->frame->port))
 		return false;
@@ -60,12 +76,6 @@ static void to_opening(struct engine *engine, const struct message *message,
 	opening_server(engine, arrival, flow);
 }
 
-static bool is_bare_ack(const struct view *view)
-{
-	return (view->bits & VIEW_TCP) && view_payload_len(view) == 0 &&
-	       (view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) == 0;
-}
-
 // True for a SYN/ACK of the next connection, for which here is an older one.
 static bool answers_another(const struct flow *flow, const struct view *view)
 {
@@ -80,7 +90,7 @@ static bool is_of_older(const struct flow *flow, const struct view *view)
 	struct tcp_track track = flow->track; // not recorded
 	struct tcp_segment segment;
 
-	if (!entry_has_ended(flow) || !is_bare_ack(view))
+	if (!entry_has_ended(flow) || !view_is_bare_ack(view))
 		return false;
 	if (flow->copy != COPY_OWN)
 		return true;
@@ -219,7 +229,8 @@ static void send_back(
 	if (state)
 		fill_state(engine, reply, finder, flow);
 	else
-		reply->body.flow = (struct message_flow){.key = arrival->key};
+		reply->body.flow = (struct message_flow){
+			.key = arrival->key, .generation = (uint16_t)engine_moment(engine)};
 	reply->frame_len = arrival->frame->len;
 	reply->frame_side = port_side(engine, verdict->port);
 	memcpy(reply->frame, arrival->frame->data, arrival->frame->len);
@@ -253,7 +264,7 @@ void owner_frame(struct engine *engine, const struct message *message)
 	if (arrival.keyed &&
 		(verdict.kind == VERDICT_DROP ? verdict.reason == REASON_no_owner
 					      : flow != NULL && entry_has_ended(flow) &&
-							is_bare_ack(&arrival.view)))
+							view_is_bare_ack(&arrival.view)))
 		answer_none(engine, message, &arrival);
 	if (verdict.kind == VERDICT_DROP)
 		counter_add(&engine->stats.dropped[verdict.reason], 1);
@@ -321,6 +332,6 @@ void owner_emit(struct engine *engine, const struct message *message)
 	out->len = frame.len;
 	engine_sent(engine, out, port);
 	note_passed(engine, &arrival);
-	if (!is_bare_ack(&arrival.view))
+	if (!view_is_bare_ack(&arrival.view))
 		finder_found(engine, arrival.hash, message->node);
 }

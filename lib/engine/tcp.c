@@ -382,14 +382,13 @@ static void unknown(struct engine *engine, struct arrival *arrival, struct flow 
 }
 
 // True where a SYN passed here to which this SYN/ACK may be the answer. A copy need not know the
-// client's number: its owner does, if it can be asked.
-static bool is_awaited(
-	const struct engine *engine, const struct flow *flow, const struct arrival *arrival)
+// client's number: from the inside its owner is asked.
+static bool is_awaited(const struct flow *flow, const struct arrival *arrival)
 {
 	if (flow->track.state == TCP_SYN_SENT || resyn_expects(flow, &arrival->view))
 		return true;
 	return flow->copy != COPY_OWN && flow->isn_client == 0 && !entry_has_ended(flow) &&
-	       (arrival->side == SIDE_OUTSIDE || !share_is_active(engine, flow->owner));
+	       arrival->side == SIDE_OUTSIDE;
 }
 
 // True for a server's answer to a SYN where there is only an older connection (TCP.md 7.6): its
@@ -398,7 +397,7 @@ static bool is_reused_elsewhere(
 	struct engine *engine, const struct flow *flow, const struct arrival *arrival)
 {
 	uint8_t flags = arrival->view.tcp_flags;
-	bool synack = (flags & TCP_SYN) && !is_awaited(engine, flow, arrival);
+	bool synack = (flags & TCP_SYN) && !is_awaited(flow, arrival);
 	bool refused = (flags & TCP_RST) && entry_has_ended(flow);
 
 	return flow->mode == MODE_TRACK && (flags & TCP_ACK) && (synack || refused) &&
@@ -426,15 +425,17 @@ static bool is_for_next(const struct flow *flow, const struct view *view)
 	return seq != server->end || !serial_after(ack, track->sender[TO_SERVER].acked);
 }
 
-// From the inside it is offered. On the outside nobody is asked: what its node tells is on the way,
-// and the server repeats its SYN/ACK.
+// From the inside it is offered, and never passes as the flow's own: who sent that SYN would not
+// know of it. On the outside nobody is asked: what its node tells is on the way, and the server
+// repeats its SYN/ACK.
 static bool tracked_elsewhere(struct engine *engine, struct arrival *arrival)
 {
-	if (finder_may_be_tracked(engine, arrival))
-		return finder_late(engine, arrival);
-	if (arrival->side != SIDE_OUTSIDE || !(arrival->view.tcp_flags & TCP_SYN) ||
-		!finder_waits(engine, arrival->hash))
-		return false;
+	if (arrival->side == SIDE_OUTSIDE) {
+		if (!(arrival->view.tcp_flags & TCP_SYN) || !finder_waits(engine, arrival->hash))
+			return false;
+	} else if (finder_may_be_tracked(engine, arrival) && finder_late(engine, arrival)) {
+		return true;
+	}
 	verdict_drop(arrival, REASON_no_owner);
 	return true;
 }

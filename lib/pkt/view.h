@@ -112,6 +112,13 @@ static inline bool view_is_first_syn(const struct view *view)
 	       (view->tcp_flags & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) == TCP_SYN;
 }
 
+// True for a segment without data that neither opens nor ends anything.
+static inline bool view_is_bare_ack(const struct view *view)
+{
+	return (view->bits & VIEW_TCP) && view_payload_len(view) == 0 &&
+	       (view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) == 0;
+}
+
 // SEG.LEN of RFC 9293: payload plus one for SYN and for FIN.
 static inline uint32_t view_seg_len(const struct view *view)
 {

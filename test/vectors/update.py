@@ -10,7 +10,7 @@ Columns (addresses, keys, 32-bit numbers, names, frames and WIRE in hex, the res
             SERVER_RIGHT COOKIE ISN FRAME WIRE
   change    KEY OUTER OUTER_PORT INNER INNER_PORT INCARNATION BITS WIRE
   confirmed KEY OUTER OUTER_PORT INNER INNER_PORT INCARNATION GENERATION WIRE
-  frame     KEY OUTER OUTER_PORT INNER INNER_PORT SIDE FRAME WIRE
+  frame     KEY OUTER OUTER_PORT INNER INNER_PORT MOMENT SIDE FRAME WIRE
   emit      the same
   parts     ROOM (of each record) MESSAGE WIRE (all its parts)
   none      KEY OUTER OUTER_PORT INNER INNER_PORT WIRE
@@ -292,10 +292,10 @@ def named_rows():
         generation = draw.bits(16)
         wire = sized(0x01, digest(key, flow, incarnation) + struct.pack(">H", generation))
         yield f"confirmed {head} {incarnation:x} {generation} {wire.hex()}"
-        side, frame = draw.bits(1), draw.bytes(draw.pick([1, 54, 74]))
-        wire = sized(0x02, bytes([side]) + digest(key, flow, 0) + frame)
-        yield f"frame {head} {side} {frame.hex()} {wire.hex()}"
-        yield f"emit {head} {side} {frame.hex()} {bytes([4]).hex()}{wire[1:].hex()}"
+        side, frame, moment = draw.bits(1), draw.bytes(draw.pick([1, 54, 74])), draw.bits(16)
+        wire = sized(0x02, bytes([side]) + digest(key, flow, 0) + struct.pack(">H", moment) + frame)
+        yield f"frame {head} {moment} {side} {frame.hex()} {wire.hex()}"
+        yield f"emit {head} {moment} {side} {frame.hex()} {bytes([4]).hex()}{wire[1:].hex()}"
         yield f"none {head} {sized(0x03, digest(key, flow, 0)).hex()}"
 
 

@@ -223,18 +223,19 @@ static void named_flows(void **state)
 
 static void frames(void **state)
 {
-	static uint8_t wire[10 + MESSAGE_FRAME_MAX + 1] = {2, 0, 8, 1, 1, 2, 3, 4, 5, 6, 0xaa};
-	static const struct lie lies[] = {{2, 7}, {2, 9}, {3, 2}, {3, 255}};
+	static uint8_t wire[12 + MESSAGE_FRAME_MAX + 1] = {
+		2, 0, 10, 1, 1, 2, 3, 4, 5, 6, 7, 8, 0xaa};
+	static const struct lie lies[] = {{2, 9}, {2, 11}, {3, 2}, {3, 255}};
 
 	(void)state;
-	assert_refused(wire, 11, lies, ARRAY_LEN(lies));
-	wire[2] = 7; // no frame
-	assert_false(reads(wire, 10));
-	wire[1] = (7 + MESSAGE_FRAME_MAX) >> 8;
-	wire[2] = (7 + MESSAGE_FRAME_MAX) & 0xff;
-	assert_true(reads(wire, 10 + MESSAGE_FRAME_MAX));
+	assert_refused(wire, 13, lies, ARRAY_LEN(lies));
+	wire[2] = 9; // no frame
+	assert_false(reads(wire, 12));
+	wire[1] = (9 + MESSAGE_FRAME_MAX) >> 8;
+	wire[2] = (9 + MESSAGE_FRAME_MAX) & 0xff;
+	assert_true(reads(wire, 12 + MESSAGE_FRAME_MAX));
 	wire[2]++;
-	assert_false(reads(wire, 10 + MESSAGE_FRAME_MAX + 1));
+	assert_false(reads(wire, 12 + MESSAGE_FRAME_MAX + 1));
 }
 
 // What this layer does not know is handed on with its body, or skipped.

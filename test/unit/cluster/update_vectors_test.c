@@ -183,6 +183,7 @@ static void check_named(struct reader *reader, enum kind kind)
 	if (kind == KIND_CONFIRMED)
 		message.body.flow.generation = (uint16_t)next_decimal(reader);
 	if (kind == KIND_FRAME || kind == KIND_EMIT) {
+		message.body.flow.generation = (uint16_t)next_decimal(reader);
 		message.frame_side = (uint8_t)next_decimal(reader);
 		message.frame_len = (uint16_t)next_bytes(reader, message.frame, MESSAGE_FRAME_MAX);
 	}

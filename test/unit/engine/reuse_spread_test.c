@@ -576,7 +576,7 @@ static void what_was_long_under_way(void **state)
 	message->type = MESSAGE_OPENED;
 	record->owner = NODE_B;
 	record->isn_client = ISN_C - 1000;
-	record->incarnation -= 5; // 20 ms
+	record->incarnation -= 9; // 35 ms
 	node_carry(scene.a, message, NODE_B);
 	assert_int_equal(scene.a->message_count, 0);
 	assert_int_equal(node_state(scene.a, TCP_CLOSED), 1);

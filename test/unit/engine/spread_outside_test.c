@@ -208,6 +208,7 @@ static void t7_6_nobodys_answer(void **state)
 	assert_int_equal(scene.b->verdict.reason, REASON_no_flow);
 	// One of several says no; another has it.
 	assert_passes(&scene, true, echo(&scene, false));
+	scene.a->now_ns += 1100000000;
 	scene.b->now_ns += 1100000000;
 	assert_int_equal(inner(&scene, echo(&scene, true)), VERDICT_CONSUME);
 	memcpy(emit, scene.b->messages[0], sizeof(*emit));
@@ -362,7 +363,7 @@ static void nobody_is_asked_where_nobody_is(void **state)
 }
 
 // Where a node is alone, what it has of an older connection judges the server's answer.
-static void alone_an_older_connection_counts(void **state)
+static void alone_nobody_can_be_asked(void **state)
 {
 	struct scene scene = scene_begin(false);
 
@@ -370,7 +371,8 @@ static void alone_an_older_connection_counts(void **state)
 	open_from_outside(&scene, ISN_C, true);
 	close_both(&scene, ISN_C, true);
 	node_view(scene.b, 1u << NODE_B);
-	assert_passes(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 100001));
+	assert_refused(&scene, false, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 100001));
+	assert_int_equal(scene.b->verdict.reason, REASON_no_owner);
 	scene_end(&scene);
 }
 
@@ -422,7 +424,7 @@ int main(void)
 		cmocka_unit_test(t7_6_the_outside_asks_nobody),
 		cmocka_unit_test(t7_6_offers_are_limited),
 		cmocka_unit_test(nobody_is_asked_where_nobody_is),
-		cmocka_unit_test(alone_an_older_connection_counts),
+		cmocka_unit_test(alone_nobody_can_be_asked),
 		cmocka_unit_test(a_synack_without_its_owner),
 	};
 
