@@ -309,6 +309,9 @@ bool tcp_reset(struct engine *engine, struct arrival *arrival);
 // Judges a segment of a flow by its state alone and sets its verdict. False, and nothing done,
 // where it is a SYN that may reopen a closed connection.
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow);
+// True for what lies beyond the FINs of a connection that has ended: it is of the next one, and
+// would be translated as this one's was.
+bool tcp_is_beyond(const struct flow *flow, enum direction dir, const struct tcp_segment *segment);
 // Judges a segment by the flow's state, which follows it.
 struct tcp_result tcp_judge(
 	struct flow *flow, enum direction dir, const struct tcp_segment *segment);

@@ -83,18 +83,20 @@ static bool answers_another(const struct flow *flow, const struct view *view)
 	       !handshake_is_own(flow, view);
 }
 
-// True for an ACK alone that does not fit the end of a connection that is all there is here: it is
-// of another one, and who handed it over passes what nobody wants.
+// True for what does not fit the end of a connection that is all there is here: it is of another
+// one, and who handed an ACK alone over passes what nobody wants.
 static bool is_of_older(const struct flow *flow, const struct view *view)
 {
 	struct tcp_track track = flow->track; // not recorded
 	struct tcp_segment segment;
 
-	if (!entry_has_ended(flow) || !view_is_bare_ack(view))
+	if (!entry_has_ended(flow))
 		return false;
+	segment = tcp_segment_of(flow, view, TO_CLIENT);
+	if (!view_is_bare_ack(view))
+		return tcp_is_beyond(flow, TO_CLIENT, &segment);
 	if (flow->copy != COPY_OWN)
 		return true;
-	segment = tcp_segment_of(flow, view, TO_CLIENT);
 	return tcp_track_segment(&track, TO_CLIENT, &segment).outcome != TCP_PASS;
 }
 
@@ -129,11 +131,14 @@ static void decide_pseudo(struct engine *engine, struct arrival *arrival, struct
 		verdict_drop(arrival, REASON_no_owner);
 }
 
-// What was offered to all is answered by the owner alone, or, where it is gone, by who has a copy.
+// What was offered to all is answered by the owner alone, or, where it is gone, by who has a copy;
+// and by who lets the questions out.
 static bool is_someone_elses(
 	const struct engine *engine, const struct flow *flow, const struct view *view)
 {
-	return flow->copy != COPY_OWN && !resyn_expects(flow, view) &&
+	bool asks = !entry_is_connection(flow) && (flow->track.bits & TRACK_SEEN_CLIENT);
+
+	return flow->copy != COPY_OWN && !asks && !resyn_expects(flow, view) &&
 	       share_is_active(engine, flow->owner);
 }
 

@@ -269,8 +269,11 @@ void share_established(struct engine *engine, struct flow *flow, bool whole)
 
 void share_moved(struct engine *engine, struct flow *flow)
 {
-	if (flow->copy == COPY_OWN || flow_client_side(flow) != SIDE_INSIDE ||
-		engine->policy->share == SHARE_NONE)
+	if (flow->copy == COPY_OWN || engine->policy->share == SHARE_NONE)
+		return;
+	// Answers to what passes here are to be found here: the owner may have forgotten it.
+	flow->track.bits |= TRACK_SEEN_CLIENT;
+	if (flow_client_side(flow) != SIDE_INSIDE)
 		return;
 	flow->copy = COPY_OWN;
 	flow->owner = engine->policy->node_id;

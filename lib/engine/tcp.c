@@ -2,6 +2,7 @@
 #include "engine/internal.h"
 
 #include "base/serial.h"
+#include "tcp/window.h"
 
 #define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
 
@@ -167,28 +168,50 @@ static bool has_passed_fin(const struct flow *flow, enum direction dir)
 	return (flow->fins >> dir & 1u) != 0;
 }
 
-// True for what lies beyond the FIN of a connection that has ended: it is of the next one, and
-// would be translated as this one's was.
-static bool is_beyond(
+// True for a number that the other direction's FIN lets nobody acknowledge.
+static bool acks_another(const struct flow *flow, enum direction dir, uint32_t ack)
+{
+	enum direction back = direction_back(dir);
+
+	return has_passed_fin(flow, back) &&
+	       flow->track.sender[back].end - ack > window_bound(&flow->track, dir);
+}
+
+bool tcp_is_beyond(const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
+{
+	if (!entry_has_ended(flow) || (segment->flags & (TCP_SYN | TCP_RST)))
+		return false;
+	return acks_another(flow, dir, segment->ack) ||
+	       (has_passed_fin(flow, dir) &&
+		       serial_after(segment->seq + segment->len, flow->track.sender[dir].end));
+}
+
+// True for the first FIN of a direction that was seen here before, about where its receiver expects
+// it: anybody may send one to a node that saw nothing of the connection.
+static bool is_real_fin(
 	const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
 {
-	return entry_has_ended(flow) && has_passed_fin(flow, dir) &&
-	       !(segment->flags & (TCP_SYN | TCP_RST)) &&
-	       serial_after(segment->seq + segment->len, flow->track.sender[dir].end);
+	const struct tcp_track *track = &flow->track;
+	enum direction back = direction_back(dir);
+	uint32_t bound = window_bound(track, back);
+
+	if (!(segment->flags & TCP_FIN) || (track->bits & track_bit(TRACK_FIN_CLIENT, dir)) ||
+		!track_seen(track, dir))
+		return false;
+	return !track_seen(track, back) ||
+	       segment->seq - track->sender[dir].acked + bound <= 2 * bound;
 }
 
 struct tcp_result tcp_judge(
 	struct flow *flow, enum direction dir, const struct tcp_segment *segment)
 {
-	uint8_t seen =
-		flow->track.bits & (dir == TO_SERVER ? TRACK_SEEN_CLIENT : TRACK_SEEN_SERVER);
 	struct tcp_result result = {TCP_DROP, REASON_out_of_window};
+	bool fin = is_real_fin(flow, dir, segment);
 
-	if (is_beyond(flow, dir, segment))
+	if (tcp_is_beyond(flow, dir, segment))
 		return result;
 	result = tcp_track_segment(&flow->track, dir, segment);
-	// The first segment seen here proves nothing: anybody may have sent it.
-	if (result.outcome == TCP_PASS && (segment->flags & TCP_FIN) && seen)
+	if (result.outcome == TCP_PASS && fin)
 		flow->fins = (flow->fins | 1u << dir) & 3u;
 	return result;
 }
