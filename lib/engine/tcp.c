@@ -168,22 +168,21 @@ static bool has_passed_fin(const struct flow *flow, enum direction dir)
 	return (flow->fins >> dir & 1u) != 0;
 }
 
-// True for a number that the other direction's FIN lets nobody acknowledge.
-static bool acks_another(const struct flow *flow, enum direction dir, uint32_t ack)
+// True for a number that is not at the end of a direction whose FIN passed here, where `window`
+// bytes may still be repeated or acknowledged.
+static bool is_off(const struct flow *flow, enum direction dir, uint32_t number, uint32_t window)
 {
-	enum direction back = direction_back(dir);
-
-	return has_passed_fin(flow, back) &&
-	       flow->track.sender[back].end - ack > window_bound(&flow->track, dir);
+	return has_passed_fin(flow, dir) && flow->track.sender[dir].end - number > window;
 }
 
 bool tcp_is_beyond(const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
 {
+	enum direction back = direction_back(dir);
+
 	if (!entry_has_ended(flow) || (segment->flags & (TCP_SYN | TCP_RST)))
 		return false;
-	return acks_another(flow, dir, segment->ack) ||
-	       (has_passed_fin(flow, dir) &&
-		       serial_after(segment->seq + segment->len, flow->track.sender[dir].end));
+	return is_off(flow, dir, segment->seq + segment->len, window_bound(&flow->track, back)) ||
+	       is_off(flow, back, segment->ack, window_bound(&flow->track, dir));
 }
 
 // True for the first FIN of a direction that was seen here before, about where its receiver expects
