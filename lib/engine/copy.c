@@ -196,7 +196,7 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 		return false;
 	// The client has given up the SYN this node knows.
 	if (flow->mode == MODE_TRACK && entry_is_connection(flow))
-		return !is_overtaken(flow, record);
+		return parts_later(record, flow) > 0;
 	return (record->bits & FLOW_CONFIRMED) || record->owner < engine->policy->node_id;
 }
 

@@ -29,6 +29,13 @@ static bool is_overtaken(const struct sim *sim, const struct connection *c)
 	       sim->scenario.wait == SHARE_NONE;
 }
 
+// A node that saw nothing of a direction believes the first segment of it, a forged FIN as well:
+// then it judges what moves there by that.
+static bool is_misled(const struct connection *c)
+{
+	return c->is_forged && c->is_moved;
+}
+
 void outcome_connection(struct sim *sim, const struct connection *c)
 {
 	const struct endpoint *client = &c->ends[CLIENT], *server = &c->ends[SERVER];
@@ -47,7 +54,7 @@ void outcome_connection(struct sim *sim, const struct connection *c)
 		sim->totals.refused++;
 		return;
 	}
-	if (is_unasked(sim, c) || is_overtaken(sim, c)) {
+	if (is_unasked(sim, c) || is_overtaken(sim, c) || is_misled(c)) {
 		sim->totals.excused++;
 		return;
 	}

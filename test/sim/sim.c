@@ -68,24 +68,33 @@ static void set_timer(struct sim *sim, struct connection *connection, unsigned e
 	scheduler_add(&sim->scheduler, at, EVENT_TIMER, 2 * connection->number + end);
 }
 
-static void after_end(struct sim *sim, struct connection *connection, unsigned end)
+static void check_end(struct sim *sim, const struct connection *connection, unsigned end)
 {
 	const struct endpoint *endpoint = &connection->ends[end];
+	const char *whose = end == CLIENT ? "client" : "server";
 
-	set_timer(sim, connection, end);
 	if (endpoint->unagreed)
-		sim_fail(sim, "the %s of connection %u got SACK that was not agreed",
-			end == CLIENT ? "client" : "server", connection->number);
+		sim_fail(sim, "the %s of connection %u got SACK that was not agreed", whose,
+			connection->number);
 	// Without a wait, what comes from the server before a copy is replaced by that of the
 	// owner's next life has the timestamps of the former one.
 	if (endpoint->odd_echo &&
 		!((connection->harm & HARM_CRASH) && sim->scenario.wait == SHARE_NONE))
 		sim_fail(sim,
 			"the %s of connection %u got an echo of a timestamp that was never sent",
-			end == CLIENT ? "client" : "server", connection->number);
+			whose, connection->number);
 	if (endpoint->complaint != NULL)
-		sim_fail(sim, "the %s of connection %u got %s", end == CLIENT ? "client" : "server",
-			connection->number, endpoint->complaint);
+		sim_fail(sim, "the %s of connection %u got %s", whose, connection->number,
+			endpoint->complaint);
+}
+
+static void after_end(struct sim *sim, struct connection *connection, unsigned end)
+{
+	set_timer(sim, connection, end);
+	// A node that takes the former connection for open takes a segment for that one's where it
+	// comes before the one that proves the cookie, and its numbers fit both.
+	if (!(connection->harm & HARM_UNTOLD))
+		check_end(sim, connection, end);
 	reuse_consider(sim, connection);
 }
 
