@@ -242,6 +242,17 @@ static void send_back(
 	counter_add(&engine->stats.to_peers, 1);
 }
 
+// True for what is of no flow here. The end of one drops what does not fit it, and its last word
+// may as well be meant for another node's SYN: then all are asked next.
+static bool is_not_ours(const struct flow *flow, const struct arrival *arrival)
+{
+	bool dropped = arrival->verdict->kind == VERDICT_DROP;
+
+	if (flow == NULL || !entry_has_ended(flow))
+		return dropped && arrival->verdict->reason == REASON_no_owner;
+	return dropped || view_is_bare_ack(&arrival->view);
+}
+
 // As the frames of a batch are.
 static bool take_in(struct engine *engine, struct arrival *arrival)
 {
@@ -265,11 +276,7 @@ void owner_frame(struct engine *engine, const struct message *message)
 		flow = decide(engine, message, &arrival);
 	send_back(engine, message->node, &arrival, flow);
 	tell_again(engine, message->node, &arrival, flow);
-	// An end's last word may as well be meant for another node's SYN: all are asked next.
-	if (arrival.keyed &&
-		(verdict.kind == VERDICT_DROP ? verdict.reason == REASON_no_owner
-					      : flow != NULL && entry_has_ended(flow) &&
-							view_is_bare_ack(&arrival.view)))
+	if (arrival.keyed && is_not_ours(flow, &arrival))
 		answer_none(engine, message, &arrival);
 	if (verdict.kind == VERDICT_DROP)
 		counter_add(&engine->stats.dropped[verdict.reason], 1);

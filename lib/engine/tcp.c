@@ -179,7 +179,8 @@ bool tcp_is_beyond(const struct flow *flow, enum direction dir, const struct tcp
 {
 	enum direction back = direction_back(dir);
 
-	if (!entry_has_ended(flow) || (segment->flags & (TCP_SYN | TCP_RST)))
+	if (!entry_has_ended(flow) || (segment->flags & (TCP_SYN | TCP_RST)) ||
+		translation_is_identity(&flow->translation))
 		return false;
 	return is_off(flow, dir, segment->seq + segment->len, window_bound(&flow->track, back)) ||
 	       is_off(flow, back, segment->ack, window_bound(&flow->track, dir));

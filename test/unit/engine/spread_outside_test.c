@@ -227,15 +227,22 @@ static void a_copy_does_not_answer(void **state)
 {
 	struct scene scene = scene_begin(false);
 	struct message *frame = calloc(1, sizeof(*frame));
+	struct packet asked = echo(&scene, false);
 
 	(void)state;
-	assert_passes(&scene, true, echo(&scene, false));
+	assert_passes(&scene, true, asked);
 	assert_int_equal(inner(&scene, echo(&scene, true)), VERDICT_CONSUME);
 	memcpy(frame, scene.b->messages[0], sizeof(*frame));
 	carry(scene.b, scene.a, MESSAGE_FRAME, true);
 	carry(scene.a, scene.b, MESSAGE_OPENED, false);
 	node_carry(scene.b, frame, NODE_C); // C offers it, too
 	assert_disowns(scene.b);
+	// Who lets the questions out answers: the owner may have forgotten them.
+	asked.from_server = false;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &asked), VERDICT_FORWARD);
+	node_carry(scene.b, frame, NODE_C);
+	assert_int_equal(scene.b->message_count, 1);
+	assert_int_equal(scene.b->messages[0]->type, MESSAGE_EMIT);
 	node_view(scene.b, 1u << NODE_B | 1u << NODE_C);
 	node_carry(scene.b, frame, NODE_C);
 	assert_int_equal(scene.b->message_count, 1);
