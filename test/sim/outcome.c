@@ -21,12 +21,13 @@ static bool is_unasked(const struct sim *sim, const struct connection *c)
 	       route->up != route->down;
 }
 
-// Where nobody is waited for, the SYN/ACK may come in before the state does. What another node has
-// of the former connection may let it pass, and it is not repeated for the state to see.
+// Where nobody is waited for, or not as long as a cut is, the SYN/ACK may come in before the state
+// does. What another node has of the former connection may let it pass, and it is not repeated for
+// the state to see.
 static bool is_overtaken(const struct sim *sim, const struct connection *c)
 {
 	return c->inside && c->service == SERVICE_TRACK && c->reuse.is_anew &&
-	       sim->scenario.wait == SHARE_NONE;
+	       (sim->scenario.wait == SHARE_NONE || (c->harm & HARM_APART));
 }
 
 // A node that saw nothing of a direction believes the first segment of it, a forged FIN as well:
