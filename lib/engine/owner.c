@@ -94,7 +94,7 @@ static bool is_of_older(const struct flow *flow, const struct view *view)
 		return false;
 	segment = tcp_segment_of(flow, view, TO_CLIENT);
 	if (!view_is_bare_ack(view))
-		return tcp_is_beyond(flow, TO_CLIENT, &segment);
+		return ending_is_beyond(flow, TO_CLIENT, &segment);
 	if (flow->copy != COPY_OWN)
 		return true;
 	return tcp_track_segment(&track, TO_CLIENT, &segment).outcome != TCP_PASS;
@@ -314,7 +314,7 @@ static void note_passed(struct engine *engine, const struct arrival *arrival)
 		flow_direction(flow, arrival->side) != TO_CLIENT)
 		return;
 	before = flow->track.state;
-	tcp_judge(flow, TO_CLIENT, &segment);
+	ending_judge(flow, TO_CLIENT, &segment);
 	entry_count_state(engine, flow, before);
 }
 

@@ -2,7 +2,6 @@
 #include "engine/internal.h"
 
 #include "base/serial.h"
-#include "tcp/window.h"
 
 #define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
 
@@ -162,60 +161,6 @@ static bool may_be_of_next(const struct flow *flow, const struct view *view, enu
 	       !(view->tcp_flags & TCP_RST);
 }
 
-// What other nodes tell of a FIN is no reason to drop: it may have been anybody's.
-static bool has_passed_fin(const struct flow *flow, enum direction dir)
-{
-	return (flow->fins >> dir & 1u) != 0;
-}
-
-// True for a number that is not at the end of a direction whose FIN passed here, where `window`
-// bytes may still be repeated or acknowledged.
-static bool is_off(const struct flow *flow, enum direction dir, uint32_t number, uint32_t window)
-{
-	return has_passed_fin(flow, dir) && flow->track.sender[dir].end - number > window;
-}
-
-bool tcp_is_beyond(const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
-{
-	enum direction back = direction_back(dir);
-
-	if (!entry_has_ended(flow) || (segment->flags & (TCP_SYN | TCP_RST)) ||
-		translation_is_identity(&flow->translation))
-		return false;
-	return is_off(flow, dir, segment->seq + segment->len, window_bound(&flow->track, back)) ||
-	       is_off(flow, back, segment->ack, window_bound(&flow->track, dir));
-}
-
-// True for the first FIN of a direction that was seen here before, about where its receiver expects
-// it: anybody may send one to a node that saw nothing of the connection.
-static bool is_real_fin(
-	const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
-{
-	const struct tcp_track *track = &flow->track;
-	enum direction back = direction_back(dir);
-	uint32_t bound = window_bound(track, back);
-
-	if (!(segment->flags & TCP_FIN) || (track->bits & track_bit(TRACK_FIN_CLIENT, dir)) ||
-		!track_seen(track, dir))
-		return false;
-	return !track_seen(track, back) ||
-	       segment->seq - track->sender[dir].acked + bound <= 2 * bound;
-}
-
-struct tcp_result tcp_judge(
-	struct flow *flow, enum direction dir, const struct tcp_segment *segment)
-{
-	struct tcp_result result = {TCP_DROP, REASON_out_of_window};
-	bool fin = is_real_fin(flow, dir, segment);
-
-	if (tcp_is_beyond(flow, dir, segment))
-		return result;
-	result = tcp_track_segment(&flow->track, dir, segment);
-	if (result.outcome == TCP_PASS && fin)
-		flow->fins = (flow->fins | 1u << dir) & 3u;
-	return result;
-}
-
 bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow)
 {
 	enum direction dir = flow_direction(flow, arrival->side);
@@ -230,7 +175,7 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 		return true;
 	}
 	watch_ack_elsewhere(engine, flow, &segment, dir);
-	result = tcp_judge(flow, dir, &segment);
+	result = ending_judge(flow, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	// Before others are told: of two histories the one the server confirmed wins.
@@ -428,26 +373,6 @@ static bool is_reused_elsewhere(
 	       !arrival->from_peer;
 }
 
-// True for what the server may say of another node's connection, while here is only the end of one
-// (TCP.md 1.11, 3.2, 7.6): any ACK but the one that follows what it said last, and all that it did
-// not say here before.
-static bool is_for_next(const struct flow *flow, const struct view *view)
-{
-	const struct tcp_track *track = &flow->track;
-	const struct tcp_sender *server = &track->sender[TO_CLIENT];
-	uint32_t seq, ack;
-
-	if (!entry_has_ended(flow) || (view->tcp_flags & (TCP_SYN | TCP_RST | TCP_ACK)) != TCP_ACK)
-		return false;
-	seq = translation_client_seq(&flow->translation, TO_CLIENT, view->seq);
-	ack = translation_client_ack(&flow->translation, TO_CLIENT, view->ack);
-	if (view_seg_len(view) > 0)
-		return !(track->bits & TRACK_SEEN_SERVER) ||
-		       (has_passed_fin(flow, TO_CLIENT) &&
-			       serial_after(seq + view_seg_len(view), server->end));
-	return seq != server->end || !serial_after(ack, track->sender[TO_SERVER].acked);
-}
-
 // From the inside it is offered, and never passes as the flow's own: who sent that SYN would not
 // know of it. On the outside nobody is asked: what its node tells is on the way, and the server
 // repeats its SYN/ACK.
@@ -472,7 +397,7 @@ static bool is_of_another(struct engine *engine, struct flow *flow, struct arriv
 		return false;
 	if (flow->superseded && !(arrival->view.tcp_flags & TCP_SYN))
 		return finder_late(engine, arrival) || finder_follows(engine, arrival);
-	if (is_for_next(flow, &arrival->view))
+	if (ending_is_for_next(flow, &arrival->view))
 		return (view_seg_len(&arrival->view) > 0 && finder_late(engine, arrival)) ||
 		       finder_asks(engine, arrival, flow);
 	handed = (flow->mode == MODE_MSYN && msyn_is_strange(flow, arrival) &&
