@@ -2,9 +2,11 @@
 // same copy once more, or nothing, because the flow that is here passes the same packets.
 //
 // What a peer says is judged by our own rules: they would let the flow begin here, too, or it is
-// refused without an answer. Of two records of one key the newer one counts; of two histories of
-// one connection the one the server confirmed (TCP.md 7.3). Whoever tells may be waiting: it is
-// answered CONFIRMED as soon as what it waits for passes here, be it by a flow of our own.
+// refused without an answer. Of two records of one key the newer one counts, by when the
+// connections began (flow->incarnation, the cluster's counter); of two histories of one connection
+// the one the server confirmed (TCP.md 7.3). The end of a connection of which nothing is here is
+// not kept. Whoever tells may be waiting: it is answered CONFIRMED as soon as what it waits for
+// passes here, be it by a flow of our own.
 #include "engine/internal.h"
 
 #include <string.h>

@@ -25,7 +25,9 @@
 //
 // The same server may only acknowledge what it heard last: it is in TIME-WAIT, and does not take
 // the SYN. Where the end of the connection is here, that is offered to all once a second (from the
-// outside: to the owner of the copy), because who sent that SYN must reset it.
+// outside: to the owner of the copy), because who sent that SYN must reset it. So is what lies
+// beyond that end (ending.c). Who is handed something and has only the end of a connection answers
+// NONE, whatever it made of it: then the next is offered to all.
 //
 // Written by the engine alone: engine->handed, a direct-mapped table of what was handed over, and
 // engine->asks, this second's budget.

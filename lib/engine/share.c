@@ -29,6 +29,11 @@
 // whose copy lets questions out owns it from then on, and tells of it: who began the flow may have
 // forgotten it.
 //
+// Ends are told while the other node is reached; where one was not, and the entry has the client's
+// next connection already, nobody tells of the former one any more. A copy that still takes it for
+// open would pass the server's answer to the new SYN as if it were of that. So, when a SYN has to
+// be repeated, all are told that whatever was before is over (share_former_over).
+//
 // flow->partner says whom an own flow was shared with; a copy speaks to its owner. Bits only ever
 // become true, so their order does not matter; the incarnation in the digest keeps those of an
 // older connection out. What found no message cell or no room on the way (UNSENT) leaves FLOW_DIRTY

@@ -54,7 +54,7 @@ struct flow {
 	uint8_t superseded : 1;		// the server answered a SYN of another node's
 	uint16_t service;		// index in the policy, SERVICE_NONE
 	uint16_t owner;			// node id
-	uint32_t incarnation;		// orders re-use of the same key
+	uint32_t incarnation;		// when it began: the cluster counter, in 1/4096 of a tick
 	struct translation translation; // 16
 	struct tcp_track track;		// 32; UDP and ICMP use .state and .bits only
 	uint32_t cookie;		// ISN of the server's side as the client knows it (replay)
