@@ -321,6 +321,8 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 	if (told != NULL) {
 		if (told->life == life_of(sim, record))
 			check_told(sim, node, c, told, record);
+		if (record->state == TCP_SYN_SENT && c->ends[SERVER].state != END_LISTEN)
+			c->harm |= HARM_LATE;
 		note_holder(c, node, record);
 	} else if (c == NULL || c->told_count < RECORDS_KEPT) {
 		sim_fail(sim, "node %u is told of a connection by nobody", node);

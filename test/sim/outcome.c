@@ -10,14 +10,16 @@ static uint32_t node_bit(unsigned node)
 	return 1u << node;
 }
 
-// A server outside that still has the former connection says so by an ACK that names no node. What
-// comes from there is offered to nobody (TCP.md 7.6), so where the answers come in by another node
-// than the one that asks, that one never hears of it.
+// A server outside that still has the former connection, or took an old SYN that was long under
+// way, says so by an ACK that names no node. What comes from there is offered to nobody
+// (TCP.md 7.6), so where the answers come in by another node than the one that asks, that one never
+// hears of it.
 static bool is_unasked(const struct sim *sim, const struct connection *c)
 {
 	const struct route *route = sim_route(sim, c);
 
-	return c->inside && c->service != SERVICE_TRACK && c->ends[SERVER].kept_former &&
+	return c->inside && c->service != SERVICE_TRACK &&
+	       (c->ends[SERVER].kept_former || c->ends[SERVER].is_older) &&
 	       route->up != route->down;
 }
 
@@ -27,7 +29,7 @@ static bool is_unasked(const struct sim *sim, const struct connection *c)
 static bool is_overtaken(const struct sim *sim, const struct connection *c)
 {
 	return c->inside && c->service == SERVICE_TRACK && c->reuse.is_anew &&
-	       (sim->scenario.wait == SHARE_NONE || (c->harm & HARM_APART));
+	       (sim->scenario.wait == SHARE_NONE || (c->harm & HARM_LATE));
 }
 
 // A node that saw nothing of a direction believes the first segment of it, a forged FIN as well:
