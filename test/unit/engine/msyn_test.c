@@ -300,6 +300,57 @@ static void m8_no_packet_waits(void)
 	pair_end(&pair);
 }
 
+// What the client says behind its FIN is of its next connection, which has another cookie.
+static void beyond_the_fin(struct pair *pair)
+{
+	struct packet data = of_client(TCP_ACK, ISN_C + 1, ISN_S + 1);
+
+	data.payload = (struct bytes)BYTES("0");
+	assert_int_equal(
+		client(pair->a, data), VERDICT_FORWARD); // once more, with the FIN's number
+	data.seq++;
+	assert_int_equal(client(pair->a, data), VERDICT_DROP);
+	assert_int_equal(pair->a->verdict.reason, REASON_out_of_window);
+}
+
+// The client's reset was not exact for the server, whose challenge reaches it. When that comes
+// again it may be the answer to the next connection's SYN: B asks.
+static void t4_1_a_challenge_and_again(void)
+{
+	struct pair pair = pair_make();
+	struct packet data = of_client(TCP_ACK, ISN_C + 1, ISN_S + 1);
+	struct packet challenge;
+
+	open_all(&pair);
+	challenge = of_server(TCP_ACK, ISN_S + 1, ISN_C + pair.e + 1);
+	assert_int_equal(server(pair.b, challenge), VERDICT_FORWARD);
+	data.payload = (struct bytes)BYTES("0123456789");
+	assert_int_equal(client(pair.a, data), VERDICT_FORWARD);
+	assert_int_equal(client(pair.a, of_client(TCP_RST, ISN_C + 11, 0)), VERDICT_FORWARD);
+	carry(pair.a, pair.b);
+	assert_int_equal(node_state(pair.b, TCP_CLOSED), 1);
+	challenge.ack += 10;
+	assert_int_equal(server(pair.b, challenge), VERDICT_FORWARD);
+	assert_int_equal(sent(pair.b, client_port())->ack, ISN_C + 11);
+	assert_int_equal(server(pair.b, challenge), VERDICT_CONSUME);
+	pair_end(&pair);
+}
+
+// A FIN that B, which saw nothing of the client, let through: anybody may have sent it, and what
+// the client says there goes on.
+static void a_fin_of_anybody(void)
+{
+	struct pair pair = pair_make();
+
+	open_all(&pair);
+	assert_int_equal(client(pair.b, of_client(TCP_FIN | TCP_ACK, ISN_C + 0x70000000, 1)),
+		VERDICT_FORWARD);
+	server(pair.b, of_server(TCP_FIN | TCP_ACK, ISN_S + 1, ISN_C + pair.e + 1));
+	assert_int_equal(node_state(pair.b, TCP_TIME_WAIT), 1);
+	assert_int_equal(client(pair.b, of_client(TCP_ACK, ISN_C + 1, ISN_S + 2)), VERDICT_FORWARD);
+	pair_end(&pair);
+}
+
 // A FIN or reset that one node sees becomes known to the other.
 static void the_end_is_known_at_both(void)
 {
@@ -322,6 +373,7 @@ static void the_end_is_known_at_both(void)
 			carry(pair.b, pair.a);
 			assert_int_equal(node_state(pair.a, TCP_TIME_WAIT), 1);
 			assert_int_equal(node_state(pair.b, TCP_TIME_WAIT), 1);
+			beyond_the_fin(&pair);
 		}
 		pair_end(&pair);
 	}
@@ -478,6 +530,8 @@ static void everywhere(void (*test)(void))
 	X(m7_none)                                                                                 \
 	X(m8_no_packet_waits)                                                                      \
 	X(the_end_is_known_at_both)                                                                \
+	X(t4_1_a_challenge_and_again)                                                              \
+	X(a_fin_of_anybody)                                                                        \
 	X(t1_10_retransmitted_syn)                                                                 \
 	X(t2_9_fast_open)                                                                          \
 	X(m11_fast_reincarnation)                                                                  \

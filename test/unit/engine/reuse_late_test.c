@@ -139,6 +139,10 @@ static void t7_3_of_two_syns_the_later(void **state)
 	assert_int_equal(scene.a->message_count, 0);
 	assert_int_equal(node_state(scene.a, TCP_SYN_SENT), 1);
 	record->incarnation += 2;
+	record->state = TCP_CLOSED; // what has ended takes nobody's place
+	node_carry(scene.a, message, NODE_B);
+	assert_int_equal(node_state(scene.a, TCP_SYN_SENT), 1);
+	record->state = TCP_SYN_RECV;
 	node_carry(scene.a, message, NODE_B);
 	assert_int_equal(scene.a->message_count, 1);
 	assert_int_equal(node_state(scene.a, TCP_SYN_SENT), 0);
@@ -202,6 +206,34 @@ static void t7_6_late_frames(void **state)
 	}
 }
 
+// A passes the last word of the connection that has ended there, and says that it is not meant for
+// sure: when it comes again, who sent another SYN hears of it.
+static void t7_6_a_last_word_is_for_whom(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	struct packet word;
+	uint32_t ack;
+
+	(void)state;
+	ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	word = of_server(tcp(TCP_ACK, ISN_S + 1, ack));
+	assert_int_equal(node_offer(scene.a, INSIDE, &word), VERDICT_FORWARD);
+	close_proxied(&scene, &handshake, ack);
+	word = tcp(TCP_ACK, ISN_S + 2, ack + 1);
+	node_flush(scene.b);
+	assert_int_equal(inner(&scene, word), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_A);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->message_count, 2);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_EMIT);
+	assert_int_equal(scene.a->messages[1]->type, MESSAGE_NONE);
+	carry_all(scene.a, scene.b);
+	assert_int_equal(inner(&scene, word), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_ALL);
+	scene_end(&scene);
+}
+
 // Of a connection nobody knows only the first segment is offered to all, in a second; but an ACK
 // alone may be the last word of an older one to another node's SYN.
 static void t7_6_a_last_word_is_offered(void **state)
@@ -217,6 +249,41 @@ static void t7_6_a_last_word_is_offered(void **state)
 	assert_int_equal(inner(&scene, word), VERDICT_CONSUME);
 	assert_int_equal(scene.b->messages[0]->node, NODE_ALL);
 	assert_int_equal(inner(&scene, word), VERDICT_DROP);
+	scene_end(&scene);
+}
+
+// What is not translated cannot get the wrong deltas: behind the FIN the ends judge it.
+static void t4_0_beyond_the_fin_untranslated(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct packet data = tcp(TCP_ACK, ISN_C + 1, ISN_S + 2);
+
+	(void)state;
+	open_tracked(&scene);
+	close_both(&scene, ISN_C, true);
+	data.payload = (struct bytes)BYTES("0123456789");
+	assert_passes(&scene, true, data);
+	scene_end(&scene);
+}
+
+// Two connections of one entry differ, however soon the second begins.
+static void each_has_its_own_time(void **state)
+{
+	struct scene scene = scene_of(MODE_TRACK);
+	struct message *message = open_with_record(&scene);
+	struct packet reset = {.flags = TCP_RST, .seq = ISN_C + 1};
+
+	(void)state;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &reset), VERDICT_FORWARD);
+	carry_all(scene.a, scene.b);
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C + 70000, 0));
+	assert_int_equal(
+		inner(&scene, tcp(TCP_SYN | TCP_ACK, ISN_S, ISN_C + 70001)), VERDICT_CONSUME);
+	node_carry(scene.a, scene.b->messages[0], NODE_B);
+	assert_int_equal(scene.a->messages[0]->type, MESSAGE_OPENED);
+	assert_int_equal(scene.a->messages[0]->body.record.incarnation,
+		message->body.record.incarnation + 1);
+	free(message);
 	scene_end(&scene);
 }
 
@@ -244,8 +311,11 @@ int main(void)
 		cmocka_unit_test(t7_3_of_two_syns_the_later),
 		cmocka_unit_test(t3_9_a_record_ends_no_opening),
 		cmocka_unit_test(t7_6_late_frames),
+		cmocka_unit_test(t7_6_a_last_word_is_for_whom),
 		cmocka_unit_test(t7_6_a_last_word_is_offered),
 		cmocka_unit_test(t7_6_an_unanswered_synack),
+		cmocka_unit_test(t4_0_beyond_the_fin_untranslated),
+		cmocka_unit_test(each_has_its_own_time),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
