@@ -26,11 +26,17 @@ static const struct handed *synack_of(
 	return handed;
 }
 
+// Of two connections that have ended neither is worth telling from the other.
+static bool record_has_ended(const struct flow_record *record)
+{
+	return record->state == TCP_TIME_WAIT || record->state == TCP_CLOSED;
+}
+
 // The finder saw the SYN/ACK: it need not be told its numbers (replay filter, TCP.md 1.7).
 static void learn_numbers(
 	struct flow *flow, const struct flow_record *record, const struct handed *handed)
 {
-	if (record->cookie != 0 || handed == NULL)
+	if (record->cookie != 0 || handed == NULL || record_has_ended(record))
 		return;
 	flow->cookie = handed->seq + record->translation.d;
 	flow->isn_client = handed->ack - 1 - record->translation.e;
@@ -59,12 +65,6 @@ static void expect_synack(struct flow *flow, const struct flow_record *record)
 
 	tcp_track_syn(&flow->track, TO_SERVER, &syn);
 	flow->track.bits = 0; // not seen here
-}
-
-// Of two connections that have ended neither is worth telling from the other.
-static bool record_has_ended(const struct flow_record *record)
-{
-	return record->state == TCP_TIME_WAIT || record->state == TCP_CLOSED;
 }
 
 static void install_track(

@@ -20,8 +20,10 @@ void network_start(struct network *network)
 		flights = malloc(FLIGHTS_MAX * sizeof(flights[0]));
 	CHECK(flights != NULL);
 	*network = (struct network){.flights = flights, .spare_count = FLIGHTS_MAX};
-	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++) {
 		network->spare[i] = (uint16_t)(FLIGHTS_MAX - 1 - i);
+		flights[i].kind = 0;
+	}
 }
 
 void network_finish(struct network *network)
@@ -53,8 +55,9 @@ static unsigned index_of(const struct sim *sim, const struct flight *flight)
 	return (unsigned)(flight - sim->network.flights);
 }
 
-static void end_flight(struct sim *sim, const struct flight *flight)
+static void end_flight(struct sim *sim, struct flight *flight)
 {
+	flight->kind = 0;
 	sim->network.spare[sim->network.spare_count++] = (uint16_t)index_of(sim, flight);
 }
 
@@ -239,6 +242,27 @@ static void arrive_at_end(struct sim *sim, struct flight *flight)
 				&segment);
 	}
 	end_flight(sim, flight);
+}
+
+static bool is_of(const struct flight *flight, const struct connection *connection)
+{
+	struct segment segment;
+	unsigned number;
+
+	if ((flight->kind != FLIGHT_TO_NODE && flight->kind != FLIGHT_TO_END) ||
+		!segment_read(&segment, flight->room + FLIGHT_HEAD_BYTES, flight->len))
+		return false;
+	return (connection_host(&segment.src, &number) == HOST_CLIENT ||
+		       connection_host(&segment.dst, &number) == HOST_CLIENT) &&
+	       number == connection->number;
+}
+
+bool network_carries(const struct sim *sim, const struct connection *connection)
+{
+	for (unsigned i = 0; i < FLIGHTS_MAX; i++)
+		if (is_of(&sim->network.flights[i], connection))
+			return true;
+	return false;
 }
 
 void network_arrive(struct sim *sim, unsigned index)

@@ -13,6 +13,7 @@
 #define FLIGHT_ROOM_BYTES 1792
 #define BUCKETS		  16 // of connections with the same route
 
+struct connection;
 struct sim;
 struct endpoint;
 
@@ -30,7 +31,7 @@ enum flight_kind {
 };
 
 struct flight {
-	uint8_t kind;
+	uint8_t kind;	  // 0: spare
 	uint8_t from, to; // nodes
 	uint8_t port;
 	uint16_t len;
@@ -61,5 +62,7 @@ void network_from_node(
 	struct sim *sim, unsigned node, uint8_t port, const uint8_t *data, uint16_t len);
 void network_datagram(
 	struct sim *sim, unsigned from, unsigned to, const uint8_t *data, uint16_t len);
+// True while a segment of either end of the connection is under way.
+bool network_carries(const struct sim *sim, const struct connection *connection);
 // EVENT_FLIGHT.
 void network_arrive(struct sim *sim, unsigned flight);

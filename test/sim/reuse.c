@@ -91,10 +91,16 @@ static void forget(struct connection *c)
 	c->share_ns = 0;
 }
 
-void reuse_begin(struct sim *sim, struct connection *c)
+bool reuse_begin(struct sim *sim, struct connection *c)
 {
 	struct endpoint_config client = c->ends[CLIENT].config, server = c->ends[SERVER].config;
 
+	// What TCP takes for granted of old duplicates (RFC 9293 3.4.1): nodes may have some still.
+	if (network_carries(sim, c)) {
+		scheduler_add(
+			&sim->scheduler, sim->scheduler.now_ns + SIM_MS, EVENT_OPEN, c->number);
+		return false;
+	}
 	if (c->ends[SERVER].is_former)
 		server = c->ends[SERVER].anew;
 	outcome_connection(sim, c);
@@ -117,4 +123,5 @@ void reuse_begin(struct sim *sim, struct connection *c)
 	sim_trace(sim, "c%u begins anew %s: iss %08x, up n%u, down n%u", c->number,
 		c->inside ? "inside" : "outside", client.iss, sim_route(sim, c)->up,
 		sim_route(sim, c)->down);
+	return true;
 }

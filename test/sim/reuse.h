@@ -4,6 +4,8 @@
 // other numbers, options and bytes. Every one is judged like the first.
 #pragma once
 
+#include <stdbool.h>
+
 struct connection;
 struct sim;
 
@@ -12,4 +14,5 @@ void reuse_choose(struct sim *sim, struct connection *connection);
 // Something happened to it: where it is over, EVENT_OPEN follows, perhaps.
 void reuse_consider(struct sim *sim, struct connection *connection);
 // EVENT_OPEN: the former one is judged, the client is closed, and the server expects the next.
-void reuse_begin(struct sim *sim, struct connection *connection);
+// False while segments of the former one are under way: EVENT_OPEN comes again.
+bool reuse_begin(struct sim *sim, struct connection *connection);

@@ -106,7 +106,7 @@ void sim_deliver(
 
 	trace_segment(sim, connection, end, "gets", segment);
 	endpoint_take(endpoint, sim->scheduler.now_ns, segment);
-	if (endpoint->resets_received != resets)
+	if (endpoint->resets_received != resets && !(connection->harm & HARM_UNTOLD))
 		invariants_reset(sim, connection, end);
 	after_end(sim, connection, end);
 }
@@ -166,8 +166,8 @@ static void open_connection(struct sim *sim, unsigned index)
 {
 	struct connection *connection = &sim->connections[index];
 
-	if (connection->opened)
-		reuse_begin(sim, connection);
+	if (connection->opened && !reuse_begin(sim, connection))
+		return;
 	mark_opened(sim, connection);
 	endpoint_open(&connection->ends[CLIENT], sim->scheduler.now_ns);
 	after_end(sim, connection, CLIENT);

@@ -123,6 +123,37 @@ static void an_end_is_its_owners_to_tell(void **state)
 	scene_end(&scene);
 }
 
+// B handed A the answer to the next one's SYN before it hears that what was before is over: that
+// has other numbers, and the answer, when it comes again, goes to A again.
+static void an_end_has_other_numbers(void **state)
+{
+	struct scene scene = scene_of(MODE_MSYN);
+	struct packet reset = {.flags = TCP_RST, .seq = ISN_C + 1};
+	struct packet synack = tcp(TCP_SYN | TCP_ACK, ISN_S, 0);
+	struct message *message;
+
+	(void)state;
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C, 0));
+	synack.ack = scene.a->sent[0].view.seq + 1;
+	assert_int_equal(inner(&scene, synack), VERDICT_CONSUME);
+	carry_all(scene.b, scene.a);
+	message = record_of(&scene);
+	carry_all(scene.a, scene.b);
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &reset), VERDICT_FORWARD);
+	assert_passes(&scene, true, tcp(TCP_SYN, ISN_C + 0x50000, 0));
+	synack.ack = scene.a->sent[0].view.seq + 1;
+	assert_int_equal(inner(&scene, synack), VERDICT_CONSUME);
+	message->body.record.state = TCP_CLOSED;
+	message->body.record.translation.e = 0;
+	message->body.record.incarnation += 20;
+	node_carry(scene.b, message, NODE_A);
+	assert_int_equal(node_state(scene.b, TCP_CLOSED), 1);
+	assert_int_equal(inner(&scene, synack), VERDICT_CONSUME);
+	assert_int_equal(scene.b->messages[0]->node, NODE_A);
+	free(message);
+	scene_end(&scene);
+}
+
 // Both nodes saw a SYN of the same client's. The later one is its latest.
 static void t7_3_of_two_syns_the_later(void **state)
 {
@@ -308,6 +339,7 @@ int main(void)
 		cmocka_unit_test(t3_2_an_end_that_was_missed),
 		cmocka_unit_test(t4_1_a_repeated_syn_says_so_too),
 		cmocka_unit_test(an_end_is_its_owners_to_tell),
+		cmocka_unit_test(an_end_has_other_numbers),
 		cmocka_unit_test(t7_3_of_two_syns_the_later),
 		cmocka_unit_test(t3_9_a_record_ends_no_opening),
 		cmocka_unit_test(t7_6_late_frames),
