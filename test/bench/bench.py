@@ -15,6 +15,7 @@ import time
 from boxes import BUILD, Box
 from cluster import ClusterPhases
 from report import Report
+from tables import TablePhases
 
 FLOODS = ("syn", "ack", "rst", "synack", "mixed")
 MIB_KIB = 1024
@@ -38,6 +39,7 @@ class Sizes:
         self.path_rounds = 40 if quick else 200
         self.pops_rounds = 7 if quick else 15
         self.pops_connects = 30 if quick else 60
+        self.table_rounds = 5 if quick else 11
         self.quick = quick
 
 
@@ -66,7 +68,7 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(ClusterPhases):
+class Bench(ClusterPhases, TablePhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
         self.prefix = prefix
@@ -305,7 +307,7 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.updates, Bench.conntrackd)
+IN_MEMORY = (Bench.engine, Bench.tables, Bench.updates, Bench.conntrackd)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 
