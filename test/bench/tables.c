@@ -2,7 +2,7 @@
 // 32, with the state read, and inserts from an empty table to 90 % of its capacity. The sides take
 // turns; both see the same keys in the same order. Of lookups the best of a round's short windows
 // counts, of inserts the medians of short stretches: other work on the machine is in neither.
-// Beside the inserts runs a loop that does nothing but read the TSC: its gaps are the machine's.
+// Beside our inserts runs a loop that does nothing but read the TSC: its gaps are the machine's.
 //
 //   tables [--flows N] [--rounds N] [--pages huge|small] [--cpu N]
 //
@@ -125,6 +125,19 @@ static void count_gaps(const struct burst *burst, struct round *round)
 	round->insert_cycles += burst->stamps[BURST] - burst->stamps[0];
 }
 
+// Nothing but the TSC, for as long as `cycles`.
+static void fill_nothing(uint64_t cycles, struct round *round)
+{
+	static struct burst burst;
+
+	while (round->insert_cycles < cycles) {
+		burst.stamps[0] = stamp();
+		for (unsigned i = 0; i < BURST; i++)
+			burst.stamps[i + 1] = stamp();
+		count_gaps(&burst, round);
+	}
+}
+
 static int compare(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -148,7 +161,9 @@ static double segments_sum(double *stretches, uint32_t count)
 	return sum;
 }
 
-static void fill(const struct table_side *side, void *table, uint32_t count, struct round *round)
+// With `nothing` the empty loop runs in turns with the inserts, as long as they.
+static void fill(const struct table_side *side, void *table, uint32_t count, struct round *round,
+	struct round *nothing)
 {
 	static struct burst burst;
 	double *stretches = calloc(count / STRETCH + 1, sizeof(*stretches));
@@ -166,23 +181,12 @@ static void fill(const struct table_side *side, void *table, uint32_t count, str
 		if ((flow + BURST) % STRETCH == 0) {
 			stretches[done++] = (double)(round->insert_cycles - begun) / STRETCH;
 			begun = round->insert_cycles;
+			if (nothing != NULL)
+				fill_nothing(begun, nothing);
 		}
 	}
 	round->insert = segments_sum(stretches, done) / SEGMENTS;
 	free(stretches);
-}
-
-// Nothing but the TSC, for as long as `cycles`.
-static void fill_nothing(uint64_t cycles, struct round *round)
-{
-	static struct burst burst;
-
-	while (round->insert_cycles < cycles) {
-		burst.stamps[0] = stamp();
-		for (unsigned i = 0; i < BURST; i++)
-			burst.stamps[i + 1] = stamp();
-		count_gaps(&burst, round);
-	}
 }
 
 static void least(double *value, double other)
@@ -225,9 +229,8 @@ static void run_round(const struct settings *set, void *const tables[SIDES], uns
 	for (unsigned turn = 0; turn < SIDES; turn++) {
 		unsigned s = (turn + number) % SIDES;
 
-		fill(sides[s], tables[s], filled(set), &rounds[s]);
-		if (sides[s] == &table_ours)
-			fill_nothing(rounds[s].insert_cycles, &nothing);
+		fill(sides[s], tables[s], filled(set), &rounds[s],
+			sides[s] == &table_ours ? &nothing : NULL);
 	}
 	look_up(set, tables, number, rounds);
 	printf("%s\n  {", number ? "," : "");
