@@ -14,6 +14,7 @@ import time
 
 from boxes import BUILD, Box
 from cluster import ClusterPhases
+from devices import DevicePhases
 from report import Report
 from tables import TablePhases
 
@@ -40,6 +41,11 @@ class Sizes:
         self.pops_rounds = 7 if quick else 15
         self.pops_connects = 30 if quick else 60
         self.table_rounds = 5 if quick else 11
+        self.device_rounds = 5 if quick else 11
+        self.device_windows = 3 if quick else 6
+        self.device_s = 0.08 if quick else 0.4
+        self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000]
+        self.device_held = 1000000 if quick else 10000000
         self.quick = quick
 
 
@@ -68,7 +74,7 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(ClusterPhases, TablePhases):
+class Bench(ClusterPhases, DevicePhases, TablePhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
         self.prefix = prefix
@@ -307,7 +313,7 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.tables, Bench.updates, Bench.conntrackd)
+IN_MEMORY = (Bench.engine, Bench.tables, Bench.devices, Bench.updates, Bench.conntrackd)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 

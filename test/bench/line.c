@@ -3,9 +3,9 @@
 //
 //   line CONFIG [PATH=VALUE]...
 //
-//	flows N     installs N established flows; from then on each frame that arrives is made one of
-//		    a random flow before the worker gets it. What that takes is counted by itself
-//	count       the counters now
+//	flows N     installs N established flows; from then on each frame that arrives is made one
+// of 		    a random flow before the worker gets it. What that takes is counted by itself
+// count       the counters now
 //
 // It ends with standard input. Frames that are rewritten must be of flow 0 (captures.py).
 #include "base/bytes.h"
@@ -22,6 +22,7 @@
 
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,14 +41,16 @@
 #define SERVER_ISN  9000
 #define D	    5000
 #define TS_OFFSET   777
-#define WANTED	    32 // cells of the worker's mailbox asked for at once
+#define WANTED	    32	  // cells of the worker's mailbox asked for at once
+#define REWRITE_MAX 20000 // TSC cycles; what took longer was interrupted, and is not counted
 
 struct line {
 	struct event *input, *installer;
 	char text[128];
 	size_t len;
 	uint32_t wanted, installed; // flows
-	_Atomic uint32_t flows;	    // of the frames; 0: they stay as they are
+	bool rewrites;
+	_Atomic uint32_t flows; // of the frames; 0: they stay as they are
 	_Atomic uint64_t rewrite_cycles;
 	uint64_t random; // the worker's
 };
@@ -94,14 +97,16 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 	uint16_t room, void *argument)
 {
 	uint32_t flows = atomic_load_explicit(&line.flows, memory_order_relaxed);
-	uint64_t start = rte_rdtsc();
+	uint64_t start = rte_rdtsc(), took;
 
 	(void)port;
 	(void)queue;
 	(void)room;
 	for (uint16_t i = 0; i < count && flows > 0; i++)
 		set_flow(rte_pktmbuf_mtod(mbufs[i], uint8_t *), argument != NULL, draw_flow(flows));
-	counter_add(&line.rewrite_cycles, rte_rdtsc() - start);
+	took = rte_rdtsc() - start;
+	if (took < REWRITE_MAX)
+		counter_add(&line.rewrite_cycles, took);
 	return count;
 }
 
@@ -170,7 +175,8 @@ static void on_install(evutil_socket_t fd, short what, void *argument)
 	(void)fd;
 	(void)what;
 	if (line.installed == line.wanted) {
-		atomic_store_explicit(&line.flows, line.installed, memory_order_relaxed);
+		atomic_store_explicit(
+			&line.flows, line.rewrites ? line.installed : 0, memory_order_relaxed);
 		answer_flows(node);
 		return;
 	}
@@ -225,15 +231,23 @@ static void answer_count(const struct node *node)
 
 // --- the console ---
 
-static void obey(struct node *node, const char *text)
+static void begin_install(const char *number, bool rewrites)
 {
 	const struct timeval now = {0};
 
-	if (strncmp(text, "flows ", 6) == 0) {
-		line.wanted = (uint32_t)strtoul(text + 6, NULL, 10);
-		event_add(line.installer, &now);
-	} else if (strcmp(text, "count") == 0) {
+	line.wanted = (uint32_t)strtoul(number, NULL, 10);
+	line.rewrites = rewrites;
+	event_add(line.installer, &now);
+}
+
+static void obey(struct node *node, const char *text)
+{
+	if (strcmp(text, "count") == 0) {
 		answer_count(node);
+	} else if (strncmp(text, "flows ", 6) == 0) {
+		begin_install(text + 6, false);
+	} else if (strncmp(text, "rewrite ", 8) == 0) {
+		begin_install(text + 8, true);
 	} else {
 		fprintf(stderr, "line: what is \"%s\"?\n", text);
 		control_quit(node);
