@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+from besides import BesidesPhases
 from boxes import BUILD, Box
 from cluster import ClusterPhases
 from devices import DevicePhases
@@ -46,6 +47,9 @@ class Sizes:
         self.device_s = 0.08 if quick else 0.4
         self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000]
         self.device_held = 1000000 if quick else 10000000
+        self.start_rounds = 5 if quick else 11
+        self.start_capacities = [65536, 2000000] if quick else [65536, 2000000, 10000000]
+        self.aged = 2000000 if quick else 10000000
         self.quick = quick
 
 
@@ -74,7 +78,7 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(ClusterPhases, DevicePhases, TablePhases):
+class Bench(BesidesPhases, ClusterPhases, DevicePhases, TablePhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
         self.prefix = prefix
@@ -313,7 +317,8 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.tables, Bench.devices, Bench.updates, Bench.conntrackd)
+IN_MEMORY = (Bench.engine, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying,
+             Bench.updates, Bench.conntrackd)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 

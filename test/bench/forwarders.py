@@ -69,7 +69,8 @@ class Forwarder:
         """Packets per second of the busiest thread."""
         spent_s = max(ns - begin["threads_ns"].get(task, 0)
                       for task, ns in end["threads_ns"].items()) / 1e9
-        return (end["packets"] - begin["packets"]) / (spent_s - self.besides_s(begin, end))
+        packets = end["packets"] - begin["packets"]
+        return packets / (spent_s - self.besides_s(begin, end)) if packets else 0.0
 
     def besides_s(self, begin, end):
         """Of that, what has nothing to do with forwarding."""
@@ -138,12 +139,14 @@ class Weir(Forwarder):
     def cycles(self, seconds):
         """TSC cycles for each packet: of the worker, and of its engine."""
         self.go_on()
-        begin = self.sample()
-        time.sleep(seconds)
-        end = self.sample()
-        packets = end["received"] - begin["received"]
-        return {"engine": (end["engine_cycles"] - begin["engine_cycles"]) / packets,
-                "all": end["tsc_hz"] / self.rate(begin, end)}
+        begin = end = self.sample()
+        while self.rate(begin, end) == 0:
+            time.sleep(seconds)
+            end = self.sample()
+        cycles = end["tsc_hz"] / self.rate(begin, end)
+        share = (end["engine_cycles"] - begin["engine_cycles"]) / end["tsc_hz"] / (
+            (end["ns"] - begin["ns"]) / 1e9)
+        return {"engine": cycles * share, "all": cycles}
 
     def besides_s(self, begin, end):
         """What it took to make the frames others."""

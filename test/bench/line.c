@@ -52,7 +52,8 @@ struct line {
 	bool rewrites;
 	_Atomic uint32_t flows; // of the frames; 0: they stay as they are
 	_Atomic uint64_t rewrite_cycles;
-	uint64_t random; // the worker's
+	_Atomic uint64_t first_ns; // when the first packet was sent
+	uint64_t random;	   // the worker's
 };
 
 static struct line line;
@@ -110,6 +111,18 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 	return count;
 }
 
+static uint16_t on_send(
+	uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count, void *argument)
+{
+	(void)port;
+	(void)queue;
+	(void)mbufs;
+	(void)argument;
+	if (atomic_load_explicit(&line.first_ns, memory_order_relaxed) == 0)
+		atomic_store_explicit(&line.first_ns, node_now_ns(), memory_order_relaxed);
+	return count;
+}
+
 static int watch_ports(const struct node *node)
 {
 	for (unsigned i = 0; i < node->port_count; i++) {
@@ -117,7 +130,8 @@ static int watch_ports(const struct node *node)
 		// What comes from inside is the server's.
 		void *from_server = port->config->side == SIDE_INSIDE ? &line : NULL;
 
-		if (!rte_eth_add_rx_callback(port->id, 0, on_receive, from_server))
+		if (!rte_eth_add_rx_callback(port->id, 0, on_receive, from_server) ||
+			!rte_eth_add_tx_callback(port->id, 0, on_send, NULL))
 			return -ERR_MEMORY;
 	}
 	return 0;
@@ -166,7 +180,7 @@ static void answer_flows(const struct node *node)
 // As many as the mailbox holds; the rest in the next pass of the loop, which takes the answers.
 static void on_install(evutil_socket_t fd, short what, void *argument)
 {
-	const struct timeval soon = {.tv_usec = 20}, settled = {.tv_usec = 200000};
+	const struct timeval soon = {0}, settled = {.tv_usec = 200000};
 	struct node *node = argument;
 	struct mailbox *mail = worker_mail(node->workers[0]);
 	struct message *cells[WANTED];
@@ -219,11 +233,12 @@ static void answer_count(const struct node *node)
 	for (unsigned path = 0; path < PATH_COUNT; path++)
 		busy += worker.paths[path].cycles_per_packet * (double)worker.paths[path].packets;
 	printf("{\"state\": \"%s\", \"ns\": %" PRIu64 ", \"tsc_hz\": %" PRIu64
-	       ", \"received\": %" PRIu64 ", \"transmitted\": %" PRIu64 ", \"dropped\": %" PRIu64
-	       ", \"rewrite_cycles\": %" PRIu64 ", \"engine_cycles\": %.0f, \"reasons\": {",
+	       ", \"first_ns\": %" PRIu64 ", \"received\": %" PRIu64 ", \"transmitted\": %" PRIu64
+	       ", \"dropped\": %" PRIu64 ", \"rewrite_cycles\": %" PRIu64
+	       ", \"engine_cycles\": %.0f, \"reasons\": {",
 		node_state_name(node_get_state(node)), node_now_ns(), rte_get_tsc_hz(),
-		drop.received, drop.transmitted, drop.dropped, counter_get(&line.rewrite_cycles),
-		busy);
+		counter_get(&line.first_ns), drop.received, drop.transmitted, drop.dropped,
+		counter_get(&line.rewrite_cycles), busy);
 	print_reasons(&drop);
 	printf("}}\n");
 	fflush(stdout);
