@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 
+from added import AddedPhases
 from besides import BesidesPhases
 from boxes import BUILD, Box
 from cluster import ClusterPhases
@@ -33,9 +34,9 @@ class Sizes:
         self.rounds = 5 if quick else 11
         self.iperf_s = 1 if quick else 3
         self.lossy_rounds = 5 if quick else 11
-        self.lossy_s = 2 if quick else 5
+        self.lossy_s = 1 if quick else 5
         self.connects = 100 if quick else 500
-        self.latency_rounds = 7 if quick else 21
+        self.latency_rounds = 5 if quick else 21
         self.load_s = 2 if quick else 4
         self.loaded = 400 if quick else 1500
         self.path_rounds = 40 if quick else 200
@@ -43,13 +44,15 @@ class Sizes:
         self.pops_connects = 30 if quick else 60
         self.table_rounds = 5 if quick else 11
         self.device_rounds = 5 if quick else 11
-        self.device_windows = 3 if quick else 6
-        self.device_s = 0.08 if quick else 0.4
+        self.device_windows = 2 if quick else 6
+        self.device_s = 0.06 if quick else 1
         self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000]
-        self.device_held = 1000000 if quick else 10000000
+        self.device_held = 100000 if quick else 10000000
         self.start_rounds = 5 if quick else 11
         self.start_capacities = [65536, 2000000] if quick else [65536, 2000000, 10000000]
+        self.aged_rounds = 25 if quick else 100
         self.aged = 2000000 if quick else 10000000
+        self.added_s = 0.15 if quick else 0.4  # more, and the kernel takes turns again
         self.quick = quick
 
 
@@ -78,7 +81,7 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(BesidesPhases, ClusterPhases, DevicePhases, TablePhases):
+class Bench(AddedPhases, BesidesPhases, ClusterPhases, DevicePhases, TablePhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
         self.prefix = prefix
@@ -317,7 +320,7 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying,
+IN_MEMORY = (Bench.engine, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying, Bench.added,
              Bench.updates, Bench.conntrackd)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)

@@ -5,7 +5,7 @@ import struct
 
 CLIENT_NET, SERVER = 0xC6120000, 0xC633640A  # 198.18.0.0/15, 198.51.100.10
 ISN_CLIENT, ISN_SERVER, D = 1000, 9000, 5000
-FIN, SYN, ACK = 1, 2, 16
+SYN, ACK = 2, 16
 SYN_OPTIONS = bytes([2, 4, 5, 180, 4, 2, 8, 10, 0, 1, 2, 3, 0, 0, 0, 0, 1, 3, 3, 7])
 MSS_ALONE = bytes([2, 4, 5, 180])
 TIMESTAMPS = bytes([1, 1, 8, 10, 0, 1, 2, 3, 0, 0, 4, 5])
@@ -21,12 +21,12 @@ def checksum(data):
     return ~total & 0xFFFF
 
 
-def frame(source, destination, flags, seq, ack, options=b""):
+def frame(source, destination, flags, seq, ack, options=b"", payload=b""):
     """Each end is (address, port)."""
     offset = (20 + len(options)) // 4 << 4
     addresses = struct.pack(">II", source[0], destination[0])
     tcp = struct.pack(">HHIIBBHHH", source[1], destination[1], seq, ack, offset, flags, 1000, 0,
-                      0) + options
+                      0) + options + payload
     total = checksum(addresses + struct.pack(">HH", 6, len(tcp)) + tcp)
     tcp = tcp[:16] + struct.pack(">H", total) + tcp[18:]
     ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), 0, 0x4000, 64, 6, 0) + addresses
@@ -51,6 +51,12 @@ def flow(count, from_server):
     else:
         one = frame(client, server, ACK, ISN_CLIENT + 1, ISN_SERVER + D + 1, TIMESTAMPS)
     return [one] * count
+
+
+def stamped():
+    """Of the same flow, with eight bytes of data."""
+    return frame((CLIENT_NET, 40000), (SERVER, 80), ACK, ISN_CLIENT + 1, ISN_SERVER + D + 1, TIMESTAMPS,
+                 bytes(8))
 
 
 KINDS = {

@@ -20,7 +20,7 @@ SEEN_TIMES = 8  # packets for each flow, until hardly one has had none
 
 
 class Forwarder:
-    """A program that answers lines, on the last processor; others run on the first."""
+    """A program that answers lines."""
 
     def __init__(self, words, log):
         self.log = log
@@ -46,6 +46,10 @@ class Forwarder:
             self.text += data
         self.text = self.text[match.end():]
         return match
+
+    def go_first(self):
+        """From now on it has its processors before anybody else."""
+        subprocess.run(["chrt", "--all-tasks", "--fifo", "--pid", "1", str(self.process.pid)], check=True)
 
     def hold(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -100,8 +104,13 @@ class Forwarder:
         self.process.stdout.close()
 
 
+def hold_all(forwarders):
+    for one in forwarders:
+        one.hold()
+
+
 class Weir(Forwarder):
-    """`done` names the counter that is the rate: transmitted, or dropped."""
+    """`done` names the counter that is the rate: transmitted, or dropped. None: packets come later."""
 
     def __init__(self, folder, cpu, outside, inside, done, sets=()):
         runtime = tempfile.mkdtemp(prefix="line", dir=folder) + "/run"
@@ -110,8 +119,8 @@ class Weir(Forwarder):
                     "log.to=stderr"] + list(sets)
         super().__init__([f"{BUILD}/test/bench/line", f"{ROOT}/conf/single.cfg"] + settings,
                          f"{runtime}.log")
-        self.done = done
-        while self.count()["received"] == 0:
+        self.done = done or "transmitted"
+        while self.count()["received" if done else "ns"] == 0:
             time.sleep(0.05)
 
     def count(self):
@@ -154,7 +163,7 @@ class Weir(Forwarder):
 
 
 class Testpmd(Forwarder):
-    def __init__(self, folder, cpu, devices, mode, options=()):
+    def __init__(self, folder, cpu, devices, mode):
         program = shutil.which("dpdk-testpmd")
         if not program:
             raise RuntimeError("dpdk-testpmd is not installed")
@@ -162,8 +171,7 @@ class Testpmd(Forwarder):
         super().__init__(["stdbuf", "-oL", program, "-l", f"0,{cpu}", "--no-huge", "-m", "512",
                           "--no-pci", "--no-shconf", "--no-telemetry"] + vdevs +
                          ["--", "-i", "--nb-cores=1", "--burst=32", "--rxd=512", "--txd=512",
-                          "--total-num-mbufs=16384"] +
-                         list(options), f"{folder}/testpmd.log")
+                          "--total-num-mbufs=16384"], f"{folder}/testpmd.log")
         self.counter = "RX" if mode == "rxonly" else "TX"
         self.say(f"set fwd {mode}")
         self.say("start")
