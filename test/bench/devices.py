@@ -1,5 +1,6 @@
 """weir beside testpmd on the same virtual devices with the same captures, on one processor. A mix-in
 of bench.py's Bench."""
+import math
 import statistics
 import tempfile
 
@@ -25,8 +26,9 @@ class DevicePhases:
                 captures.write(f"{folder}/{kind}.pcap", kind, FRAMES)
             self._syns(folder)
             self._bad_acks(folder)
-            for flows, limit in zip(self.sizes.device_flows, (0.85, 0.75, 0.70)):
-                self._established(folder, flows, limit)
+            rates = {flows: self._established(folder, flows, limit)
+                     for flows, limit in zip(self.sizes.device_flows, (0.85, 0.75, 0.70))}
+            self._growth(rates)
 
     def _in_turn(self, sides):
         """Rates by side, one of each turn: packets per second of processor time."""
@@ -111,3 +113,16 @@ class DevicePhases:
         self._compare(f"established, translated both ways, {NAMES[flows]} flows, weir / testpmd 5tswap",
                       rates, "weir", "testpmd", ">=", limit, f"{spent}; testpmd's are of one flow" +
                       ("; the goal is for 100 M" if flows > 1000000 else ""))
+        return rates
+
+    def _growth(self, rates):
+        """Exponent of what a packet costs above testpmd's, by the flows, from the last size but one."""
+        few, many = sorted(rates)[-2:]
+        above = {flows: [1 / a - 1 / b for a, b in zip(rates[flows]["weir"], rates[flows]["testpmd"])]
+                 for flows in (few, many)}
+        exponents = [math.log(b / a) / math.log(many / few) for a, b in zip(above[few], above[many])]
+        judged = few >= 1000000
+        self.report.goal(f"growth of cost per packet, {NAMES[few]} to {NAMES[many]} flows, exponent",
+                         statistics.median(exponents), "", "<=" if judged else None, 0.05,
+                         f"{min(exponents):.3f} to {max(exponents):.3f} of {len(exponents)}; the goal is for "
+                         "1 M to 100 M")

@@ -85,10 +85,11 @@ class Forwarder:
         self.go_on()
         rates = []
         begin = self.sample()
-        for _ in range(windows):
+        while len(rates) < windows:
             time.sleep(seconds)
             end = self.sample()
-            rates.append(self.rate(begin, end))
+            if rate := self.rate(begin, end):  # it had no turn in a window without
+                rates.append(rate)
             begin = end
         self.hold()
         return max(rates)
@@ -152,10 +153,12 @@ class Weir(Forwarder):
         while self.rate(begin, end) == 0:
             time.sleep(seconds)
             end = self.sample()
+        spent = {key: end[key] - begin[key]
+                 for key in ("packets", "rewrite_cycles", "engine_cycles", "busy_cycles")}
         cycles = end["tsc_hz"] / self.rate(begin, end)
-        share = (end["engine_cycles"] - begin["engine_cycles"]) / end["tsc_hz"] / (
-            (end["ns"] - begin["ns"]) / 1e9)
-        return {"engine": cycles * share, "all": cycles}
+        share = spent["engine_cycles"] / spent["busy_cycles"]
+        whole = cycles + spent["rewrite_cycles"] / spent["packets"]
+        return {"engine": whole * share, "all": cycles}
 
     def besides_s(self, begin, end):
         """What it took to make the frames others."""

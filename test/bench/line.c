@@ -226,19 +226,20 @@ static void answer_count(const struct node *node)
 {
 	struct worker_stats worker;
 	struct drop_stats drop;
-	double busy = 0;
+	double engine = 0;
 
 	stats_drop(node, &drop);
 	stats_worker(node, 0, &worker);
 	for (unsigned path = 0; path < PATH_COUNT; path++)
-		busy += worker.paths[path].cycles_per_packet * (double)worker.paths[path].packets;
+		engine += worker.paths[path].cycles_per_packet * (double)worker.paths[path].packets;
 	printf("{\"state\": \"%s\", \"ns\": %" PRIu64 ", \"tsc_hz\": %" PRIu64
 	       ", \"first_ns\": %" PRIu64 ", \"received\": %" PRIu64 ", \"transmitted\": %" PRIu64
 	       ", \"dropped\": %" PRIu64 ", \"rewrite_cycles\": %" PRIu64
-	       ", \"engine_cycles\": %.0f, \"reasons\": {",
+	       ", \"engine_cycles\": %.0f, \"busy_cycles\": %" PRIu64 ", \"reasons\": {",
 		node_state_name(node_get_state(node)), node_now_ns(), rte_get_tsc_hz(),
 		counter_get(&line.first_ns), drop.received, drop.transmitted, drop.dropped,
-		counter_get(&line.rewrite_cycles), busy);
+		counter_get(&line.rewrite_cycles), engine,
+		counter_get(&worker_counters(node->workers[0])->cycles_busy));
 	print_reasons(&drop);
 	printf("}}\n");
 	fflush(stdout);

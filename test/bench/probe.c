@@ -7,7 +7,8 @@
 // listens at FOLDER/a.sock and FOLDER/b.sock. Lines on standard input are answered on standard
 // output, one of JSON for each:
 //
-//	run RATE MS    packets per second, 0: as many as go; how many came, and after how long
+//	run RATE MS    packets per second, 0: as many as go; how many came, and after how long. The
+//		       first WARM_MS, in which a forwarder wakes, are not counted
 //
 // It ends with standard input.
 #include "base/bytes.h"
@@ -33,6 +34,7 @@
 #define BUCKET_SHIFT 5 // 32 TSC cycles each
 #define FRAME_MAX    128
 #define TCP_SUM_AT   (14 + 20 + 16)
+#define WARM_MS	     10
 #define SETTLE_MS    20 // what is on its way when the sending ends
 
 struct probe {
@@ -164,19 +166,33 @@ static unsigned due(double *next, double step, double now)
 	return count;
 }
 
+static void forget(void)
+{
+	probe.sent = probe.received = 0;
+	memset(probe.buckets, 0, sizeof(probe.buckets));
+}
+
+// Sends and receives for so long. `step`: TSC cycles between packets, 0: none. `sends`: or only
+// receives.
+static void exchange(double step, double cycles, bool sends)
+{
+	double now = (double)rte_rdtsc(), end = now + cycles, next = now;
+
+	for (; now < end; now = (double)rte_rdtsc()) {
+		if (sends)
+			send_some(due(&next, step, now));
+		receive();
+	}
+}
+
 static void run(double rate, double ms)
 {
 	double hz = (double)rte_get_tsc_hz(), step = rate > 0 ? hz / rate : 0;
-	double begin = (double)rte_rdtsc(), end = begin + ms * hz / 1e3, now = begin, next = begin;
 
-	probe.sent = probe.received = 0;
-	memset(probe.buckets, 0, sizeof(probe.buckets));
-	for (; now < end; now = (double)rte_rdtsc()) {
-		send_some(due(&next, step, now));
-		receive();
-	}
-	for (; now < end + SETTLE_MS * hz / 1e3; now = (double)rte_rdtsc())
-		receive();
+	exchange(step, WARM_MS * hz / 1e3, true);
+	forget();
+	exchange(step, ms * hz / 1e3, true);
+	exchange(0, SETTLE_MS * hz / 1e3, false);
 	printf("{\"sent\": %" PRIu64 ", \"received\": %" PRIu64
 	       ", \"rate\": %.0f, \"p50_us\": %.2f, "
 	       "\"p99_us\": %.2f, \"p999_us\": %.2f}\n",
