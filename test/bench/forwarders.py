@@ -16,7 +16,8 @@ from boxes import BUILD
 ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 SETTLE_S = 0.05
 ANSWER_S = 240
-SEEN_TIMES = 8  # packets for each flow, until hardly one has had none
+PATIENCE_S = 30
+SEEN_TIMES = 6  # packets for each flow, until hardly one has had none
 
 
 class Forwarder:
@@ -83,9 +84,11 @@ class Forwarder:
     def best_rate(self, windows, seconds):
         """The best of several windows: what else the machine did slowed the others."""
         self.go_on()
-        rates = []
+        rates, deadline = [], time.monotonic() + PATIENCE_S
         begin = self.sample()
         while len(rates) < windows:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.process.args[0]} forwards nothing")
             time.sleep(seconds)
             end = self.sample()
             if rate := self.rate(begin, end):  # it had no turn in a window without
