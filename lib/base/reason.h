@@ -20,7 +20,8 @@
 	X(flow_limit, "the service's limit of flows is reached")                                   \
 	X(prefix_limit, "the source prefix's limit of flows is reached")                           \
 	X(table_full, "the flow table is full and nothing less trusted could go")                  \
-	X(rate_limited, "a rate limit: bad ACKs, challenges, ICMP, resets")                        \
+	X(rate_limited,                                                                            \
+		"a rate limit: bad ACKs, challenges, ICMP, resets, what is asked of other nodes")  \
 	X(server_timeout, "the server did not answer the SYN in time")                             \
 	X(server_refused, "the server refused, or lacks what the client was promised")             \
 	X(client_reset, "the client reset the connection before the server answered")              \

@@ -52,7 +52,8 @@ static int read_text(const char *path, struct text *text, char *error, size_t ro
 	if (file >= 0)
 		close(file);
 	if (why != NULL) {
-		snprintf(error, room, "pre-shared key %s: %s", path, why);
+		snprintf(error, room, "pre-shared key %s: %s%s", path, why,
+			file < 0 ? "; make one: umask 077; openssl rand -hex 32 >FILE" : "");
 		return file < 0 ? -ERR_MISSING : -ERR_RANGE;
 	}
 	text->len = (size_t)len;

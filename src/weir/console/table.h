@@ -134,6 +134,17 @@
 	X(show_flow, "generation", "number of the handshake the state is of (behind the point)")   \
 	X(show_flow, "half", "one direction is seen by another node (`half` in column copy)")      \
 	X(show_flow, "worker", "the worker of this node that has it (column w)")                   \
+	X(show_service, "flows", "open and opening connections; what has ended is not counted")    \
+	X(show_service, "syn", "SYNs that arrived")                                                \
+	X(show_service, "synack_sent", "of them answered with a cookie")                           \
+	X(show_service, "cookie_valid", "ACKs that proved one: clients that are there")            \
+	X(show_service, "cookie_bad", "ACKs whose number is no cookie: guesses, or too old")       \
+	X(show_service, "server_syn", "SYNs sent to servers, repetitions included")                \
+	X(show_service, "server_synack", "that were accepted")                                     \
+	X(show_service, "server_refused",                                                          \
+		"that were refused, or accepted without what the client was promised")             \
+	X(show_service, "server_timeout", "that were not answered in time")                        \
+	X(show_service, "profile", "what SYN/ACKs announce now, as learnt from the servers")       \
 	X(show_cluster, "id", "this node's number; m.SYN cookies carry it")                        \
 	X(show_cluster, "max_id",                                                                  \
 		"the highest id the cluster may ever have: how many ids a cookie tells apart")     \
