@@ -5,6 +5,7 @@ What a box that only passes packets on writes is what it read, byte for byte; a 
 file again, in whatever turns the packets were offered; every packet read is accounted for. With
 WEIR_CORPUS=FOLDER the same of every capture there.
 """
+import fcntl
 import glob
 import gzip
 import html.parser
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.dont_write_bytecode = True
@@ -384,6 +386,11 @@ def cut_short():
         expect(0 < len(out), True, f"{name}: packets before the end")
 
 
+def unread(pipe):
+    """Bytes in it that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
+
+
 def interrupted():
     """SIGINT and SIGTERM end a replay in order, with what it has."""
     capture = get(write("long", [tcp(4, flags="S", seq=i) / (b"x" * 1000) for i in range(400)]))
@@ -400,6 +407,46 @@ def interrupted():
         expect(0 < report["packets"]["read"] <= 400, True, "packets read")
         expect(len(read_pcapng(f"{FOLDER}/i.pcapng")), report["packets"]["read"], "written")
         expect(b"Interrupted" in get(f"{FOLDER}/i.html"), True, "the page says so")
+
+
+def wait_for_silence(process, number):
+    """Until it has read what there is, and waits for more: it uses no time of the processor."""
+    before = None
+    while True:
+        told = get(f"/proc/{process.pid}/status").decode()
+        caught = int(told.partition("SigCgt:\t")[2].split()[0], 16) & (1 << (number - 1))
+        stat = get(f"/proc/{process.pid}/stat").rpartition(b") ")[2].split()
+        now = (stat[0], *stat[11:13])
+        if caught and unread(process.stdin) == 0 and now == before and stat[0] == b"S":
+            return
+        before = now
+        time.sleep(0.15)
+
+
+def interrupted_in_silence():
+    """A live pipe that is open still: what came is played at once, compressed or not, and kept."""
+    capture = get(write("few", [tcp(4, flags="S", seq=i) for i in range(20)]))
+    head, rest = capture[:24], capture[24:]
+    cases = (((head, rest), 20), ((gzip.compress(head), gzip.compress(rest)), 20), ((head, rest[:-5]), 19),
+             ((), 0))
+    for parts, packets in cases:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            words = [WEIR, "replay", "-c", CONFIG, "--in", "-", "--json", f"{FOLDER}/live.json"]
+            with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                wait_for_silence(process, number)
+                for part in parts:
+                    process.stdin.write(part)
+                    process.stdin.flush()
+                    wait_for_silence(process, number)
+                process.send_signal(number)
+                expect(process.wait(30), 128 + number, "status")
+                said = process.stderr.read().decode()
+            if not parts:
+                expect("interrupted before a packet came" in said, True, said)
+                continue
+            report = json.loads(get(f"{FOLDER}/live.json"))
+            expect((report["interrupted"], report["truncated"]), (True, False), "the report")
+            expect(report["packets"]["read"], packets, "packets read")
 
 
 # --- loops ---
@@ -542,6 +589,7 @@ def progress():
 
 
 CHECKS = (passing_is_identity, same_in_any_turns, ends_are_played, any_form, link_types, bad_input, cut_short, interrupted,
+          interrupted_in_silence,
           fresh_loops, reports, progress, corpus)
 
 if __name__ == "__main__":

@@ -463,7 +463,7 @@ int replay_run(const struct replay_options *options)
 	progress_end(&replay->progress);
 	if (status == 0)
 		status = write_results(replay) || replay->report.truncated;
-	if (status == 0 && replay->report.interrupted)
+	if (interrupt_signal() != 0 && (status != 0 || replay->report.interrupted))
 		status = EXIT_SIGNAL + interrupt_signal();
 	finish(replay);
 	return status;
