@@ -43,7 +43,7 @@ static void figure(FILE *out, const char *name, const char *value, const char *u
 
 static void figures(const struct replay_report *report, FILE *out)
 {
-	char text[CHART_NUMBER_BYTES], unit[64];
+	char text[CHART_NUMBER_BYTES], unit[80];
 
 	fputs("<ul class=\"figures\">\n", out);
 	figure(out, "The engine alone", chart_number(replay_report_engine_pps(report), text),
@@ -58,9 +58,10 @@ static void figures(const struct replay_report *report, FILE *out)
 		"half of the packets");
 	figure(out, "Latency p99", chart_time(replay_report_latency_ns(report, 0.99), text),
 		"99 of 100 packets");
-	snprintf(text, sizeof(text), "%.2f",
-		percent(report->outcomes[REPLAY_DROPPED].packets, report->read));
-	figure(out, "Dropped", text, "% of packets read");
+	snprintf(text, sizeof(text), "%.2f", percent(replay_report_dropped(report), report->read));
+	snprintf(unit, sizeof(unit), "%% of packets offered: %" PRIu64 " of %" PRIu64,
+		replay_report_dropped(report), report->read);
+	figure(out, "Dropped", text, unit);
 	fputs("</ul>\n", out);
 }
 
@@ -199,9 +200,12 @@ static void reasons(const struct replay_report *report, FILE *out)
 		fputs("<p>Nothing was dropped.</p>\n", out);
 		return;
 	}
-	fputs("<p class=\"quiet\">Whenever it was: on arrival, or after waiting. The longest bar "
-	      "is "
-	      "the most frequent one.</p>\n<table>\n",
+	fputs("<p class=\"quiet\">Whenever it was: on arrival, or after waiting, in percent of "
+	      "the ",
+		out);
+	page_count(out, report->read);
+	fputs(" packets offered (read + repeated - withheld). The longest bar is the most frequent "
+	      "one.</p>\n<table>\n",
 		out);
 	head_row(out, names);
 	for (unsigned i = 1; i < REASON_COUNT; i++) {
