@@ -360,6 +360,13 @@ def bad_input():
         (2, ("--in", good, "--html", good), "would overwrite"),
         (2, ("--in", good, "--html", outputs[1]), "would overwrite"),
         (2, ("--in", good, "--inside", "192.0.2.1/24"), "without host bits"),
+        (2, ("--in", good, "--inside", "300.0.0.0/8"), "--inside takes ADDRESS/BITS, such as"),
+        (2, ("--in", good, "--in", good), "--in is given twice"),
+        (2, ("--in", good, "extra"), "unexpected argument: extra\n"),
+        (2, ("extra", "--in", good), "unexpected argument: extra\n"),
+        (2, ("--in", good, "--seed", "x"), "--seed takes a number: x\n"),
+        (2, ("--synthetic", "syn", "--raw", "--count", "5"), "are of captures, not of --synthetic\n"),
+        (2, ("--synthetic", "syn", "--duration", "5", "--count", "5"), "give one of them\n"),
         (2, ("--in", good, "--loop", "0"), "--loop takes"),
         (2, ("--in", good, "--burst", "33"), "--burst takes"),
         (2, ("--in", good, "--pace", "fast"), "--pace takes"),
@@ -370,11 +377,14 @@ def bad_input():
     for status, words, message in cases:
         done = run(*places, *words, input="")
         expect((done.returncode, message in done.stderr), (status, True), f"{words}: {done.stderr}")
-        first = done.stderr.splitlines()[0]
-        expect(first.startswith("weir: replay: "), True, f"first line of {words}: {first}")
+        last = done.stderr.splitlines()[-1]
+        expect(last.startswith("weir: replay: ") and message.strip() in last, True,
+               f"last line of {words}: {last}")
         expect(status == 2 or done.stderr.count("\n") == 1, True, f"one line for {words}: {done.stderr}")
         left = [name for name in os.listdir(FOLDER) if name.startswith("bad.")]
         expect(left, [], f"{words}: files left behind")
+    done = subprocess.run([WEIR, "replay"], text=True, capture_output=True, timeout=60)
+    expect((done.returncode, done.stderr.splitlines()[-1]), (2, "weir: replay: -c FILE is missing"), "no words")
 
 
 def cut_short():
@@ -576,6 +586,24 @@ def reports():
     expect(page.counts["title"], 3, "titles: of the page and of two charts")
     for text in (*report["reasons"], "<a & b>", report["machine"]["cpu"], report["command"]):
         expect(text in page.text, True, f"{text} stands in the page")
+    offered_is_the_base()
+
+
+def offered_is_the_base():
+    """Shares of what was dropped are of what was offered, and all that was dropped is in them."""
+    # Of the third connection data waits for a server that never answers.
+    frames = [back(4, b"late", flags="PA", seq=5, ack=6)] + [
+        tcp(4, flags="S", seq=100, options=SYN_OPTIONS), tcp(4, flags="A", seq=101, ack=501),
+        tcp(4, flags="PA", seq=101, ack=501) / b"question"] + [tcp(4, flags="S", sport=7, dport=99)]
+    _, report, _ = replay("--in", write("base", frames, step_us=10**7), "--html", f"{FOLDER}/page", played=True)
+    packets = report["packets"]
+    offered = packets["read"] + packets["repeated"] - packets["withheld"]
+    at_once = sum(one["packets"] for one in report["outcomes"] if one["name"].startswith("dropped"))
+    expect(0 < packets["withheld"] and at_once < packets["dropped"], True, f"a test of {at_once}, {packets}")
+    page = Page(get(f"{FOLDER}/page").decode()).text
+    for text in (f"% of packets offered: {packets['dropped']} of {offered}",
+                 f"{100 * packets['dropped'] / offered:.2f}", f"in percent of the {offered} packets offered"):
+        expect(text in page, True, f"{text} stands in the page")
 
 
 def progress():
