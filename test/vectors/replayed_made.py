@@ -215,6 +215,12 @@ def loads_of_two_nodes():
         expect((a["packets"]["forwarded"], b["packets"]["forwarded"]), (1008, 992),
                f"{mode}: both directions, each through its node")
         expect(report["reasons"], {}, f"{mode}: dropped")
+        # Of the load alone, which opens nothing, they say little; of its opening they say more.
+        for node in pair("--synthetic", "established:500", "--count", "20", played=True,
+                         sets=(f"services.lab.mode={mode}",))[1]["nodes"]:
+            told = node["cluster"]
+            expect((told["updates_sent"] < 100, told["tx_bytes"] < 10000, told["synack_to_owner"]),
+                   (True, True, 0), f"{mode}: what nodes say while nothing is opened: {told}")
 
 
 def bad_loads():

@@ -122,11 +122,14 @@ static json_t *part_cluster(const struct replay_part *part)
 {
 	json_t *json = json_object();
 
-	json_object_set_new(json, "tx_bytes", count(counter_get(&part->peer->tx_bytes)));
-	json_object_set_new(json, "rx_bytes", count(counter_get(&part->peer->rx_bytes)));
-	json_object_set_new(json, "updates_sent", count(counter_get(&part->peer->updates_sent)));
 	json_object_set_new(
-		json, "updates_applied", count(counter_get(&part->peer->updates_applied)));
+		json, "tx_bytes", count(replay_part_peer_stat(part, PEER_STAT(tx_bytes))));
+	json_object_set_new(
+		json, "rx_bytes", count(replay_part_peer_stat(part, PEER_STAT(rx_bytes))));
+	json_object_set_new(
+		json, "updates_sent", count(replay_part_peer_stat(part, PEER_STAT(updates_sent))));
+	json_object_set_new(json, "updates_applied",
+		count(replay_part_peer_stat(part, PEER_STAT(updates_applied))));
 	json_object_set_new(
 		json, "synack_to_owner", count(replay_part_stat(part, STAT(synack_to_owner))));
 	json_object_set_new(json, "synack_from_finder",
