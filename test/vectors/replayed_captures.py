@@ -606,19 +606,85 @@ def offered_is_the_base():
         expect(text in page, True, f"{text} stands in the page")
 
 
+def said(*words, sets=(), config=None):
+    """Names of the notes of a replay, which stand on the page and, as advice, on standard error."""
+    page = f"{FOLDER}/page"
+    for one in sets:
+        words += ("--set", one)
+    done = run(*words, "--json", f"{FOLDER}/report", "--html", page, "--seed", "7", config=config)
+    expect(done.returncode, 0, done.stderr)
+    report = json.loads(get(f"{FOLDER}/report"))
+    text = Page(get(page).decode()).text
+    names = {one["note"] for one in report["notes"]} - {"not_alone"}  # another work of the machine
+    for one in report["notes"]:
+        expect(one["text"] in text, True, f"{one} stands in the page")
+        expect(f"replay: note: {one['text']}\n" in done.stderr, one["note"] != "not_alone", done.stderr)
+    packets = report["packets"]
+    top = max(report["reasons"], key=report["reasons"].get, default=None)
+    line = f"replay: {packets['read']} packets read, {packets['transmitted']} left, " \
+        f"{packets['dropped']} dropped" + (f" ({report['reasons'][top]} as {top})" if top else "") + \
+        f", {packets['withheld']} withheld\n"
+    expect(line in done.stderr, True, f"{line} stands in {done.stderr}")
+    for cause in report["withheld"]:
+        expect(cause in text, True, f"{cause} stands in the page")
+    return names, report, done.stderr
+
+
+def advice():
+    frames = connections(10, proxied=True)
+    outside = write("o", [frame for frame in frames if frame.src == CLIENT_MAC])
+    inside = write("i", [frame for frame in frames if frame.src == SERVER_MAC])
+    whole, track = write("w", frames), ("services.lab.mode=track",)
+    clients = [word for family in (4, 6) for word in ("--inside", HERE[family])]
+    broken = []
+    for frame in frames[:20]:
+        broken.append(bytearray(bytes(frame)))
+        broken[-1][-1] ^= 1 if frame[TCP].payload else 0
+        broken[-1][14 + (20 if IP in frame else 40) + 16] ^= 1
+    cases = (((("--in", whole), ()), set()), ((("--in", whole), track), set()),
+             ((("--in-outside", outside, "--in-inside", inside), track), set()),
+             ((("--in-outside", inside, "--in-inside", outside), track), {"wrong_side"}),
+             ((("--in-outside", whole, "--in-inside", inside), track), {"wrong_side"}),
+             ((("--in", whole, *clients), track), {"wrong_side"}),
+             ((("--in", outside), track), {"one_direction"}),
+             ((("--in", outside), ()), {"one_direction"}),
+             ((("--in", write("b", broken)), track), {"bad_checksum"}))
+    for (words, sets), wanted in cases:
+        names, _, _ = said(*words, sets=sets)
+        expect(names - {"not_caused"} if words[1] == outside and not sets else names, wanted, f"{words} {sets}")
+    # No service would ever be asked for the data that waits for its server's SYN/ACK.
+    names, report, text = said("--in-outside", outside, "--in-inside", write("i", frames[:1]))
+    expect("not_caused" in names and "--in-outside and --in-inside, not what the box sent" in text, True, text)
+
+
+def configuration_is_warned_of():
+    text = get(CONFIG).decode()
+    path = put("warned.cfg", text.replace("rules = (", 'rules = ( { name = "all"; action = "allow"; },', 1).encode())
+    checked = subprocess.run([WEIR, "check", "-c", path], text=True, capture_output=True, timeout=60)
+    wanted = [line for line in checked.stderr.splitlines() if ": warning: " in line]
+    expect(len(wanted) > 0, True, f"a warning of {checked.stderr}")
+    _, _, told = said("--in", write("w", connections(2)), sets=("services.lab.mode=track",), config=path)
+    for line in wanted:
+        expect(line in told, True, f"{line} stands in {told}")
+
+
 def progress():
     """By bytes read, where standard error is no terminal: a line for each tenth."""
     path = write("slow", connections(3), step_us=40000)
     done = run("--in", path, "--pace", "wire", "--json", "/dev/null")
     expect(done.returncode, 0, done.stderr)
     lines = done.stderr.splitlines()
+    whole = [i for i, line in enumerate(lines) if "packets read" in line]
+    expect(len(whole), 1, "a line of the whole")
+    lines = lines[:whole[0]]
     expect(len(lines) > 0 and all(line.startswith("replay: ") and "%" in line for line in lines), True,
            f"lines: {lines}")
 
 
 CHECKS = (passing_is_identity, same_in_any_turns, ends_are_played, any_form, link_types, bad_input, cut_short, interrupted,
           interrupted_in_silence,
-          fresh_loops, reports, progress, corpus)
+          fresh_loops, reports, advice,
+          configuration_is_warned_of, progress, corpus)
 
 if __name__ == "__main__":
     WEIR, CONFIG = sys.argv[1:3]

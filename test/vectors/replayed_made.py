@@ -171,6 +171,16 @@ def bad_pairs():
         expect((done.returncode, text in done.stderr), (status, True), f"{files}: {done.stderr}")
 
 
+def different_services():
+    done = captures.subprocess.run(
+        [captures.WEIR, "replay", "-c", POP_A, "-c", captures.put("differs.cfg", get(POP_B).replace(
+            b'mode = "proxy"', b'mode = "track"')), "--in", write("asym", connections(1)), "--json",
+         "/dev/null"], capture_output=True, text=True, timeout=60)
+    expect(done.returncode, 0, done.stderr)
+    line = f"{POP_A}: warning: service lab: mode proxy here, track at pop-b ({captures.FOLDER}/differs.cfg)\n"
+    expect(line in done.stderr, True, done.stderr)
+
+
 # --- packets made in memory ---
 
 def loads():
@@ -259,7 +269,7 @@ def bad_loads():
     expect((done.returncode, "it is missing" in done.stderr), (2, True), done.stderr)
 
 
-CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, loads, loads_of_two_nodes, bad_loads, corpus)
+CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, different_services, loads, loads_of_two_nodes, bad_loads, corpus)
 
 if __name__ == "__main__":
     captures.WEIR, captures.CONFIG = sys.argv[1:3]

@@ -2,15 +2,15 @@
 
 #include "base/reason.h"
 #include "weir/replay/chart.h"
+#include "weir/replay/notes.h"
 #include "weir/replay/page_private.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#define ALONE_PERCENT 90 // less is worth a note
-#define NS_PER_S      1e9
-#define MIB	      (1024.0 * 1024.0)
+#define NS_PER_S 1e9
+#define MIB	 (1024.0 * 1024.0)
 
 static double percent(uint64_t part, uint64_t of)
 {
@@ -101,34 +101,14 @@ static void sources(const struct replay_report *report, FILE *out)
 
 static void notes(const struct replay_report *report, FILE *out)
 {
-	double alone = 100 * report->machine.cpu_s * NS_PER_S / ((double)report->elapsed_ns + 1);
+	struct replay_note told[REPLAY_NOTES_MAX];
+	unsigned count = replay_notes(report, told);
 
-	if (report->interrupted)
-		fputs("<p class=\"note\"><strong>Interrupted.</strong> A signal ended this replay: "
-		      "what follows is of the part before it.</p>\n",
-			out);
-	if (report->truncated)
-		fputs("<p class=\"note\"><strong>Truncated.</strong> The capture ended early: what "
-		      "follows is of the part that could be read.</p>\n",
-			out);
-	if (report->cut_packets > 0) {
-		fputs("<p class=\"note\"><strong>Cut packets.</strong> Of ", out);
-		page_count(out, report->cut_packets);
-		fputs(" packets the capture has the beginning only.</p>\n", out);
+	for (unsigned i = 0; i < count; i++) {
+		fprintf(out, "<p class=\"note\"><strong>%s.</strong> ", told[i].title);
+		page_text(out, told[i].text);
+		fputs("</p>\n", out);
 	}
-	if (report->options->pace <= 0 && alone < ALONE_PERCENT)
-		fprintf(out,
-			"<p class=\"note\"><strong>Not alone.</strong> The program had the "
-			"processor "
-			"for %.0f %% of the time. Averages may have the rest in them, medians "
-			"hardly "
-			"do.</p>\n",
-			alone);
-	if (report->sides[1] == 0 && report->synthetic == NULL)
-		fputs("<p class=\"note\"><strong>One direction.</strong> No packet came from the "
-		      "inside. If there should be some, name the servers' prefixes with "
-		      "<code>--inside</code>.</p>\n",
-			out);
 }
 
 static void cost_row(FILE *out, const char *prefix, const char *name,
@@ -219,6 +199,36 @@ static void reasons(const struct replay_report *report, FILE *out)
 		page_count(out, dropped);
 		fprintf(out, "</td><td class=\"n\">%.2f</td>", percent(dropped, report->read));
 		page_bar(out, (double)dropped / (double)most, "three");
+		fputs("</tr>\n", out);
+	}
+	table_end(out);
+}
+
+static void causes(const struct replay_report *report, FILE *out)
+{
+	static const char *const names[] = {"withheld", "why", "#packets", "#%", "", NULL};
+	uint64_t withheld = replay_report_withheld(report);
+
+	if (withheld == 0)
+		return;
+	fputs("<h2>Withheld</h2>\n<p class=\"quiet\">Packets of captured ends that were never "
+	      "offered, in percent of the ",
+		out);
+	page_count(out, replay_report_captured(report));
+	fputs(" packets read.</p>\n<table>\n", out);
+	head_row(out, names);
+	for (unsigned i = 0; i < PLAYER_CAUSE_COUNT; i++) {
+		uint64_t count = report->played->withheld[i];
+
+		if (count == 0)
+			continue;
+		fprintf(out,
+			"<tr><th scope=\"row\">%s</th><td class=\"quiet\">%s</td><td class=\"n\">",
+			player_cause_name(i), player_cause_text(i));
+		page_count(out, count);
+		fprintf(out, "</td><td class=\"n\">%.2f</td>",
+			percent(count, replay_report_captured(report)));
+		page_bar(out, percent(count, withheld) / 100, "three");
 		fputs("</tr>\n", out);
 	}
 	table_end(out);
@@ -381,6 +391,7 @@ void page_write(const struct replay_report *report, FILE *out)
 		chart_time(replay_report_latency_ns(report, 1), text));
 	page_latency(report, out);
 	reasons(report, out);
+	causes(report, out);
 	sizes(report, out);
 	stages(report, out);
 	totals(report, out);

@@ -79,6 +79,9 @@ struct replay_report {
 	unsigned source_count;
 	uint64_t read, bytes; // offered to the engine
 	uint64_t sides[2];    // by enum side
+	// Of those whose addresses tell a service's prefix from what is none, and which came from
+	// the other side than that says.
+	uint64_t compared, turned;
 	uint64_t cut_packets; // of which the capture has not all
 	uint64_t made;	      // frames the engine made that left
 	uint64_t elapsed_ns;  // of the wall clock

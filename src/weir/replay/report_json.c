@@ -1,5 +1,5 @@
 // The report as JSON.
-#include "weir/replay/report.h"
+#include "weir/replay/notes.h"
 
 #include "base/check.h"
 #include "base/reason.h"
@@ -170,6 +170,18 @@ static json_t *nodes(const struct replay_report *report)
 	return json;
 }
 
+static json_t *told(const struct replay_report *report)
+{
+	struct replay_note notes[REPLAY_NOTES_MAX];
+	unsigned count = replay_notes(report, notes);
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(json,
+			json_pack("{s:s, s:s}", "note", notes[i].name, "text", notes[i].text));
+	return json;
+}
+
 // --- costs ---
 
 static json_t *cost(const char *name, const struct replay_cost *cost)
@@ -313,6 +325,7 @@ static json_t *document(const struct replay_report *report)
 
 	if (json == NULL)
 		return NULL;
+	json_object_set_new(json, "notes", told(report));
 	json_object_set_new(json, "synthetic", synthetic(report));
 	json_object_set_new(json, "packets", packets(report));
 	json_object_set_new(json, "sides",
