@@ -284,11 +284,14 @@ def any_form():
     sets = ("services.lab.mode=track",)
     wanted = replay("--in", plain, sets=sets)[2]
     packed = put("plain.gz", gzip.compress(get(plain)))
-    for path in (packed, as_pcapng("plain.pcapng", frames),
+    half = len(get(plain)) // 2
+    parts = [gzip.compress(part) for part in (get(plain)[:half], b"", get(plain)[half:])]
+    for path in (packed, put("parts.gz", b"".join(parts)), put("tail.gz", get(packed) + b"\x1f tail"),
+                 as_pcapng("plain.pcapng", frames),
                  as_pcapng("clocks.pcapng", frames, (1, 1), (6, 9))):
         _, report, written = replay("--in", path, sets=sets)
         expect(written == wanted, True, f"{path}: what is written")
-        expect(report["sources"][0]["gzip"], path == packed, f"{path}: gzip")
+        expect(report["sources"][0]["gzip"], path.endswith(".gz"), f"{path}: gzip")
     with open(packed) as file:
         words = ("--in", "-", "--seed", "7", "--write", f"{FOLDER}/out", "--set", *sets)
         expect(run(*words, stdin=file).returncode, 0, "status of standard input")

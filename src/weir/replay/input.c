@@ -6,7 +6,7 @@
 
 #include <stdio.h>
 
-#define COMPARED_MAX 100000
+#define LOOKED_MAX 100000
 
 static bool is_inside(const struct replay_input *input, const struct addr *addr)
 {
@@ -42,8 +42,9 @@ static void compare(struct replay_input *input, const struct replay_packet *pack
 {
 	bool from, to;
 
-	if (input->compared >= COMPARED_MAX || packet->view.bits == 0)
+	if (packet->view.bits == 0 || input->looked == LOOKED_MAX)
 		return;
+	input->looked++;
 	from = is_protected(input->policy, &packet->view.src);
 	to = is_protected(input->policy, &packet->view.dst);
 	if (from == to)

@@ -17,6 +17,7 @@ struct replay_input {
 	struct synthetic *synthetic;   // NULL: captures
 	struct replay_packet ahead[2]; // next packet of each source, where there are two
 	bool has_ahead[2];
+	uint64_t looked;	   // at the sides of packets
 	uint64_t compared, turned; // report.h
 	unsigned taken;		   // 1 + the source of the packet handed out last, 0: none
 };
