@@ -461,3 +461,16 @@ const char *player_cause_name(enum player_cause cause)
 
 	return names[cause];
 }
+
+const char *player_cause_text(enum player_cause cause)
+{
+	static const char *const texts[PLAYER_CAUSE_COUNT] = {
+		[PLAYER_NO_SYN] = "the capture begins in the middle of its connection",
+		[PLAYER_NOT_CAUSED] = "the box never sent what it answers to",
+		[PLAYER_NO_ROOM] = "too much was waiting for what the box sends",
+		[PLAYER_EVICTED] = "its connection waited longest, and made room for others",
+		[PLAYER_RESET] = "the box reset its end, which would have sent nothing more",
+	};
+
+	return texts[cause];
+}

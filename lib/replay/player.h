@@ -85,3 +85,5 @@ void player_finish(struct player *player);
 const struct player_counts *player_counts(const struct player *player);
 // As in the report: "no_syn", "not_caused" ...
 const char *player_cause_name(enum player_cause cause);
+// What that means, in a few words.
+const char *player_cause_text(enum player_cause cause);

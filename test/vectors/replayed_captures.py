@@ -5,6 +5,7 @@ What a box that only passes packets on writes is what it read, byte for byte; a 
 file again, in whatever turns the packets were offered; every packet read is accounted for. With
 WEIR_CORPUS=FOLDER the same of every capture there.
 """
+import fcntl
 import glob
 import gzip
 import html.parser
@@ -16,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 sys.dont_write_bytecode = True
@@ -282,11 +284,14 @@ def any_form():
     sets = ("services.lab.mode=track",)
     wanted = replay("--in", plain, sets=sets)[2]
     packed = put("plain.gz", gzip.compress(get(plain)))
-    for path in (packed, as_pcapng("plain.pcapng", frames),
+    half = len(get(plain)) // 2
+    parts = [gzip.compress(part) for part in (get(plain)[:half], b"", get(plain)[half:])]
+    for path in (packed, put("parts.gz", b"".join(parts)), put("tail.gz", get(packed) + b"\x1f tail"),
+                 as_pcapng("plain.pcapng", frames),
                  as_pcapng("clocks.pcapng", frames, (1, 1), (6, 9))):
         _, report, written = replay("--in", path, sets=sets)
         expect(written == wanted, True, f"{path}: what is written")
-        expect(report["sources"][0]["gzip"], path == packed, f"{path}: gzip")
+        expect(report["sources"][0]["gzip"], path.endswith(".gz"), f"{path}: gzip")
     with open(packed) as file:
         words = ("--in", "-", "--seed", "7", "--write", f"{FOLDER}/out", "--set", *sets)
         expect(run(*words, stdin=file).returncode, 0, "status of standard input")
@@ -358,6 +363,13 @@ def bad_input():
         (2, ("--in", good, "--html", good), "would overwrite"),
         (2, ("--in", good, "--html", outputs[1]), "would overwrite"),
         (2, ("--in", good, "--inside", "192.0.2.1/24"), "without host bits"),
+        (2, ("--in", good, "--inside", "300.0.0.0/8"), "--inside takes ADDRESS/BITS, such as"),
+        (2, ("--in", good, "--in", good), "--in is given twice"),
+        (2, ("--in", good, "extra"), "unexpected argument: extra\n"),
+        (2, ("extra", "--in", good), "unexpected argument: extra\n"),
+        (2, ("--in", good, "--seed", "x"), "--seed takes a number: x\n"),
+        (2, ("--synthetic", "syn", "--raw", "--count", "5"), "are of captures, not of --synthetic\n"),
+        (2, ("--synthetic", "syn", "--duration", "5", "--count", "5"), "give one of them\n"),
         (2, ("--in", good, "--loop", "0"), "--loop takes"),
         (2, ("--in", good, "--burst", "33"), "--burst takes"),
         (2, ("--in", good, "--pace", "fast"), "--pace takes"),
@@ -368,11 +380,14 @@ def bad_input():
     for status, words, message in cases:
         done = run(*places, *words, input="")
         expect((done.returncode, message in done.stderr), (status, True), f"{words}: {done.stderr}")
-        first = done.stderr.splitlines()[0]
-        expect(first.startswith("weir: replay: "), True, f"first line of {words}: {first}")
+        last = done.stderr.splitlines()[-1]
+        expect(last.startswith("weir: replay: ") and message.strip() in last, True,
+               f"last line of {words}: {last}")
         expect(status == 2 or done.stderr.count("\n") == 1, True, f"one line for {words}: {done.stderr}")
         left = [name for name in os.listdir(FOLDER) if name.startswith("bad.")]
         expect(left, [], f"{words}: files left behind")
+    done = subprocess.run([WEIR, "replay"], text=True, capture_output=True, timeout=60)
+    expect((done.returncode, done.stderr.splitlines()[-1]), (2, "weir: replay: -c FILE is missing"), "no words")
 
 
 def cut_short():
@@ -382,6 +397,11 @@ def cut_short():
         out, report, _ = replay("--in", put(name, data), status=1)
         expect(report["truncated"], True, f"{name}: truncated")
         expect(0 < len(out), True, f"{name}: packets before the end")
+
+
+def unread(pipe):
+    """Bytes in it that nobody has read."""
+    return struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, b"\0" * 4))[0]
 
 
 def interrupted():
@@ -400,6 +420,46 @@ def interrupted():
         expect(0 < report["packets"]["read"] <= 400, True, "packets read")
         expect(len(read_pcapng(f"{FOLDER}/i.pcapng")), report["packets"]["read"], "written")
         expect(b"Interrupted" in get(f"{FOLDER}/i.html"), True, "the page says so")
+
+
+def wait_for_silence(process, number):
+    """Until it has read what there is, and waits for more: it uses no time of the processor."""
+    before = None
+    while True:
+        told = get(f"/proc/{process.pid}/status").decode()
+        caught = int(told.partition("SigCgt:\t")[2].split()[0], 16) & (1 << (number - 1))
+        stat = get(f"/proc/{process.pid}/stat").rpartition(b") ")[2].split()
+        now = (stat[0], *stat[11:13])
+        if caught and unread(process.stdin) == 0 and now == before and stat[0] == b"S":
+            return
+        before = now
+        time.sleep(0.15)
+
+
+def interrupted_in_silence():
+    """A live pipe that is open still: what came is played at once, compressed or not, and kept."""
+    capture = get(write("few", [tcp(4, flags="S", seq=i) for i in range(20)]))
+    head, rest = capture[:24], capture[24:]
+    cases = (((head, rest), 20), ((gzip.compress(head), gzip.compress(rest)), 20), ((head, rest[:-5]), 19),
+             ((), 0))
+    for parts, packets in cases:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            words = [WEIR, "replay", "-c", CONFIG, "--in", "-", "--json", f"{FOLDER}/live.json"]
+            with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+                wait_for_silence(process, number)
+                for part in parts:
+                    process.stdin.write(part)
+                    process.stdin.flush()
+                    wait_for_silence(process, number)
+                process.send_signal(number)
+                expect(process.wait(30), 128 + number, "status")
+                said = process.stderr.read().decode()
+            if not parts:
+                expect("interrupted before a packet came" in said, True, said)
+                continue
+            report = json.loads(get(f"{FOLDER}/live.json"))
+            expect((report["interrupted"], report["truncated"]), (True, False), "the report")
+            expect(report["packets"]["read"], packets, "packets read")
 
 
 # --- loops ---
@@ -529,6 +589,86 @@ def reports():
     expect(page.counts["title"], 3, "titles: of the page and of two charts")
     for text in (*report["reasons"], "<a & b>", report["machine"]["cpu"], report["command"]):
         expect(text in page.text, True, f"{text} stands in the page")
+    offered_is_the_base()
+
+
+def offered_is_the_base():
+    """Shares of what was dropped are of what was offered, and all that was dropped is in them."""
+    # Of the third connection data waits for a server that never answers.
+    frames = [back(4, b"late", flags="PA", seq=5, ack=6)] + [
+        tcp(4, flags="S", seq=100, options=SYN_OPTIONS), tcp(4, flags="A", seq=101, ack=501),
+        tcp(4, flags="PA", seq=101, ack=501) / b"question"] + [tcp(4, flags="S", sport=7, dport=99)]
+    _, report, _ = replay("--in", write("base", frames, step_us=10**7), "--html", f"{FOLDER}/page", played=True)
+    packets = report["packets"]
+    offered = packets["read"] + packets["repeated"] - packets["withheld"]
+    at_once = sum(one["packets"] for one in report["outcomes"] if one["name"].startswith("dropped"))
+    expect(0 < packets["withheld"] and at_once < packets["dropped"], True, f"a test of {at_once}, {packets}")
+    page = Page(get(f"{FOLDER}/page").decode()).text
+    for text in (f"% of packets offered: {packets['dropped']} of {offered}",
+                 f"{100 * packets['dropped'] / offered:.2f}", f"in percent of the {offered} packets offered"):
+        expect(text in page, True, f"{text} stands in the page")
+
+
+def said(*words, sets=(), config=None):
+    """Names of the notes of a replay, which stand on the page and, as advice, on standard error."""
+    page = f"{FOLDER}/page"
+    for one in sets:
+        words += ("--set", one)
+    done = run(*words, "--json", f"{FOLDER}/report", "--html", page, "--seed", "7", config=config)
+    expect(done.returncode, 0, done.stderr)
+    report = json.loads(get(f"{FOLDER}/report"))
+    text = Page(get(page).decode()).text
+    names = {one["note"] for one in report["notes"]} - {"not_alone"}  # another work of the machine
+    for one in report["notes"]:
+        expect(one["text"] in text, True, f"{one} stands in the page")
+        expect(f"replay: note: {one['text']}\n" in done.stderr, one["note"] != "not_alone", done.stderr)
+    packets = report["packets"]
+    top = max(report["reasons"], key=report["reasons"].get, default=None)
+    line = f"replay: {packets['read']} packets read, {packets['transmitted']} left, " \
+        f"{packets['dropped']} dropped" + (f" ({report['reasons'][top]} as {top})" if top else "") + \
+        f", {packets['withheld']} withheld\n"
+    expect(line in done.stderr, True, f"{line} stands in {done.stderr}")
+    for cause in report["withheld"]:
+        expect(cause in text, True, f"{cause} stands in the page")
+    return names, report, done.stderr
+
+
+def advice():
+    frames = connections(10, proxied=True)
+    outside = write("o", [frame for frame in frames if frame.src == CLIENT_MAC])
+    inside = write("i", [frame for frame in frames if frame.src == SERVER_MAC])
+    whole, track = write("w", frames), ("services.lab.mode=track",)
+    clients = [word for family in (4, 6) for word in ("--inside", HERE[family])]
+    broken = []
+    for frame in frames[:20]:
+        broken.append(bytearray(bytes(frame)))
+        broken[-1][-1] ^= 1 if frame[TCP].payload else 0
+        broken[-1][14 + (20 if IP in frame else 40) + 16] ^= 1
+    cases = (((("--in", whole), ()), set()), ((("--in", whole), track), set()),
+             ((("--in-outside", outside, "--in-inside", inside), track), set()),
+             ((("--in-outside", inside, "--in-inside", outside), track), {"wrong_side"}),
+             ((("--in-outside", whole, "--in-inside", inside), track), {"wrong_side"}),
+             ((("--in", whole, *clients), track), {"wrong_side"}),
+             ((("--in", outside), track), {"one_direction"}),
+             ((("--in", outside), ()), {"one_direction"}),
+             ((("--in", write("b", broken)), track), {"bad_checksum"}))
+    for (words, sets), wanted in cases:
+        names, _, _ = said(*words, sets=sets)
+        expect(names - {"not_caused"} if words[1] == outside and not sets else names, wanted, f"{words} {sets}")
+    # No service would ever be asked for the data that waits for its server's SYN/ACK.
+    names, report, text = said("--in-outside", outside, "--in-inside", write("i", frames[:1]))
+    expect("not_caused" in names and "--in-outside and --in-inside, not what the box sent" in text, True, text)
+
+
+def configuration_is_warned_of():
+    text = get(CONFIG).decode()
+    path = put("warned.cfg", text.replace("rules = (", 'rules = ( { name = "all"; action = "allow"; },', 1).encode())
+    checked = subprocess.run([WEIR, "check", "-c", path], text=True, capture_output=True, timeout=60)
+    wanted = [line for line in checked.stderr.splitlines() if ": warning: " in line]
+    expect(len(wanted) > 0, True, f"a warning of {checked.stderr}")
+    _, _, told = said("--in", write("w", connections(2)), sets=("services.lab.mode=track",), config=path)
+    for line in wanted:
+        expect(line in told, True, f"{line} stands in {told}")
 
 
 def progress():
@@ -537,12 +677,17 @@ def progress():
     done = run("--in", path, "--pace", "wire", "--json", "/dev/null")
     expect(done.returncode, 0, done.stderr)
     lines = done.stderr.splitlines()
+    whole = [i for i, line in enumerate(lines) if "packets read" in line]
+    expect(len(whole), 1, "a line of the whole")
+    lines = lines[:whole[0]]
     expect(len(lines) > 0 and all(line.startswith("replay: ") and "%" in line for line in lines), True,
            f"lines: {lines}")
 
 
 CHECKS = (passing_is_identity, same_in_any_turns, ends_are_played, any_form, link_types, bad_input, cut_short, interrupted,
-          fresh_loops, reports, progress, corpus)
+          interrupted_in_silence,
+          fresh_loops, reports, advice,
+          configuration_is_warned_of, progress, corpus)
 
 if __name__ == "__main__":
     WEIR, CONFIG = sys.argv[1:3]

@@ -171,6 +171,16 @@ def bad_pairs():
         expect((done.returncode, text in done.stderr), (status, True), f"{files}: {done.stderr}")
 
 
+def different_services():
+    done = captures.subprocess.run(
+        [captures.WEIR, "replay", "-c", POP_A, "-c", captures.put("differs.cfg", get(POP_B).replace(
+            b'mode = "proxy"', b'mode = "track"')), "--in", write("asym", connections(1)), "--json",
+         "/dev/null"], capture_output=True, text=True, timeout=60)
+    expect(done.returncode, 0, done.stderr)
+    line = f"{POP_A}: warning: service lab: mode proxy here, track at pop-b ({captures.FOLDER}/differs.cfg)\n"
+    expect(line in done.stderr, True, done.stderr)
+
+
 # --- packets made in memory ---
 
 def loads():
@@ -215,18 +225,28 @@ def loads_of_two_nodes():
         expect((a["packets"]["forwarded"], b["packets"]["forwarded"]), (1008, 992),
                f"{mode}: both directions, each through its node")
         expect(report["reasons"], {}, f"{mode}: dropped")
+        # Of the load alone, which opens nothing, they say little; of its opening they say more.
+        for node in pair("--synthetic", "established:500", "--count", "20", played=True,
+                         sets=(f"services.lab.mode={mode}",))[1]["nodes"]:
+            told = node["cluster"]
+            expect((told["updates_sent"] < 100, told["tx_bytes"] < 10000, told["synack_to_owner"]),
+                   (True, True, 0), f"{mode}: what nodes say while nothing is opened: {told}")
 
 
 def bad_loads():
     lab = "services.lab.flows_max=10"
     cases = (("established:9000", 1, "add --set flows.capacity=9000"),
-             ("established:101M", 1, "up to 100M"), ("established:x", 1, "FLOWS is a number"),
-             ("established:0", 1, "at least one connection"), ("mix:0", 1, "at least one connection"),
-             ("fin", 1, "syn, ack, mix or established"), ("synack", 1, "syn, ack, mix or established"),
+             ("established:101M", 2, "up to 100M"), ("established:x", 2, "FLOWS is a number"),
+             ("syn:", 2, "FLOWS is a number"), ("established:-5", 2, "FLOWS is a number"),
+             ("established:0", 2, "at least one connection"), ("mix:0", 2, "at least one connection"),
+             ("fin", 2, "syn, ack, mix or established"), ("synack", 2, "syn, ack, mix or established"),
+             ("syn --synthetic ack", 2, "given twice"),
              ("established:100 --set " + lab, 1, "add --set services.lab.flows_max=100"),
              ("established:5000 --clients 192.0.2.0/24", 1, "limits.per_prefix_flows = 4096 lets"),
              ("established:9 --set rules.servers.action=deny", 1, "dropped as rule_denied"),
              ("syn --clients 2001:db8::/32", 1, "are of IPv4"), ("syn --clients 192.0.2.1/24", 2, "host bits"),
+             ("syn --clients 300.0.0.0/8", 2, "takes ADDRESS/BITS, such as"),
+             ("syn --clients any", 2, "takes ADDRESS/BITS, such as"),
              ("syn --duration 1e-9", 1, "of no packet"), ("syn --duration 0", 2, "--duration takes"),
              ("syn --count 0", 2, "--count takes"), ("syn --count 1x", 2, "--count takes"),
              ("syn --rate 2G", 2, "--rate takes"), ("syn --count 1 --duration 1", 2, "give one of them"),
@@ -241,11 +261,15 @@ def bad_loads():
              "--set", "flows.capacity=268435456"], capture_output=True, text=True, timeout=60)
         expect((done.returncode, "GiB of memory, and the system has" in done.stderr), (1, True),
                done.stderr)
+    done = captures.subprocess.run(
+        [captures.WEIR, "replay", "-c", captures.CONFIG, "--synthetic", "established:70k", "--clients",
+         "10.1.2.0/32", "--set", "flows.capacity=80000"], capture_output=True, text=True, timeout=60)
+    expect((done.returncode, "have addresses and ports for 6" in done.stderr), (1, True), done.stderr)
     done = run("--count", "5", "--in", "x")
     expect((done.returncode, "it is missing" in done.stderr), (2, True), done.stderr)
 
 
-CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, loads, loads_of_two_nodes, bad_loads, corpus)
+CHECKS = (two_nodes, the_other_way_round, strangers, bad_pairs, different_services, loads, loads_of_two_nodes, bad_loads, corpus)
 
 if __name__ == "__main__":
     captures.WEIR, captures.CONFIG = sys.argv[1:3]

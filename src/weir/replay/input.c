@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define LOOKED_MAX 100000
+
 static bool is_inside(const struct replay_input *input, const struct addr *addr)
 {
 	const struct replay_options *options = input->options;
@@ -21,7 +23,37 @@ static bool is_inside(const struct replay_input *input, const struct addr *addr)
 	return false;
 }
 
-static void look_at(const struct replay_input *input, struct replay_packet *packet)
+static bool is_protected(const struct policy *policy, const struct addr *addr)
+{
+	for (unsigned s = 0; s < policy->service_count; s++) {
+		const struct service *service = &policy->services[s];
+
+		for (unsigned i = 0; service->from != RULE_FROM_INSIDE && i < service->to_count;
+			i++)
+			if (prefix_contains(&service->to[i], addr))
+				return true;
+	}
+	return false;
+}
+
+// Whether the side is the one that the services' prefixes say: of the first packets, which are
+// enough to see a mistake.
+static void compare(struct replay_input *input, const struct replay_packet *packet)
+{
+	bool from, to;
+
+	if (packet->view.bits == 0 || input->looked == LOOKED_MAX)
+		return;
+	input->looked++;
+	from = is_protected(input->policy, &packet->view.src);
+	to = is_protected(input->policy, &packet->view.dst);
+	if (from == to)
+		return;
+	input->compared++;
+	input->turned += from != (packet->side == SIDE_INSIDE);
+}
+
+static void look_at(struct replay_input *input, struct replay_packet *packet)
 {
 	struct frame frame = {.data = (uint8_t *)(uintptr_t)packet->data,
 		.len = packet->len,
@@ -34,6 +66,8 @@ static void look_at(const struct replay_input *input, struct replay_packet *pack
 		packet->side = packet->view.bits != 0 && is_inside(input, &packet->view.src)
 				       ? SIDE_INSIDE
 				       : SIDE_OUTSIDE;
+	if (input->synthetic == NULL)
+		compare(input, packet);
 }
 
 static void look_ahead(struct replay_input *input, unsigned i)

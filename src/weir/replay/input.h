@@ -17,7 +17,9 @@ struct replay_input {
 	struct synthetic *synthetic;   // NULL: captures
 	struct replay_packet ahead[2]; // next packet of each source, where there are two
 	bool has_ahead[2];
-	unsigned taken; // 1 + the source of the packet handed out last, 0: none
+	uint64_t looked;	   // at the sides of packets
+	uint64_t compared, turned; // report.h
+	unsigned taken;		   // 1 + the source of the packet handed out last, 0: none
 };
 
 // Opens what the options name; the inside is options->inside, or where that is empty the services'

@@ -57,23 +57,34 @@ bool replay_parse_count(const char *text, uint64_t most, uint64_t *out)
 
 // --- what is asked for ---
 
-static int parse_kind(const char *text, struct synthetic_config *config, bool *has_flows)
+const char *load_check(const char *text)
+{
+	size_t len = strcspn(text, ":");
+	enum synthetic_kind kind = synthetic_kind_of(text, len);
+	uint64_t flows;
+
+	if (kind == SYNTHETIC_KINDS)
+		return "--synthetic takes syn, ack, mix or established, with :FLOWS behind it for "
+		       "connections that are open before";
+	if (text[len] == '\0')
+		return NULL;
+	if (!replay_parse_count(text + len + 1, SYNTHETIC_FLOWS_MAX, &flows))
+		return "--synthetic: FLOWS is a number up to 100M, such as 5000, 64k or 1M";
+	if (flows == 0 && kind >= SYNTHETIC_MIX)
+		return "--synthetic: it takes at least one connection";
+	return NULL;
+}
+
+// Of what load_check() finds nothing wrong with.
+static void parse_kind(const char *text, struct synthetic_config *config, bool *has_flows)
 {
 	size_t len = strcspn(text, ":");
 	uint64_t flows = 0;
 
 	config->kind = (uint8_t)synthetic_kind_of(text, len);
-	*has_flows = text[len] == ':';
-	if (config->kind == SYNTHETIC_KINDS)
-		return refuse("%s: the load is syn, ack, mix or established, with :FLOWS behind it "
-			      "for connections that are open before",
-			text);
-	if (*has_flows && !replay_parse_count(text + len + 1, SYNTHETIC_FLOWS_MAX, &flows))
-		return refuse("%s: FLOWS is a number up to 100M, such as 5000, 64k or 1M", text);
-	if (*has_flows && flows == 0 && config->kind >= SYNTHETIC_MIX)
-		return refuse("%s: it takes at least one connection", text);
+	*has_flows =
+		text[len] == ':' && replay_parse_count(text + len + 1, SYNTHETIC_FLOWS_MAX, &flows);
 	config->flows = (uint32_t)flows;
-	return 0;
 }
 
 static const struct service *find_service(const struct policy *policy)
@@ -124,7 +135,8 @@ static int describe(const struct replay_options *options, const struct config *c
 	if (out->service == NULL)
 		return refuse(
 			"%s has no service of TCP, which the packets would be for", config->file);
-	if (parse_kind(options->synthetic, out, &has_flows) || choose_clients(options, out))
+	parse_kind(options->synthetic, out, &has_flows);
+	if (choose_clients(options, out))
 		return 1;
 	out->prefix_bits = out->clients.family == 4 ? limits->prefix4 : limits->prefix6;
 	if (!has_flows && out->kind == SYNTHETIC_ESTABLISHED)
@@ -144,7 +156,9 @@ static int describe(const struct replay_options *options, const struct config *c
 
 static int check_limits(const struct synthetic_config *config, struct config *const configs[])
 {
+	unsigned bits = config->clients.bits - (config->clients.family == 4 ? 96u : 0);
 	uint64_t most = synthetic_flows_most(config);
+	struct synthetic_config endless = *config;
 	char text[ADDR_TEXT_BYTES];
 
 	for (unsigned i = 0; i < REPLAY_NODES_MAX && configs[i] != NULL; i++)
@@ -161,12 +175,16 @@ static int check_limits(const struct synthetic_config *config, struct config *co
 			config->flows);
 	if (config->flows <= most)
 		return 0;
+	addr_format(&config->clients.addr, text);
+	endless.prefix_flows = UINT32_MAX;
+	if (synthetic_flows_most(&endless) < config->flows)
+		return refuse("clients in %s/%u have addresses and ports for %" PRIu64
+			      " connections, not %" PRIu32 ": give wider --clients",
+			text, bits, synthetic_flows_most(&endless), config->flows);
 	return refuse("limits.per_prefix_flows = %" PRIu32 " lets clients in %s/%u have %" PRIu64
 		      " connections, not %" PRIu32
 		      ": raise it with --set limits.per_prefix_flows=N, or give wider --clients",
-		config->prefix_flows, addr_format(&config->clients.addr, text),
-		config->clients.family == 4 ? config->clients.bits - 96u : config->clients.bits,
-		most, config->flows);
+		config->prefix_flows, text, bits, most, config->flows);
 }
 
 // What will be written to of a node's tables: all of the index, the entries of connections, and the

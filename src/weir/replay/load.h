@@ -20,6 +20,9 @@ struct load {
 	uint64_t open_ns; // that took so long, of the wall clock
 };
 
+// What is wrong with KIND[:FLOWS], or NULL.
+const char *load_check(const char *text);
+
 // Nothing where the options name no load. 0, or 1 after an error message, which says what to do.
 int load_open(struct load *load, const struct replay_options *options,
 	struct config *const configs[REPLAY_NODES_MAX]);

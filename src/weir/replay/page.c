@@ -2,15 +2,15 @@
 
 #include "base/reason.h"
 #include "weir/replay/chart.h"
+#include "weir/replay/notes.h"
 #include "weir/replay/page_private.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
-#define ALONE_PERCENT 90 // less is worth a note
-#define NS_PER_S      1e9
-#define MIB	      (1024.0 * 1024.0)
+#define NS_PER_S 1e9
+#define MIB	 (1024.0 * 1024.0)
 
 static double percent(uint64_t part, uint64_t of)
 {
@@ -43,7 +43,7 @@ static void figure(FILE *out, const char *name, const char *value, const char *u
 
 static void figures(const struct replay_report *report, FILE *out)
 {
-	char text[CHART_NUMBER_BYTES], unit[64];
+	char text[CHART_NUMBER_BYTES], unit[80];
 
 	fputs("<ul class=\"figures\">\n", out);
 	figure(out, "The engine alone", chart_number(replay_report_engine_pps(report), text),
@@ -58,9 +58,10 @@ static void figures(const struct replay_report *report, FILE *out)
 		"half of the packets");
 	figure(out, "Latency p99", chart_time(replay_report_latency_ns(report, 0.99), text),
 		"99 of 100 packets");
-	snprintf(text, sizeof(text), "%.2f",
-		percent(report->outcomes[REPLAY_DROPPED].packets, report->read));
-	figure(out, "Dropped", text, "% of packets read");
+	snprintf(text, sizeof(text), "%.2f", percent(replay_report_dropped(report), report->read));
+	snprintf(unit, sizeof(unit), "%% of packets offered: %" PRIu64 " of %" PRIu64,
+		replay_report_dropped(report), report->read);
+	figure(out, "Dropped", text, unit);
 	fputs("</ul>\n", out);
 }
 
@@ -100,34 +101,14 @@ static void sources(const struct replay_report *report, FILE *out)
 
 static void notes(const struct replay_report *report, FILE *out)
 {
-	double alone = 100 * report->machine.cpu_s * NS_PER_S / ((double)report->elapsed_ns + 1);
+	struct replay_note told[REPLAY_NOTES_MAX];
+	unsigned count = replay_notes(report, told);
 
-	if (report->interrupted)
-		fputs("<p class=\"note\"><strong>Interrupted.</strong> A signal ended this replay: "
-		      "what follows is of the part before it.</p>\n",
-			out);
-	if (report->truncated)
-		fputs("<p class=\"note\"><strong>Truncated.</strong> The capture ended early: what "
-		      "follows is of the part that could be read.</p>\n",
-			out);
-	if (report->cut_packets > 0) {
-		fputs("<p class=\"note\"><strong>Cut packets.</strong> Of ", out);
-		page_count(out, report->cut_packets);
-		fputs(" packets the capture has the beginning only.</p>\n", out);
+	for (unsigned i = 0; i < count; i++) {
+		fprintf(out, "<p class=\"note\"><strong>%s.</strong> ", told[i].title);
+		page_text(out, told[i].text);
+		fputs("</p>\n", out);
 	}
-	if (report->options->pace <= 0 && alone < ALONE_PERCENT)
-		fprintf(out,
-			"<p class=\"note\"><strong>Not alone.</strong> The program had the "
-			"processor "
-			"for %.0f %% of the time. Averages may have the rest in them, medians "
-			"hardly "
-			"do.</p>\n",
-			alone);
-	if (report->sides[1] == 0 && report->synthetic == NULL)
-		fputs("<p class=\"note\"><strong>One direction.</strong> No packet came from the "
-		      "inside. If there should be some, name the servers' prefixes with "
-		      "<code>--inside</code>.</p>\n",
-			out);
 }
 
 static void cost_row(FILE *out, const char *prefix, const char *name,
@@ -199,9 +180,12 @@ static void reasons(const struct replay_report *report, FILE *out)
 		fputs("<p>Nothing was dropped.</p>\n", out);
 		return;
 	}
-	fputs("<p class=\"quiet\">Whenever it was: on arrival, or after waiting. The longest bar "
-	      "is "
-	      "the most frequent one.</p>\n<table>\n",
+	fputs("<p class=\"quiet\">Whenever it was: on arrival, or after waiting, in percent of "
+	      "the ",
+		out);
+	page_count(out, report->read);
+	fputs(" packets offered (read + repeated - withheld). The longest bar is the most frequent "
+	      "one.</p>\n<table>\n",
 		out);
 	head_row(out, names);
 	for (unsigned i = 1; i < REASON_COUNT; i++) {
@@ -215,6 +199,36 @@ static void reasons(const struct replay_report *report, FILE *out)
 		page_count(out, dropped);
 		fprintf(out, "</td><td class=\"n\">%.2f</td>", percent(dropped, report->read));
 		page_bar(out, (double)dropped / (double)most, "three");
+		fputs("</tr>\n", out);
+	}
+	table_end(out);
+}
+
+static void causes(const struct replay_report *report, FILE *out)
+{
+	static const char *const names[] = {"withheld", "why", "#packets", "#%", "", NULL};
+	uint64_t withheld = replay_report_withheld(report);
+
+	if (withheld == 0)
+		return;
+	fputs("<h2>Withheld</h2>\n<p class=\"quiet\">Packets of captured ends that were never "
+	      "offered, in percent of the ",
+		out);
+	page_count(out, replay_report_captured(report));
+	fputs(" packets read.</p>\n<table>\n", out);
+	head_row(out, names);
+	for (unsigned i = 0; i < PLAYER_CAUSE_COUNT; i++) {
+		uint64_t count = report->played->withheld[i];
+
+		if (count == 0)
+			continue;
+		fprintf(out,
+			"<tr><th scope=\"row\">%s</th><td class=\"quiet\">%s</td><td class=\"n\">",
+			player_cause_name(i), player_cause_text(i));
+		page_count(out, count);
+		fprintf(out, "</td><td class=\"n\">%.2f</td>",
+			percent(count, replay_report_captured(report)));
+		page_bar(out, percent(count, withheld) / 100, "three");
 		fputs("</tr>\n", out);
 	}
 	table_end(out);
@@ -377,6 +391,7 @@ void page_write(const struct replay_report *report, FILE *out)
 		chart_time(replay_report_latency_ns(report, 1), text));
 	page_latency(report, out);
 	reasons(report, out);
+	causes(report, out);
 	sizes(report, out);
 	stages(report, out);
 	totals(report, out);

@@ -32,7 +32,7 @@ static uint64_t cycles(const struct replay_part *part)
 
 static uint64_t said_bytes(const struct replay_part *part)
 {
-	return counter_get(&part->peer->tx_bytes);
+	return replay_part_peer_stat(part, PEER_STAT(tx_bytes));
 }
 
 static const struct row {

@@ -27,6 +27,7 @@
 #include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
 #include "weir/replay/load.h"
+#include "weir/replay/notes.h"
 #include "weir/replay/output.h"
 #include "weir/replay/page.h"
 #include "weir/replay/play.h"
@@ -312,6 +313,8 @@ static int load(struct replay *replay, unsigned i)
 	struct config_errors errors = {0};
 
 	replay->configs[i] = node_read_config(&node, &errors);
+	if (replay->configs[i] != NULL)
+		config_warn(replay->configs[i], &errors);
 	for (unsigned e = 0; e < errors.count; e++)
 		fprintf(stderr, "%s\n", errors.list[e].text);
 	config_errors_free(&errors);
@@ -425,12 +428,17 @@ static int write_results(struct replay *replay)
 	FILE *json = replay->json.file != NULL ? replay->json.file : stdout;
 
 	machine_end(&replay->report.machine);
+	replay->report.compared = replay->input.compared;
+	replay->report.turned = replay->input.turned;
 	if (replay->play.player != NULL)
 		replay->report.played = player_counts(replay->play.player);
 	if (replay->html.file != NULL)
 		page_write(&replay->report, replay->html.file);
-	return replay_report_write_json(&replay->report, json) || draft_finish(&replay->json) ||
-	       draft_finish(&replay->html) || replay_output_finish(&replay->output);
+	if (replay_report_write_json(&replay->report, json) || draft_finish(&replay->json) ||
+		draft_finish(&replay->html) || replay_output_finish(&replay->output))
+		return 1;
+	replay_notes_tell(&replay->report, stderr);
+	return 0;
 }
 
 static void finish(struct replay *replay)
@@ -463,7 +471,7 @@ int replay_run(const struct replay_options *options)
 	progress_end(&replay->progress);
 	if (status == 0)
 		status = write_results(replay) || replay->report.truncated;
-	if (status == 0 && replay->report.interrupted)
+	if (interrupt_signal() != 0 && (status != 0 || replay->report.interrupted))
 		status = EXIT_SIGNAL + interrupt_signal();
 	finish(replay);
 	return status;

@@ -2,8 +2,10 @@
 #include "weir/replay/replay.h"
 
 #include "weir/replay/box.h"
+#include "weir/replay/load.h"
 
 #include "base/check.h"
+#include "base/error.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -76,7 +78,8 @@ static void print_usage(FILE *out)
 	      "  --in X           a capture (pcap, pcapng, also gzipped; `-': standard input);\n"
 	      "                   the side of a packet is found by its source\n"
 	      "  --inside PREFIX  sources on the inside (repeatable); else what services protect\n"
-	      "  --in-outside X --in-inside Y  one capture of each side, merged by time\n"
+	      "  --in-outside X --in-inside Y  one capture of each side, of what arrives\n"
+	      "                   there, merged by time\n"
 	      "  --synthetic LOAD[:FLOWS]  packets are made: LOAD is syn, ack (forged ones), mix "
 	      "or\n"
 	      "                   established; FLOWS connections (up to 100M) are opened first\n"
@@ -115,8 +118,8 @@ static void print_usage(FILE *out)
 
 static int usage(const char *why, const char *what)
 {
-	fprintf(stderr, "weir: replay: %s%s%s\n", why, what ? ": " : "", what ? what : "");
 	print_usage(stderr);
+	fprintf(stderr, "\nweir: replay: %s%s%s\n", why, what ? ": " : "", what ? what : "");
 	return EXIT_USAGE;
 }
 static bool parse_number(const char *text, uint64_t most, uint64_t *out)
@@ -146,14 +149,24 @@ static bool parse_pace(const char *text, double *pace)
 	return end != text + 1 && *end == '\0' && *pace > 0;
 }
 
+// NULL, or what is wrong.
+static const char *parse_prefix(
+	struct prefix *out, const char *text, const char *none, const char *host_bits)
+{
+	int status = prefix_parse(out, text);
+
+	if (status == -ERR_EXISTS)
+		return host_bits;
+	return status != 0 ? none : NULL;
+}
+
 static const char *take_inside(struct replay_options *options, const char *text)
 {
 	if (options->inside_count == REPLAY_PREFIXES_MAX)
 		return "too many --inside prefixes";
-	if (prefix_parse(&options->inside[options->inside_count], text))
-		return "--inside takes ADDRESS/BITS without host bits";
-	options->inside_count++;
-	return NULL;
+	return parse_prefix(&options->inside[options->inside_count++], text,
+		"--inside takes ADDRESS/BITS, such as 192.0.2.0/24",
+		"--inside takes ADDRESS/BITS without host bits");
 }
 
 // Said of the -c in front of it.
@@ -216,13 +229,25 @@ static const char *take_load(struct replay_options *options, int letter)
 			       : "--duration takes seconds of the virtual clock, such as 2 or 0.5";
 	case OPTION_CLIENTS:
 		options->has_clients = true;
-		return prefix_parse(&options->clients, optarg) || options->clients.family == 0
-			       ? "--clients takes ADDRESS/BITS without host bits"
-			       : NULL;
+		if (strcmp(optarg, "any") == 0)
+			return "--clients takes ADDRESS/BITS, such as 10.0.0.0/8";
+		return parse_prefix(&options->clients, optarg,
+			"--clients takes ADDRESS/BITS, such as 10.0.0.0/8",
+			"--clients takes ADDRESS/BITS without host bits");
 	default:
+		if (options->synthetic != NULL)
+			return "--synthetic is given twice";
 		options->synthetic = optarg;
-		return NULL;
+		return load_check(optarg);
 	}
+}
+
+static const char *take_file(const char **out, const char *twice)
+{
+	if (*out != NULL)
+		return twice;
+	*out = optarg;
+	return NULL;
 }
 
 // NULL, or what is wrong.
@@ -237,14 +262,11 @@ static const char *take(struct replay_options *options, int letter)
 	case OPTION_TAKES:
 		return take_side(options, optarg);
 	case OPTION_IN:
-		options->in = optarg;
-		return NULL;
+		return take_file(&options->in, "--in is given twice: join captures with mergecap");
 	case OPTION_IN_OUTSIDE:
-		options->in_outside = optarg;
-		return NULL;
+		return take_file(&options->in_outside, "--in-outside is given twice");
 	case OPTION_IN_INSIDE:
-		options->in_inside = optarg;
-		return NULL;
+		return take_file(&options->in_inside, "--in-inside is given twice");
 	case OPTION_INSIDE:
 		return take_inside(options, optarg);
 	case OPTION_BURST:
@@ -440,14 +462,18 @@ int replay_main(int argc, char **argv)
 	opterr = 0;
 	while (wrong == NULL && (letter = getopt_long(argc, argv, "c:h", names, NULL)) != -1)
 		wrong = take(&options, letter);
+	// What options say together is wrong because of no single word.
+	what = wrong != NULL ? argv[optind - 1] : optind < argc ? argv[optind] : NULL;
 	if (wrong == NULL && optind < argc)
 		wrong = "unexpected argument";
 	divide(&options);
 	if (wrong == NULL)
 		wrong = complete(&options);
-	what = wrong != NULL ? argv[optind - 1] : overwriting(&options);
-	if (wrong == NULL && what != NULL)
-		wrong = "the output would overwrite a file that is used already";
+	if (wrong == NULL) {
+		what = overwriting(&options);
+		wrong = what != NULL ? "the output would overwrite a file that is used already"
+				     : NULL;
+	}
 	status = wrong != NULL ? usage(wrong, what) : replay_run(&options);
 	free(options.sets);
 	free(command);

@@ -17,6 +17,8 @@ void replay_report_measure(struct replay_report *report)
 
 		for (unsigned i = 0; i < ARRAY_LEN(part->before); i++)
 			part->before[i] = counter_get(&((const counter *)part->stats)[i]);
+		for (unsigned i = 0; part->peer != NULL && i < ARRAY_LEN(part->peer_before); i++)
+			part->peer_before[i] = counter_get(&((const counter *)part->peer)[i]);
 	}
 }
 
@@ -119,6 +121,13 @@ uint64_t replay_part_stat(const struct replay_part *part, size_t at)
 	size_t i = at / sizeof(counter);
 
 	return counter_get(&((const counter *)part->stats)[i]) - part->before[i];
+}
+
+uint64_t replay_part_peer_stat(const struct replay_part *part, size_t at)
+{
+	size_t i = at / sizeof(counter);
+
+	return counter_get(&((const counter *)part->peer)[i]) - part->peer_before[i];
 }
 
 uint64_t replay_report_stat(const struct replay_report *report, size_t at)

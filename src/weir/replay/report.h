@@ -59,7 +59,8 @@ struct replay_part {
 	const struct engine_stats *stats;
 	const struct cluster_peer_stats *peer; // what it said to the other one; NULL: it is alone
 	uint64_t before[sizeof(struct engine_stats) / sizeof(counter)]; // when the measuring began
-	uint64_t read;							// offered to its engine
+	uint64_t peer_before[sizeof(struct cluster_peer_stats) / sizeof(counter)];
+	uint64_t read; // offered to its engine
 	uint64_t made;
 	struct replay_cost engine, idle, talk;
 	struct replay_cost outcomes[REPLAY_OUTCOMES];
@@ -78,6 +79,9 @@ struct replay_report {
 	unsigned source_count;
 	uint64_t read, bytes; // offered to the engine
 	uint64_t sides[2];    // by enum side
+	// Of those whose addresses tell a service's prefix from what is none, and which came from
+	// the other side than that says.
+	uint64_t compared, turned;
 	uint64_t cut_packets; // of which the capture has not all
 	uint64_t made;	      // frames the engine made that left
 	uint64_t elapsed_ns;  // of the wall clock
@@ -100,7 +104,7 @@ struct replay_report {
 
 void replay_report_begin(struct replay_report *report, const struct replay_options *options);
 
-// The engine's counters as they are now are where those of the report begin.
+// The counters of engine and cluster as they are now are where those of the report begin.
 void replay_report_measure(struct replay_report *report);
 
 // A turn of `frames` packets of a part took `cycles`; 0 frames: it was idle.
@@ -120,6 +124,9 @@ void replay_report_made(struct replay_report *report, unsigned part, uint64_t at
 // A counter of the engine, of one part or of all: its offset in struct engine_stats.
 uint64_t replay_part_stat(const struct replay_part *part, size_t at);
 uint64_t replay_report_stat(const struct replay_report *report, size_t at);
+// The same of the cluster's, of a part that has a peer.
+uint64_t replay_part_peer_stat(const struct replay_part *part, size_t at);
+#define PEER_STAT(name) offsetof(struct cluster_peer_stats, name)
 #define STAT(name)	offsetof(struct engine_stats, name)
 #define STAT_DROPPED(i) (STAT(dropped) + (i) * sizeof(counter))
 

@@ -1,5 +1,5 @@
 // The report as JSON.
-#include "weir/replay/report.h"
+#include "weir/replay/notes.h"
 
 #include "base/check.h"
 #include "base/reason.h"
@@ -122,11 +122,14 @@ static json_t *part_cluster(const struct replay_part *part)
 {
 	json_t *json = json_object();
 
-	json_object_set_new(json, "tx_bytes", count(counter_get(&part->peer->tx_bytes)));
-	json_object_set_new(json, "rx_bytes", count(counter_get(&part->peer->rx_bytes)));
-	json_object_set_new(json, "updates_sent", count(counter_get(&part->peer->updates_sent)));
 	json_object_set_new(
-		json, "updates_applied", count(counter_get(&part->peer->updates_applied)));
+		json, "tx_bytes", count(replay_part_peer_stat(part, PEER_STAT(tx_bytes))));
+	json_object_set_new(
+		json, "rx_bytes", count(replay_part_peer_stat(part, PEER_STAT(rx_bytes))));
+	json_object_set_new(
+		json, "updates_sent", count(replay_part_peer_stat(part, PEER_STAT(updates_sent))));
+	json_object_set_new(json, "updates_applied",
+		count(replay_part_peer_stat(part, PEER_STAT(updates_applied))));
 	json_object_set_new(
 		json, "synack_to_owner", count(replay_part_stat(part, STAT(synack_to_owner))));
 	json_object_set_new(json, "synack_from_finder",
@@ -164,6 +167,18 @@ static json_t *nodes(const struct replay_report *report)
 
 	for (unsigned i = 0; i < report->part_count; i++)
 		json_array_append_new(json, part_json(&report->parts[i]));
+	return json;
+}
+
+static json_t *told(const struct replay_report *report)
+{
+	struct replay_note notes[REPLAY_NOTES_MAX];
+	unsigned count = replay_notes(report, notes);
+	json_t *json = json_array();
+
+	for (unsigned i = 0; i < count; i++)
+		json_array_append_new(json,
+			json_pack("{s:s, s:s}", "note", notes[i].name, "text", notes[i].text));
 	return json;
 }
 
@@ -310,6 +325,7 @@ static json_t *document(const struct replay_report *report)
 
 	if (json == NULL)
 		return NULL;
+	json_object_set_new(json, "notes", told(report));
 	json_object_set_new(json, "synthetic", synthetic(report));
 	json_object_set_new(json, "packets", packets(report));
 	json_object_set_new(json, "sides",

@@ -141,8 +141,8 @@ static int join(struct site *site)
 		return 1;
 	}
 	if (why[0])
-		fprintf(stderr, "weir: replay: %s and %s: %s\n", one->config->file,
-			other->config->file, why);
+		fprintf(stderr, "%s: warning: %s (%s)\n", one->config->file, why,
+			other->config->file);
 	site_begin(site);
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "weir/replay/source.h"
 
+#include "weir/replay/interrupt.h"
 #include "weir/replay/link.h"
 
 #include <pcap/pcap.h>
@@ -45,13 +46,17 @@ static int open_pcap(struct source *source)
 	source->pcap =
 		pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
 	if (source->pcap == NULL) {
-		complain(source, source->stream.cut ? "its compressed form is damaged" : error,
-			hint_for(error));
+		if (interrupt_signal() != 0)
+			complain(source, "interrupted before a packet came", "");
+		else
+			complain(source,
+				source->stream.cut ? "its compressed form is damaged" : error,
+				hint_for(error));
 		fclose(file);
 		return 1;
 	}
 	source->link_type = pcap_datalink(source->pcap);
-	source->compressed = stream_is_compressed(&source->stream);
+	source->compressed = source->stream.compressed;
 	return 0;
 }
 
@@ -111,6 +116,8 @@ static bool finish(struct source *source, int got)
 {
 	const char *error = pcap_geterr(source->pcap);
 
+	if (interrupt_signal() != 0)
+		return false; // that it ends here is not the capture's fault
 	source->cut |= got == PCAP_ERROR || source->stream.cut;
 	if (!source->cut || source->complained)
 		return false;

@@ -3,11 +3,22 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
+#include <zlib.h>
+
 struct stream {
-	struct gzFile_s *gz;
+	int fd;
+	uint8_t *room;	 // read, and not given out
+	size_t at, have; // where in the room that is
+	z_stream zlib;
+	bool looked;	      // at its first bytes
+	bool compressed;      // known once something came out of it
+	bool between;	      // parts that were compressed by themselves
+	bool over;	      // nothing compressed follows
+	uint64_t read_bytes;  // of the file as it is stored
 	uint64_t size_bytes;  // of the file as it is stored; 0 where nobody knows
 	uint64_t given_bytes; // plain bytes that came out so far
 	bool regular;	      // a file: it can be read again
@@ -20,6 +31,3 @@ FILE *stream_open(struct stream *stream, const char *path);
 
 // How far into the stored file was read; 0 where nobody knows.
 uint64_t stream_at_bytes(const struct stream *stream);
-
-// True once something compressed came out of it.
-bool stream_is_compressed(const struct stream *stream);
