@@ -36,20 +36,17 @@ bool ending_is_beyond(
 	       is_off(flow, back, segment->ack, window_bound(&flow->track, dir));
 }
 
-// True for the first FIN of a direction that was seen here before, about where its receiver expects
-// it: anybody may send one to a node that saw nothing of the connection.
+// True for the first FIN of a direction that was seen here before, about where that one was:
+// anybody may send one to a node that saw nothing of the connection, and where a shift is not known
+// the window is no bound.
 static bool is_real_fin(
 	const struct flow *flow, enum direction dir, const struct tcp_segment *segment)
 {
 	const struct tcp_track *track = &flow->track;
-	enum direction back = direction_back(dir);
-	uint32_t bound = window_bound(track, back);
 
-	if (!(segment->flags & TCP_FIN) || (track->bits & track_bit(TRACK_FIN_CLIENT, dir)) ||
-		!track_seen(track, dir))
-		return false;
-	return !track_seen(track, back) ||
-	       segment->seq - track->sender[dir].acked + bound <= 2 * bound;
+	return (segment->flags & TCP_FIN) && track_seen(track, dir) &&
+	       !(track->bits & track_bit(TRACK_FIN_CLIENT, dir)) &&
+	       segment->seq - track->sender[dir].end + UINT16_MAX <= 2u * UINT16_MAX;
 }
 
 struct tcp_result ending_judge(
