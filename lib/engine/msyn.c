@@ -94,7 +94,7 @@ static void start(struct engine *engine, struct arrival *arrival, const struct a
 static bool is_stale(
 	const struct engine *engine, const struct arrival *arrival, const struct flow *flow)
 {
-	uint32_t age = (engine->tick - (flow->incarnation >> 12)) & TICK_MASK;
+	uint32_t age = (engine->tick - (flow->incarnation / KEYRING_TICK_PARTS)) & TICK_MASK;
 
 	return flow->mode == MODE_MSYN && flow->copy == COPY_OWN && age > 1 &&
 	       flow->track.state == TCP_SYN_SENT && arrival->view.seq == flow->isn_client &&

@@ -34,7 +34,7 @@ static void start(struct engine *engine, struct arrival *arrival)
 	}
 	flow->mode = MODE_TRACK;
 	flow->generation = 1;
-	flow->incarnation = engine->tick << 12;
+	flow->incarnation = engine->tick * KEYRING_TICK_PARTS;
 	share_begin(engine, arrival, flow);
 }
 

@@ -8,6 +8,7 @@
 // count       the counters now
 //
 // It ends with standard input. Frames that are rewritten must be of flow 0 (captures.py).
+#include "clients.h"
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/error.h"
@@ -33,9 +34,6 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#define CLIENT_NET  0xc6120000u // 198.18.0.0/15
-#define CLIENT_BITS 17
-#define CLIENT_PORT 40000
 #define CLIENT_ISN  1000
 #define SERVER	    0xc633640au // 198.51.100.10
 #define SERVER_ISN  9000
@@ -58,16 +56,6 @@ struct line {
 
 static struct line line;
 
-static uint32_t flow_client(uint32_t flow)
-{
-	return CLIENT_NET | (flow & ((1u << CLIENT_BITS) - 1));
-}
-
-static uint16_t flow_port(uint32_t flow)
-{
-	return (uint16_t)(CLIENT_PORT + (flow >> CLIENT_BITS));
-}
-
 // --- frames ---
 
 static uint32_t draw_flow(uint32_t flows)
@@ -77,21 +65,6 @@ static uint32_t draw_flow(uint32_t flows)
 	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
 	z ^= z >> 31;
 	return (uint32_t)((z >> 32) * flows >> 32);
-}
-
-// Gives a frame of flow 0 the client of another flow.
-static void set_flow(uint8_t *data, bool from_server, uint32_t flow)
-{
-	uint8_t *ip = data + 14, *tcp = ip + 20;
-	uint8_t *address = ip + (from_server ? 16 : 12), *port = tcp + (from_server ? 2 : 0);
-	uint16_t sum = be16_get(tcp + 16);
-
-	sum = checksum_update32(sum, flow_client(0), flow_client(flow));
-	sum = checksum_update16(sum, flow_port(0), flow_port(flow));
-	be16_put(tcp + 16, sum);
-	be16_put(ip + 10, checksum_update32(be16_get(ip + 10), flow_client(0), flow_client(flow)));
-	be32_put(address, flow_client(flow));
-	be16_put(port, flow_port(flow));
 }
 
 static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf **mbufs, uint16_t count,
@@ -104,7 +77,8 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 	(void)queue;
 	(void)room;
 	for (uint16_t i = 0; i < count && flows > 0; i++)
-		set_flow(rte_pktmbuf_mtod(mbufs[i], uint8_t *), argument != NULL, draw_flow(flows));
+		frame_set_flow(
+			rte_pktmbuf_mtod(mbufs[i], uint8_t *), argument != NULL, draw_flow(flows));
 	took = rte_rdtsc() - start;
 	if (took < REWRITE_MAX)
 		counter_add(&line.rewrite_cycles, took);

@@ -1,5 +1,7 @@
 #include "scene.h"
 
+#include "clients.h"
+
 #include "base/bytes.h"
 #include "base/check.h"
 #include "pkt/checksum.h"
@@ -11,11 +13,7 @@
 
 #define PAGE_BYTES    4096
 #define BATCH_NS      16000	  // the engine's clock: 2 million frames per second
-#define CLIENT_NET    0xc6120000u // 198.18.0.0/15
-#define CLIENT_MASK   0x1ffffu
-#define CLIENT_BITS   17
 #define SERVER	      0xc633640au // 198.51.100.10
-#define CLIENT_PORT   40000
 #define CLIENT_ISN    1000
 #define SERVER_ISN    9000
 #define D	      5000 // server's numbers plus this are the client's
@@ -103,31 +101,6 @@ static void pool_fill(struct scene *scene)
 		packet.ack = scene->set.kind == SCENE_ACK ? (uint32_t)draw(scene) : 0;
 		pool_put(scene, i, &packet);
 	}
-}
-
-static uint32_t flow_client(uint32_t flow)
-{
-	return CLIENT_NET | (flow & CLIENT_MASK);
-}
-
-static uint16_t flow_port(uint32_t flow)
-{
-	return (uint16_t)(CLIENT_PORT + (flow >> CLIENT_BITS));
-}
-
-// Gives a frame, made for flow 0, the client of another flow.
-static void frame_set_flow(uint8_t *data, bool from_server, uint32_t flow)
-{
-	uint8_t *ip = data + 14, *tcp = ip + 20;
-	uint8_t *address = ip + (from_server ? 16 : 12), *port = tcp + (from_server ? 2 : 0);
-	uint16_t sum = be16_get(tcp + 16);
-
-	sum = checksum_update32(sum, flow_client(0), flow_client(flow));
-	sum = checksum_update16(sum, flow_port(0), flow_port(flow));
-	be16_put(tcp + 16, sum);
-	be16_put(ip + 10, checksum_update32(be16_get(ip + 10), flow_client(0), flow_client(flow)));
-	be32_put(address, flow_client(flow));
-	be16_put(port, flow_port(flow));
 }
 
 static bool has_flows(const struct scene *scene)
