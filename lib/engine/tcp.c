@@ -3,7 +3,8 @@
 
 #include "base/serial.h"
 
-#define UNSEEN_BYTES (1u << 24) // of a connection that has ended, beyond what was seen here
+#define UNSEEN_BYTES (1u << 24) // of a connection, beyond what was seen of it here
+#define PARTS_YOUNG  128	// of a tick, 0.5 s: no connection has carried much more than that
 
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing
 // at all, FIN without ACK.
@@ -129,11 +130,13 @@ static bool proves_anew(struct engine *engine, struct arrival *arrival, struct f
 	       proof_try(engine, arrival, service, flow);
 }
 
-// A copy that has seen nothing of the client: any number fits. But the next connection's begins
-// with a cookie.
-static bool fits_all(const struct flow *flow)
+// A copy that has seen nothing of this direction: any number fits. But where the connection began
+// is known, and the next one's begins with a cookie.
+static bool fits_all(const struct flow *flow, enum direction dir)
 {
-	return (flow->track.bits & (TRACK_LIBERAL | TRACK_SEEN_CLIENT)) == TRACK_LIBERAL &&
+	uint8_t seen = (uint8_t)(TRACK_SEEN_CLIENT << dir);
+
+	return (flow->track.bits & (TRACK_LIBERAL | seen)) == TRACK_LIBERAL &&
 	       flow->copy != COPY_OWN && flow->cookie != 0;
 }
 
@@ -153,6 +156,20 @@ static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
 	       !is_near(segment->ack, seen ? track->sender[TO_CLIENT].end : flow->cookie);
 }
 
+// True where the first segment to be seen of a direction is far from where the connection began a
+// moment ago: anybody's guess. It passes, like what only other nodes can judge, and its numbers,
+// FIN or RST say nothing about the connection.
+static bool is_guess(const struct engine *engine, const struct flow *flow,
+	const struct tcp_segment *segment, enum direction dir)
+{
+	uint32_t seq = dir == TO_SERVER ? flow->isn_client : flow->cookie;
+	uint32_t ack = dir == TO_SERVER ? flow->cookie : flow->isn_client;
+
+	return flow->mode == MODE_PROXY && fits_all(flow, dir) &&
+	       (int32_t)(engine_moment(engine) - flow->incarnation) < PARTS_YOUNG &&
+	       !(is_near(segment->seq, seq) && is_near(segment->ack, ack));
+}
+
 // True for a client's segment where the end of a proxied connection is all there is here: if it
 // does not fit that, the server must not see it, or its reset would end the next one.
 static bool may_be_of_next(const struct flow *flow, const struct view *view, enum direction dir)
@@ -170,12 +187,15 @@ bool tcp_known(struct engine *engine, struct arrival *arrival, struct flow *flow
 
 	resyn_watch(engine, arrival, flow);
 	segment = tcp_segment_of(flow, &arrival->view, dir);
-	if (may_be_of_next(flow, &arrival->view, dir) && fits_all(flow) && is_far(flow, &segment)) {
+	if (may_be_of_next(flow, &arrival->view, dir) && fits_all(flow, dir) &&
+		is_far(flow, &segment)) {
 		verdict_drop(arrival, REASON_out_of_window);
 		return true;
 	}
 	watch_ack_elsewhere(engine, flow, &segment, dir);
-	result = ending_judge(flow, dir, &segment);
+	result = is_guess(engine, flow, &segment, dir)
+			 ? (struct tcp_result){TCP_PASS_STALE, REASON_NONE}
+			 : ending_judge(flow, dir, &segment);
 	arrival->path = PATH_ESTABLISHED;
 	entry_count_state(engine, flow, before.state);
 	// Before others are told: of two histories the one the server confirmed wins.
@@ -250,7 +270,7 @@ static void known_or_anew(struct engine *engine, struct arrival *arrival, struct
 {
 	bool open = flow->track.state == TCP_ESTABLISHED || flow->track.state == TCP_CLOSING;
 
-	if ((!open || fits_all(flow)) && proves_anew(engine, arrival, flow))
+	if ((!open || fits_all(flow, TO_SERVER)) && proves_anew(engine, arrival, flow))
 		return;
 	known(engine, arrival, flow);
 	if (arrival->verdict->kind != VERDICT_DROP)

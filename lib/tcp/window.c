@@ -153,10 +153,10 @@ struct tcp_result window_judge(const struct step *step)
 	bool peer_seen = track_seen(track, direction_back(step->dir)) && !step->segment->elsewhere;
 	bool liberal = track_is_liberal(track);
 
-	if (step->segment->elsewhere && !liberal && !(seq_fits(step) && ack_plausible(step)))
-		return (struct tcp_result){TCP_PASS_STALE, REASON_NONE};
 	if (liberal && !track_seen(track, step->dir) && !peer_seen)
 		return (struct tcp_result){TCP_PASS, REASON_NONE};
+	if (step->segment->elsewhere && !(seq_fits(step) && ack_plausible(step)))
+		return (struct tcp_result){TCP_PASS_STALE, REASON_NONE};
 	if (!seq_fits(step) && !liberal)
 		return (struct tcp_result){TCP_DROP, REASON_out_of_window};
 	if (peer_seen && !ack_fits(step) && !liberal)

@@ -76,10 +76,12 @@ static void check_end(struct sim *sim, const struct connection *connection, unsi
 	if (endpoint->unagreed)
 		sim_fail(sim, "the %s of connection %u got SACK that was not agreed", whose,
 			connection->number);
-	// Without a wait, what comes from the server before a copy is replaced by that of the
-	// owner's next life has the timestamps of the former one.
+	// What comes from the server before a copy is replaced by that of the owner's next life has
+	// the timestamps of the former one: where nobody is waited for, or where a forged segment
+	// has the server speak first.
 	if (endpoint->odd_echo &&
-		!((connection->harm & HARM_CRASH) && sim->scenario.wait == SHARE_NONE))
+		!((connection->harm & HARM_CRASH) &&
+			(sim->scenario.wait == SHARE_NONE || connection->is_forged)))
 		sim_fail(sim,
 			"the %s of connection %u got an echo of a timestamp that was never sent",
 			whose, connection->number);

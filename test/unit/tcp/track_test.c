@@ -272,6 +272,27 @@ static void t4_3_import_reset_first(void **state)
 	PLAY(&import, rows);
 }
 
+// Where others forward it, too, what does not fit a first segment that may have been forged passes,
+// as often as it comes, and moves nothing here.
+static void t4_3_import_one_way_after_a_guess(void **state)
+{
+	struct tcp_segment guess = {
+		.seq = 0x70000000, .ack = 1, .flags = TCP_ACK, .elsewhere = true};
+	struct tcp_segment data = {
+		.seq = 0x100, .ack = 0x50000000, .len = 100, .flags = TCP_ACK, .elsewhere = true};
+	struct tcp_track track, before;
+
+	(void)state;
+	tcp_track_import(&track, 0, 0);
+	assert_int_equal(tcp_track_segment(&track, TO_SERVER, &guess).outcome, TCP_PASS);
+	before = track;
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(
+			tcp_track_segment(&track, TO_SERVER, &data).outcome, TCP_PASS_STALE);
+		assert_memory_equal(&track, &before, sizeof(track));
+	}
+}
+
 static void t4_3_unknown_shift_is_14(void **state)
 {
 	static const struct start unknown = {start_import, {NO_WSCALE, NO_WSCALE}, {0, 0}};
@@ -449,6 +470,7 @@ int main(void)
 		cmocka_unit_test(t4_3_syn_windows_are_not_scaled),
 		cmocka_unit_test(t4_3_import_is_liberal_until_both_were_seen),
 		cmocka_unit_test(t4_3_import_reset_first),
+		cmocka_unit_test(t4_3_import_one_way_after_a_guess),
 		cmocka_unit_test(t4_3_unknown_shift_is_14),
 		cmocka_unit_test(t4_5_keep_alive),
 		cmocka_unit_test(t4_5_keep_alive_and_probe_at_zero_window),
