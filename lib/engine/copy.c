@@ -4,8 +4,9 @@
 // What a peer says is judged by our own rules: they would let the flow begin here, too, or it is
 // refused without an answer. Of two records of one key the newer one counts, by when the
 // connections began (flow->incarnation, the cluster's counter); of two histories of one connection
-// the one the server confirmed (TCP.md 7.3). Whoever tells may be waiting: it is answered CONFIRMED
-// as soon as what it waits for passes here, be it by a flow of our own.
+// the one the server confirmed (TCP.md 7.3). The end of a translated connection of which nothing is
+// here is not kept. Whoever tells may be waiting: it is answered CONFIRMED as soon as what it waits
+// for passes here, be it by a flow of our own.
 #include "engine/internal.h"
 
 #include <string.h>
@@ -255,6 +256,10 @@ static struct flow *place_for(
 	const struct service *service = policy_service(engine->policy, record->service);
 	enum reason reason;
 
+	// Here may have been the next one, forgotten since: its segments would be translated with
+	// the numbers of this one. Without a translation what its ends repeat may come here, too.
+	if (flow == NULL && record_has_ended(record) && record->mode != MODE_TRACK)
+		return NULL;
 	if (flow != NULL) {
 		uint32_t cookie = cookie_of(engine, record, hash);
 		bool yields = flow->copy == COPY_OWN ? gives_way(engine, flow, record, cookie)

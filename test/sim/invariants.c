@@ -309,6 +309,12 @@ void invariants_says(struct sim *sim, unsigned node, const struct message *messa
 	note_share(sim, c, node, message);
 }
 
+// The end of a translated connection is kept only where it is already.
+static bool is_kept(const struct flow_record *record)
+{
+	return record->mode == MODE_TRACK || record->state < TCP_TIME_WAIT;
+}
+
 static void takes_install(struct sim *sim, unsigned node, const struct flow_record *record)
 {
 	struct connection *c = record_connection(sim, record);
@@ -323,7 +329,8 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 			check_told(sim, node, c, told, record);
 		if (record->state == TCP_SYN_SENT && c->ends[SERVER].state != END_LISTEN)
 			c->harm |= HARM_LATE;
-		note_holder(c, node, record);
+		if (is_kept(record))
+			note_holder(c, node, record);
 	} else if (c == NULL || c->told_count < RECORDS_KEPT) {
 		sim_fail(sim, "node %u is told of a connection by nobody", node);
 	}
