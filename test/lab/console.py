@@ -17,8 +17,8 @@ KEYS = {  # command: (path to one object, its keys)
                             "rx_errors tx_packets tx_bytes tx_refused"),
     "show drop": ((), "received generated from_peers transmitted consumed queued to_peers dropped "
                   "unexplained reasons meanings"),
-    "show flow stats": ((), "total capacity memory_bytes created closed expired evicted refused "
-                        "states queue"),
+    "show flow stats": ((), "total capacity memory_bytes populated_bytes created closed expired evicted "
+                        "refused states queue"),
     "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
                   "d e ts_offset worker owner copy generation half idle_ms"),
     "show service": (("services", 0), "name mode from protocol to ports syn synack_sent cookie_valid cookie_bad server_syn "
