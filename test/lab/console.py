@@ -404,6 +404,23 @@ def console_rude_clients(lab):
 
 
 @check(families=False)
+def console_most_clients(lab):
+    """64 at once; one more is told so, and whoever leaves makes room."""
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(64)]
+    for client in clients:
+        client.connect(f"{lab.runtime}/console.sock")
+        client.sendall(json.dumps({"command": "show status"}).encode() + b"\n")
+        expect("forwarding" in client.recv(1 << 16).decode(), "an answer")
+    with socket.socket(socket.AF_UNIX) as late:
+        late.connect(f"{lab.runtime}/console.sock")
+        expect("64 clients are connected" in late.recv(1 << 16).decode(), "it is told so")
+    for client in clients:
+        client.close()
+    until(lambda: lab.run("pop-a", f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock", "show",
+                          "status").returncode == 0, 5, "room for the next one")
+
+
+@check(families=False)
 def console_start_during_reload(lab):
     tell(lab, "reload", "start")
     until(lambda: lab.show("status")["state"] == "forwarding", 5, "it forwards after the reload")
