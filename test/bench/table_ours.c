@@ -77,9 +77,11 @@ static unsigned lookup(void *table, struct burst *burst)
 		guesses[elsewhere[i]] =
 			flow_table_guess_elsewhere(ours->table, hashes[elsewhere[i]]);
 	for (unsigned i = 0; i < BURST; i++) {
-		const struct flow *flow = flow_table_find_guessed(
-			ours->table, &burst->keys[i], hashes[i], guesses[i]);
+		const struct flow *flow;
 
+		if (guesses[i] == NULL) // and nothing was inserted since
+			continue;
+		flow = flow_table_find_guessed(ours->table, &burst->keys[i], hashes[i], guesses[i]);
 		if (flow == NULL)
 			continue;
 		found++;
