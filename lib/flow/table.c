@@ -204,19 +204,13 @@ void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
 	cpu_prefetch(&table->buckets[(uint32_t)hash & table->bucket_mask]);
 }
 
-static void entry_prefetch(const struct flow *flow)
-{
-	cpu_prefetch(flow);
-	cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
-}
-
 static void bucket_prefetch_entries(
 	const struct flow_table *table, const struct bucket *bucket, uint16_t tag)
 {
 	uint64_t lanes = bucket_match(bucket, tag);
 
 	for (; lanes != 0; lanes &= lanes - 1)
-		entry_prefetch(bucket_entry(table, bucket, lane_first(lanes)));
+		flow_prefetch(bucket_entry(table, bucket, lane_first(lanes)));
 }
 
 void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
@@ -238,7 +232,7 @@ static struct flow *bucket_guess(
 	if (lanes == 0)
 		return NULL;
 	flow = bucket_entry(table, bucket, lane_first(lanes));
-	entry_prefetch(flow);
+	cpu_prefetch(flow);
 	return flow;
 }
 
@@ -310,7 +304,7 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 	flow = entry_take(table);
 	flow->key = *key;
 	// Of constant lengths short enough for plain stores: with one of 128 gcc takes `rep stos`.
-	memset(&flow->last_ms, 0, CPU_CACHE_LINE_BYTES - sizeof(flow->key));
+	memset(&flow->translation, 0, CPU_CACHE_LINE_BYTES - sizeof(flow->key));
 	memset((uint8_t *)flow + CPU_CACHE_LINE_BYTES, 0, CPU_CACHE_LINE_BYTES);
 	slot = lane_first(bucket_match(bucket, 0));
 	bucket->tags[slot] = place.tag;
