@@ -28,8 +28,9 @@
 
 static void refuse(int fd)
 {
-	static const char text[] = "{\"schema\":1,\"error\":{\"code\":\"busy\",\"message\":"
-				   "\"64 clients are connected, the most there may be: end one\"}}\n";
+	static const char text[] =
+		"{\"schema\":1,\"error\":{\"code\":\"busy\",\"message\":"
+		"\"64 clients are connected, the most there may be: end one\"}}\n";
 
 	(void)!send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);
