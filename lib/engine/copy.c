@@ -189,9 +189,10 @@ static bool gives_way(const struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint32_t cookie)
 {
 	// What the ends of the later one repeat would be lost here for as long as the former is
-	// kept.
+	// kept. That there is a later one the server must have said, too: the counter may be new.
 	if (record_has_ended(record))
-		return entry_has_ended(flow) && parts_later(record, flow) > PARTS_APART;
+		return entry_has_ended(flow) && flow->superseded &&
+		       parts_later(record, flow) > PARTS_APART;
 	if (entry_has_ended(flow))
 		return !is_overtaken(flow, record);
 	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)

@@ -331,6 +331,10 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 			c->harm |= HARM_LATE;
 		if (is_kept(record))
 			note_holder(c, node, record);
+		// The former one, told late, passes what is of the next where it comes before the
+		// segment that proves the cookie.
+		if (record_is_former(c, record) && record->state < TCP_TIME_WAIT)
+			c->harm |= HARM_UNTOLD;
 	} else if (c == NULL || c->told_count < RECORDS_KEPT) {
 		sim_fail(sim, "node %u is told of a connection by nobody", node);
 	}
