@@ -42,7 +42,7 @@ struct syncookie {
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock);
 
-// The same where tuple_hashes(keys->cookie, tuple, isn_client) was taken before.
+// The same where tuple_hash(keys->cookie, tuple, isn_client) was taken before.
 struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
 	const struct agreed *agreed, uint32_t clock);
 
@@ -54,7 +54,7 @@ struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t has
 bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tuple *tuple,
 	uint32_t isn_client, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed);
 
-// The same where tuple_hashes() was taken before, with the cookie key of syncookie_keys(): NULL
+// The same where tuple_hash() was taken before, with the cookie key of syncookie_keys(): NULL
 // where no key is there.
 const struct epoch_keys *syncookie_keys(
 	const struct keyring *ring, uint32_t tick, uint32_t seq_server);

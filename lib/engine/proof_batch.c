@@ -3,15 +3,14 @@
 // those itself that are not here.
 #include "engine/internal.h"
 
-#include <string.h>
-
 #define PARITIES 2 // of epochs: a cookie names one, and its key
+#define FAMILIES 2
 
-// Tries of one key that are not hashed yet. A segment has two: its sequence number may be the one
-// behind the ISN, or the ISN itself (proof.c).
+// Tries of one key and family that are not hashed yet. A segment has two: its sequence number may
+// be the one behind the ISN, or the ISN itself (proof.c).
 struct tries {
 	const struct epoch_keys *keys;
-	struct tuple_messages messages;
+	struct tuple_lanes lanes;
 	struct arrival *arrivals[TUPLES_MAX / 2];
 };
 
@@ -60,34 +59,30 @@ static void hash_limits(struct engine *engine, struct arrival *const *some, unsi
 
 static void hash_tries(struct tries *tries)
 {
+	unsigned count = tries->lanes.count;
 	uint64_t hashes[TUPLES_MAX];
 
-	tuple_messages_hash(tries->keys->cookie, &tries->messages, hashes);
-	for (unsigned i = 0; i < tries->messages.count; i += 2) {
+	tuple_lanes_hash(tries->keys->cookie, &tries->lanes, hashes);
+	for (unsigned i = 0; i < count; i += 2) {
 		struct arrival *arrival = tries->arrivals[i / 2];
 
-		arrival->tries[0] = hashes[i];
-		arrival->tries[1] = hashes[i + 1];
+		arrival->tries[0] = hashes[i + 1];
+		arrival->tries[1] = hashes[i];
 		arrival->tried = true;
 	}
-	tries->messages.count = 0;
 }
 
-static void add_tries(struct tries *tries, struct arrival *arrival)
+// What is hashed lies in the frame as it is hashed, but for odd ones, which proof.c hashes.
+static void add_tries(struct tries *tries, struct arrival *arrival, unsigned word_count)
 {
-	struct tuple_messages *messages = &tries->messages;
-	const struct view *view = &arrival->view;
-	unsigned at = messages->count;
-	struct tuple tuple;
+	const uint8_t *bytes = view_tuple_bytes(&arrival->view);
 
-	flow_key_tuple(&tuple, &arrival->key, arrival->side);
-	messages->lens[at] = tuple_bytes(messages->bytes[at], &tuple, view->seq - 1);
-	messages->lens[at + 1] = messages->lens[at];
-	memcpy(messages->bytes[at + 1], messages->bytes[at], TUPLE_BYTES_MAX);
-	tuple_bytes_extra(messages->bytes[at + 1], messages->lens[at], view->seq);
-	tries->arrivals[at / 2] = arrival;
-	messages->count += 2;
-	if (messages->count == TUPLES_MAX)
+	if (bytes == NULL)
+		return;
+	tries->arrivals[tries->lanes.count / 2] = arrival;
+	tuple_lanes_add(&tries->lanes, bytes, word_count);
+	tuple_lanes_add_extra(&tries->lanes, arrival->view.seq - 1);
+	if (tries->lanes.count == TUPLES_MAX)
 		hash_tries(tries);
 }
 
@@ -103,21 +98,22 @@ static bool seems_allowed(const struct engine *engine, const struct arrival *arr
 
 static void take_tries(struct engine *engine, struct arrival *const *some, unsigned count)
 {
-	struct tries tries[PARITIES];
+	struct tries tries[PARITIES * FAMILIES];
 
-	for (unsigned parity = 0; parity < PARITIES; parity++)
-		tries[parity].messages.count = 0;
+	for (unsigned i = 0; i < PARITIES * FAMILIES; i++)
+		tries[i].lanes.count = 0;
 	for (unsigned i = 0; i < count; i++) {
 		uint32_t cookie = some[i]->view.ack - 1;
-		struct tries *own = &tries[cookie >> 31];
+		bool ip4 = some[i]->view.bits & VIEW_IP4;
+		struct tries *own = &tries[(cookie >> 31) + PARITIES * ip4];
 
 		own->keys = syncookie_keys(&engine->ring, engine->tick, cookie);
 		if (own->keys != NULL && seems_allowed(engine, some[i]))
-			add_tries(own, some[i]);
+			add_tries(own, some[i], ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6);
 	}
-	for (unsigned parity = 0; parity < PARITIES; parity++)
-		if (tries[parity].messages.count >= TUPLES_MAX / 2) // fewer are cheaper one by one
-			hash_tries(&tries[parity]);
+	for (unsigned i = 0; i < PARITIES * FAMILIES; i++)
+		if (tries[i].lanes.count >= TUPLES_FEW)
+			hash_tries(&tries[i]);
 }
 
 void proof_batch(struct engine *engine, unsigned count)

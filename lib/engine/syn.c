@@ -89,41 +89,53 @@ static bool is_answered(const struct engine *engine, const struct arrival *arriv
 	       engine->policy->services[arrival->service].mode == MODE_PROXY;
 }
 
-static void hash_some(const struct epoch_keys *keys, struct arrival *const *some, unsigned count)
+// SYNs of one family whose cookies are hashed together.
+struct together {
+	struct tuple_lanes lanes;
+	struct arrival *arrivals[TUPLES_MAX];
+};
+
+static void hash_together(const struct epoch_keys *keys, struct together *some)
 {
-	struct tuple tuples[TUPLES_MAX];
-	uint32_t isns[TUPLES_MAX];
+	unsigned count = some->lanes.count;
 	uint64_t hashes[TUPLES_MAX];
 
+	tuple_lanes_hash(keys->cookie, &some->lanes, hashes);
 	for (unsigned i = 0; i < count; i++) {
-		tuples[i] = tuple_of(&some[i]->view);
-		isns[i] = some[i]->view.seq;
-	}
-	tuple_hashes(keys->cookie, tuples, isns, count, hashes);
-	for (unsigned i = 0; i < count; i++) {
-		some[i]->cookie_hash = hashes[i];
-		some[i]->hashed = true;
+		some->arrivals[i]->cookie_hash = hashes[i];
+		some->arrivals[i]->hashed = true;
 	}
 }
 
+// What is hashed lies in the frame as it is hashed, but for odd ones, which are hashed in their
+// turn.
 void syn_batch(struct engine *engine, unsigned count)
 {
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
-	struct arrival *some[TUPLES_MAX];
-	unsigned used = 0;
+	struct together families[2];
 
 	if (keys == NULL)
 		return;
+	families[0].lanes.count = families[1].lanes.count = 0;
 	for (unsigned i = 0; i < count; i++) {
-		if (!is_answered(engine, &engine->arrivals[i]))
+		struct arrival *arrival = &engine->arrivals[i];
+		bool ip4 = arrival->view.bits & VIEW_IP4;
+		struct together *some = &families[ip4];
+		const uint8_t *bytes;
+
+		if (!is_answered(engine, arrival))
 			continue;
-		some[used++] = &engine->arrivals[i];
-		if (used == TUPLES_MAX) {
-			hash_some(keys, some, used);
-			used = 0;
-		}
+		bytes = view_tuple_bytes(&arrival->view);
+		if (bytes == NULL)
+			continue;
+		some->arrivals[some->lanes.count] = arrival;
+		tuple_lanes_add(&some->lanes, bytes, ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6);
+		if (some->lanes.count == TUPLES_MAX)
+			hash_together(keys, some);
 	}
-	hash_some(keys, some, used);
+	for (unsigned i = 0; i < 2; i++)
+		if (families[i].lanes.count >= TUPLES_FEW)
+			hash_together(keys, &families[i]);
 }
 
 static void answer(struct engine *engine, struct arrival *arrival, const struct service *service,

@@ -9,6 +9,7 @@
 #include "pkt/frame.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum view_bit {
@@ -117,6 +118,18 @@ static inline bool view_is_bare_ack(const struct view *view)
 {
 	return (view->bits & VIEW_TCP) && view_payload_len(view) == 0 &&
 	       (view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) == 0;
+}
+
+// The addresses, ports and sequence number of a segment where they follow each other in the frame:
+// NULL where IP options or extension headers stand in between.
+static inline const uint8_t *view_tuple_bytes(const struct view *view)
+{
+	unsigned header_bytes = view->bits & VIEW_IP4 ? 20 : 40;
+	unsigned addr_bytes = view->bits & VIEW_IP4 ? 4 : 16;
+
+	if (view->l4 - view->l3 != (int)header_bytes)
+		return NULL;
+	return view->data + view->l4 - 2 * addr_bytes;
 }
 
 // SEG.LEN of RFC 9293: payload plus one for SYN and for FIN.
