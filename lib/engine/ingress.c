@@ -1,20 +1,25 @@
 // The strict order of checks every frame goes through before anything looks at flows.
 #include "engine/internal.h"
 
-static enum reason ingress_check(struct engine *engine, struct arrival *arrival)
+// What the other port can carry.
+static bool fits(const struct engine *engine, const struct arrival *arrival)
 {
 	const struct engine_port *port = &engine->config.ports[arrival->frame->port];
-	const struct engine_port *peer = &engine->config.ports[port->peer];
+	const struct view *view = &arrival->view;
+
+	return view->end - view->l3 <= engine->config.ports[port->peer].mtu;
+}
+
+static enum reason check(const struct engine *engine, struct arrival *arrival)
+{
 	enum reason reason;
 
-	if (engine->policy == NULL || engine->batch->stopped)
-		return REASON_stopped;
 	// 1. Headers that contradict themselves or the frame.
 	reason = view_parse(&arrival->view, arrival->frame);
 	if (reason != REASON_NONE || arrival->view.bits == 0)
 		return reason;
-	// 2. What the other port cannot carry.
-	if (arrival->view.end - arrival->view.l3 > peer->mtu)
+	// 2. Size.
+	if (!fits(engine, arrival))
 		return REASON_too_big;
 	// 3. Checksums: a wrong packet must not move state.
 	reason = view_verify(&arrival->view, arrival->frame);
@@ -117,6 +122,26 @@ void ingress_hash_batch(struct engine *engine, unsigned count)
 		hash_some(engine, some, used);
 }
 
+static enum reason prepare(const struct engine *engine, struct arrival *arrival)
+{
+	enum reason reason;
+
+	if (engine->policy == NULL || engine->batch->stopped)
+		return REASON_stopped;
+	if (view_take_usual(&arrival->view, arrival->frame)) {
+		if (!fits(engine, arrival))
+			return REASON_too_big;
+		if (!view_is_first_syn(&arrival->view))
+			flow_key_from_view(&arrival->key, &arrival->view, arrival->side);
+		arrival->keyed = true;
+		return REASON_NONE;
+	}
+	reason = check(engine, arrival);
+	if (reason == REASON_NONE)
+		ingress_key(arrival);
+	return reason;
+}
+
 bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 {
 	enum reason reason;
@@ -127,13 +152,11 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->keyed = false;
 	arrival->decided = arrival->hashed = false;
 	arrival->served = arrival->limit_hashed = arrival->tried = arrival->guessed = false;
-	reason = ingress_check(engine, arrival);
-	if (reason != REASON_NONE) {
-		verdict_drop(arrival, reason);
-		return false;
-	}
-	ingress_key(arrival);
-	return true;
+	reason = prepare(engine, arrival);
+	if (reason == REASON_NONE)
+		return true;
+	verdict_drop(arrival, reason);
+	return false;
 }
 
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival)
