@@ -83,16 +83,19 @@ uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps)
 	return table->values[mss_index(table, mss)];
 }
 
-static uint32_t options_put(const struct agreed *agreed, const struct layout *at, unsigned mss)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static ALWAYS_INLINE uint32_t options_put(
+	const struct agreed *agreed, const struct layout *at, unsigned mss)
 {
 	uint32_t options = mss << at->mss | (uint32_t)agreed->wscale << at->wscale |
 			   (uint32_t)agreed->sack << at->sack;
 
-	return agreed->timestamps ? options | (uint32_t)agreed->ecn << at->ecn : options;
+	return at->in_tsval > 0 ? options | (uint32_t)agreed->ecn << at->ecn : options;
 }
 
 // The bits of the hash that hide the options.
-static uint32_t pad_of(uint64_t hash, bool timestamps)
+static ALWAYS_INLINE uint32_t pad_of(uint64_t hash, bool timestamps)
 {
 	uint32_t tsval = (uint32_t)(hash >> 24) & TSVAL_MASK;
 
@@ -102,7 +105,7 @@ static uint32_t pad_of(uint64_t hash, bool timestamps)
 }
 
 // a + options * b of the other bits; b is odd, so that every option counts.
-static uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
+static ALWAYS_INLINE uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
 {
 	uint32_t a = (uint32_t)(timestamps ? hash >> 32 : hash);
 	uint32_t b = (uint32_t)(timestamps ? hash : hash >> 32) | 1;
@@ -117,21 +120,30 @@ struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tupl
 		tuple_is_ip4(tuple), agreed, clock);
 }
 
+// `timestamps` is a constant at both callers, so that every shift is one, too.
+static ALWAYS_INLINE struct syncookie make(uint64_t hash, const struct mss_table *table,
+	const struct agreed *agreed, bool timestamps, uint32_t clock)
+{
+	const struct layout *at = &layouts[timestamps];
+	uint32_t options = options_put(agreed, at, mss_index(table, agreed->mss));
+	uint32_t hidden = options ^ pad_of(hash, timestamps);
+
+	return (struct syncookie){
+		.seq = hidden >> at->in_tsval << at->mac_bits | mac_of(hash, options, timestamps),
+		.tsval = timestamps ? (hidden & TSVAL_MASK) | (clock & ~TSVAL_MASK) : 0};
+}
+
 struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
 	const struct agreed *agreed, uint32_t clock)
 {
-	const struct layout *at = &layouts[agreed->timestamps];
-	unsigned mss = mss_index(&mss_tables[ip4][agreed->timestamps], agreed->mss);
-	struct syncookie cookie = {.seq = keys->epoch << EPOCH_SHIFT};
-	uint32_t options, hidden;
+	struct syncookie cookie;
 
 	CHECK(agreed->wscale <= WSCALE_MASK);
-	options = options_put(agreed, at, mss);
-	hidden = options ^ pad_of(hash, agreed->timestamps);
-	cookie.seq |= hidden >> at->in_tsval << at->mac_bits;
-	cookie.seq |= mac_of(hash, options, agreed->timestamps);
 	if (agreed->timestamps)
-		cookie.tsval = (hidden & TSVAL_MASK) | (clock & ~TSVAL_MASK);
+		cookie = make(hash, &mss_tables[ip4][1], agreed, true, clock);
+	else
+		cookie = make(hash, &mss_tables[ip4][0], agreed, false, clock);
+	cookie.seq |= keys->epoch << EPOCH_SHIFT;
 	return cookie;
 }
 
@@ -163,10 +175,9 @@ bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tup
 		tuple_is_ip4(tuple), seq_server, tsecr, agreed);
 }
 
-bool syncookie_check_hash(
-	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
+static ALWAYS_INLINE bool check(uint64_t hash, const struct mss_table *table, uint32_t seq_server,
+	uint32_t tsecr, struct agreed *agreed, bool timestamps)
 {
-	const bool timestamps = agreed->timestamps;
 	const struct layout *at = &layouts[timestamps];
 	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
 	uint32_t options = seq >> at->mac_bits << at->in_tsval;
@@ -175,9 +186,17 @@ bool syncookie_check_hash(
 	options ^= pad_of(hash, timestamps);
 	if ((seq & ((1u << at->mac_bits) - 1)) != mac_of(hash, options, timestamps))
 		return false;
-	agreed->mss = mss_tables[ip4][timestamps].values[options >> at->mss];
+	agreed->mss = table->values[options >> at->mss];
 	agreed->wscale = options >> at->wscale & WSCALE_MASK;
 	agreed->sack = options >> at->sack & 1;
 	agreed->ecn = timestamps && (options >> at->ecn & 1);
 	return true;
+}
+
+bool syncookie_check_hash(
+	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
+{
+	if (agreed->timestamps)
+		return check(hash, &mss_tables[ip4][1], seq_server, tsecr, agreed, true);
+	return check(hash, &mss_tables[ip4][0], seq_server, tsecr, agreed, false);
 }

@@ -8,6 +8,7 @@
 #include "flow/table.h"
 #include "limit/prefix_limit.h"
 #include "limit/rate_limit.h"
+#include "pkt/answer.h"
 #include "pkt/craft.h"
 #include "pkt/edit.h"
 #include "pkt/options.h"
@@ -136,6 +137,27 @@ struct epoch_profiles {
 	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
 };
 
+// What SYN/ACKs differ in but for their numbers.
+struct syn_shape {
+	uint16_t options; // enum option_bit
+	uint16_t window;
+	uint32_t ecn; // bool
+};
+
+// What the answers to the SYNs of one service, family and port have in common in one call (syn.c).
+struct syn_terms {
+	const struct service *service; // NULL: nothing is known yet
+	const struct epoch_keys *keys; // NULL: no answer can be made
+	const struct profile *profile;
+	uint16_t family;  // VIEW_IP4 or VIEW_IP6
+	uint16_t options; // enum option_bit: answered to who offers them
+	uint16_t mss;	  // announced
+	uint8_t port;
+	bool formed; // `form` is of `shape`
+	struct syn_shape shape;
+	struct answer_form form; // of IPv4
+};
+
 struct engine {
 	struct engine_config config;
 	struct siphash_key table_key;
@@ -182,6 +204,7 @@ struct engine {
 	uint32_t resets;      // sent in reset_second
 	uint64_t pool_low_ns; // last time the pool ran low, 0: never
 
+	struct syn_terms syn_terms;
 	struct arrival arrivals[ENGINE_BATCH_MAX];
 	uint32_t guess_inserts; // flow_table_inserts() when their guesses were made
 	struct engine_stats stats;
@@ -231,6 +254,7 @@ struct admission admit(struct engine *engine, struct arrival *arrival);
 void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
+void admit_count_rule(struct engine *engine, uint32_t rule);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
 // The service of an arrival, found once; `former` may be any that has been asked for, or NULL.
 void admit_serve(

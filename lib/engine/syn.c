@@ -3,6 +3,8 @@
 // become tracked flows.
 #include "engine/internal.h"
 
+#include <string.h>
+
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service)
 {
@@ -37,35 +39,27 @@ static bool offers_ecn(const struct view *view)
 	return (view->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
 }
 
-static struct agreed agree(
-	const struct profile *profile, const struct options *offered, const struct view *view)
+// Only what the SYN offered is answered (TCP.md 2.2, 2.3, 2.7), so the answer is never longer.
+static uint16_t profile_options(const struct profile *profile)
 {
-	struct agreed agreed = {.mss = offered->mss, .wscale = OPTIONS_WSCALE_NONE};
+	uint16_t bits = OPTION_MSS;
 
-	agreed.timestamps = (offered->bits & OPTION_TIMESTAMPS) && profile->timestamps;
-	agreed.sack = (offered->bits & OPTION_SACK_OK) && profile->sack;
-	if ((offered->bits & OPTION_WSCALE) && profile->wscale != OPTIONS_WSCALE_NONE)
-		agreed.wscale = offered->wscale;
-	agreed.ecn = agreed.timestamps && profile->ecn && offers_ecn(view);
-	return agreed;
+	bits |= profile->sack ? OPTION_SACK_OK : 0;
+	bits |= profile->timestamps ? OPTION_TIMESTAMPS : 0;
+	bits |= profile->wscale != OPTIONS_WSCALE_NONE ? OPTION_WSCALE : 0;
+	return bits;
 }
 
-// Only what the SYN offered is answered (TCP.md 2.2, 2.3, 2.7), so the answer is never longer.
-static void answer_options(struct options *out, const struct options *offered,
-	const struct agreed *agreed, const struct profile *profile)
+static struct agreed agree(const struct profile *profile, const struct options *offered,
+	uint16_t bits, const struct view *view)
 {
-	out->bits = 0;
-	if (offered->bits & OPTION_MSS)
-		out->bits |= OPTION_MSS;
-	out->mss = profile->mss;
-	if (agreed->sack)
-		out->bits |= OPTION_SACK_OK;
-	if (agreed->timestamps)
-		out->bits |= OPTION_TIMESTAMPS;
-	out->tsecr = offered->tsval;
-	if (agreed->wscale != OPTIONS_WSCALE_NONE)
-		out->bits |= OPTION_WSCALE;
-	out->wscale = profile->wscale;
+	bool timestamps = bits & OPTION_TIMESTAMPS;
+
+	return (struct agreed){.mss = offered->mss,
+		.wscale = bits & OPTION_WSCALE ? offered->wscale : OPTIONS_WSCALE_NONE,
+		.sack = (bits & OPTION_SACK_OK) != 0,
+		.timestamps = timestamps,
+		.ecn = timestamps && profile->ecn && offers_ecn(view)};
 }
 
 static struct tuple tuple_of(const struct view *view)
@@ -76,10 +70,12 @@ static struct tuple tuple_of(const struct view *view)
 
 static uint64_t cookie_hash(const struct epoch_keys *keys, const struct arrival *arrival)
 {
-	struct tuple tuple = tuple_of(&arrival->view);
+	struct tuple tuple;
 
-	return arrival->hashed ? arrival->cookie_hash
-			       : tuple_hash(keys->cookie, &tuple, arrival->view.seq);
+	if (arrival->hashed)
+		return arrival->cookie_hash;
+	tuple = tuple_of(&arrival->view);
+	return tuple_hash(keys->cookie, &tuple, arrival->view.seq);
 }
 
 static bool is_answered(const struct engine *engine, const struct arrival *arrival)
@@ -114,6 +110,7 @@ void syn_batch(struct engine *engine, unsigned count)
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
 	struct together families[2];
 
+	engine->syn_terms.service = NULL;
 	if (keys == NULL)
 		return;
 	families[0].lanes.count = families[1].lanes.count = 0;
@@ -138,39 +135,104 @@ void syn_batch(struct engine *engine, unsigned count)
 			hash_together(keys, &families[i]);
 }
 
+// The MSS announced: of the profile, as for IPv4, and no more than the ways to both sides carry.
+static uint16_t announced_mss(
+	const struct engine *engine, const struct arrival *arrival, const struct profile *profile)
+{
+	uint16_t longer = arrival->view.bits & VIEW_IP6 ? 20 : 0; // header, than IPv4's
+	uint16_t mss = profile->mss > longer ? (uint16_t)(profile->mss - longer) : profile->mss;
+	uint16_t path = path_mss(engine, arrival);
+
+	return mss < path ? mss : path;
+}
+
+// What the answers to one service's SYNs have in common, found again only where the SYN before was
+// of another, or of another call: until the next call nothing of it changes.
+static struct syn_terms *terms_of(
+	struct engine *engine, const struct arrival *arrival, const struct service *service)
+{
+	struct syn_terms *terms = &engine->syn_terms;
+	uint16_t family = arrival->view.bits & (VIEW_IP4 | VIEW_IP6);
+	uint32_t epoch = keyring_epoch(engine->tick);
+
+	if (terms->service == service && terms->family == family &&
+		terms->port == arrival->frame->port)
+		return terms;
+	*terms = (struct syn_terms){.service = service,
+		.family = family,
+		.port = arrival->frame->port,
+		.keys = keyring_get(&engine->ring, epoch),
+		.profile = syn_profile(engine, epoch, service)};
+	terms->options = profile_options(terms->profile);
+	terms->mss = announced_mss(engine, arrival, terms->profile);
+	return terms;
+}
+
+// All of an answer but its numbers.
+static struct craft craft_of(const struct syn_terms *terms, struct syn_shape shape)
+{
+	return (struct craft){.reply = true,
+		.tcp_flags = TCP_SYN | TCP_ACK | (shape.ecn ? TCP_ECE : 0),
+		.window = shape.window,
+		.options = {.bits = shape.options,
+			.mss = terms->mss,
+			.wscale = terms->profile->wscale}};
+}
+
+static int write_ip4(struct arrival *arrival, struct syn_terms *terms, struct syn_shape shape,
+	const struct answer_numbers *numbers)
+{
+	if (!terms->formed || memcmp(&terms->shape, &shape, sizeof(shape)) != 0) {
+		struct craft craft = craft_of(terms, shape);
+
+		answer_form_init(&terms->form, &craft);
+		terms->shape = shape;
+		terms->formed = true;
+	}
+	return answer_write(arrival->frame, &arrival->view, &terms->form, numbers);
+}
+
+static int write_ip6(struct arrival *arrival, const struct syn_terms *terms, struct syn_shape shape,
+	const struct answer_numbers *numbers)
+{
+	struct craft craft = craft_of(terms, shape);
+
+	craft.seq = numbers->seq;
+	craft.ack = numbers->ack;
+	craft.options.tsval = numbers->tsval;
+	craft.options.tsecr = numbers->tsecr;
+	return craft_tcp(arrival->frame, &arrival->view, &craft);
+}
+
 static void answer(struct engine *engine, struct arrival *arrival, const struct service *service,
 	const struct options *offered)
 {
 	const struct view *view = &arrival->view;
-	uint32_t epoch = keyring_epoch(engine->tick);
-	const struct epoch_keys *keys = keyring_get(&engine->ring, epoch);
-	struct profile profile = *syn_profile(engine, epoch, service);
-	struct agreed agreed = agree(&profile, offered, view);
+	struct syn_terms *terms = terms_of(engine, arrival, service);
+	uint16_t options = terms->options & offered->bits;
+	struct agreed agreed = agree(terms->profile, offered, options, view);
+	struct syn_shape shape = {.options = options, .ecn = agreed.ecn};
+	bool ip4 = view->bits & VIEW_IP4;
+	struct answer_numbers numbers;
 	struct syncookie cookie;
-	struct craft craft = {.reply = true};
-	uint16_t mss = path_mss(engine, arrival);
-	uint16_t longer = view->bits & VIEW_IP6 ? 20 : 0; // header, than IPv4's
 
-	if (keys == NULL) {
+	if (terms->keys == NULL) {
 		verdict_drop(arrival, REASON_stopped);
 		return;
 	}
 	cookie = syncookie_from_hash(
-		keys, cookie_hash(keys, arrival), view->bits & VIEW_IP4, &agreed, engine->now_ms);
-	profile.mss = profile.mss > longer ? (uint16_t)(profile.mss - longer) : profile.mss;
-	profile.mss = profile.mss < mss ? profile.mss : mss;
-	answer_options(&craft.options, offered, &agreed, &profile);
-	craft.options.tsval = cookie.tsval;
-	craft.tcp_flags = TCP_SYN | TCP_ACK | (agreed.ecn ? TCP_ECE : 0);
-	craft.seq = cookie.seq;
-	craft.ack = view->seq + 1;
-	craft.window = syn_queue_window(engine, service);
-	if (craft_tcp(arrival->frame, view, &craft) != 0) {
+		terms->keys, cookie_hash(terms->keys, arrival), ip4, &agreed, engine->now_ms);
+	shape.window = syn_queue_window(engine, service);
+	numbers = (struct answer_numbers){.seq = cookie.seq,
+		.ack = view->seq + 1,
+		.tsval = cookie.tsval,
+		.tsecr = offered->tsval};
+	if ((ip4 ? write_ip4(arrival, terms, shape, &numbers)
+		 : write_ip6(arrival, terms, shape, &numbers)) != 0) {
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}
 	counter_add(&engine->services[service->id].synack_sent, 1);
-	arrival->path = PATH_SYN;
 	verdict_reply(engine, arrival);
 }
 
@@ -232,12 +294,32 @@ static bool is_stateless(const struct admission *admission)
 	       (admission->mode == MODE_PROXY || admission->mode == MODE_BYPASS);
 }
 
+// Nearly all SYNs of a flood: syn_batch() has found that the rules let them be answered.
+static void decide_answered(struct engine *engine, struct arrival *arrival)
+{
+	const struct service *service = &engine->policy->services[arrival->service];
+	struct options offered;
+
+	arrival->rule = arrival->decision.rule;
+	admit_count_rule(engine, arrival->rule);
+	counter_add(&engine->services[service->id].syn, 1);
+	if (options_parse(&offered, &arrival->view) == 0)
+		answer(engine, arrival, service, &offered);
+	else
+		verdict_drop(arrival, REASON_bad_option);
+}
+
 void syn_decide(struct engine *engine, struct arrival *arrival)
 {
-	struct admission admission = admit(engine, arrival);
+	struct admission admission;
 	struct options offered;
 
 	arrival->path = PATH_SYN;
+	if (is_answered(engine, arrival)) {
+		decide_answered(engine, arrival);
+		return;
+	}
+	admission = admit(engine, arrival);
 	if (!is_stateless(&admission)) {
 		ingress_hash(engine, arrival);
 		if (ingress_hand_over(engine, arrival))
