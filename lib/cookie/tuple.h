@@ -30,30 +30,38 @@ uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t 
 #define TUPLE_WORDS_IP4 2
 #define TUPLE_WORDS_IP6 5
 struct tuple_lanes {
-	uint64_t words[TUPLE_WORDS_IP6][TUPLES_MAX];
 	unsigned count, word_count;
+	uint64_t words[TUPLE_WORDS_IP6][TUPLES_MAX];
 };
 
-// Adds the message `bytes` of TUPLE_WORDS_IP4 or _IP6 words.
-static inline void tuple_lanes_add(
-	struct tuple_lanes *lanes, const uint8_t *bytes, unsigned word_count)
+static inline void tuple_lanes_init(struct tuple_lanes *lanes, bool ip4)
+{
+	lanes->count = 0;
+	lanes->word_count = ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6;
+}
+
+// Adds the message `bytes`.
+static inline void tuple_lanes_add(struct tuple_lanes *lanes, const uint8_t *bytes)
 {
 	unsigned lane = lanes->count++;
 
-	for (unsigned i = 0; i < word_count; i++)
+	memcpy(&lanes->words[0][lane], bytes, 8);
+	memcpy(&lanes->words[1][lane], bytes + 8, 8);
+	if (lanes->word_count == TUPLE_WORDS_IP4)
+		return;
+	for (unsigned i = TUPLE_WORDS_IP4; i < TUPLE_WORDS_IP6; i++)
 		memcpy(&lanes->words[i][lane], bytes + 8 * i, 8);
-	lanes->word_count = word_count;
 }
 
-// The same message as the one added last, with another `extra`.
-static inline void tuple_lanes_add_extra(struct tuple_lanes *lanes, uint32_t extra)
+// Adds it twice, first as it is and then with another `extra`.
+static inline void tuple_lanes_add_two(
+	struct tuple_lanes *lanes, const uint8_t *bytes, uint32_t extra)
 {
-	unsigned lane = lanes->count++, last = lanes->word_count - 1;
+	uint64_t *last = &lanes->words[lanes->word_count - 1][lanes->count + 1];
 
-	for (unsigned i = 0; i < last; i++)
-		lanes->words[i][lane] = lanes->words[i][lane - 1];
-	lanes->words[last][lane] =
-		(uint32_t)lanes->words[last][lane - 1] | (uint64_t)__builtin_bswap32(extra) << 32;
+	tuple_lanes_add(lanes, bytes);
+	tuple_lanes_add(lanes, bytes);
+	*last = (uint32_t)*last | (uint64_t)__builtin_bswap32(extra) << 32;
 }
 
 // Their hashes, of at least one; afterwards there are none.

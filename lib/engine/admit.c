@@ -97,7 +97,7 @@ void admit_batch(struct engine *engine, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 
-		if (!arrival->keyed || !view_is_first_syn(&arrival->view))
+		if (!arrival->syn)
 			continue;
 		admit_query(arrival, &queries[asked]);
 		asking[asked++] = arrival;

@@ -1,6 +1,8 @@
 // The strict order of checks every frame goes through before anything looks at flows.
 #include "engine/internal.h"
 
+#include <string.h>
+
 // What the other port can carry.
 static bool fits(const struct engine *engine, const struct arrival *arrival)
 {
@@ -38,6 +40,14 @@ void ingress_hash(struct engine *engine, struct arrival *arrival)
 	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
 }
 
+// A first SYN has no key yet.
+static void key_segment(struct arrival *arrival)
+{
+	arrival->syn = view_is_first_syn(&arrival->view);
+	if (!arrival->syn)
+		flow_key_from_view(&arrival->key, &arrival->view, arrival->side);
+}
+
 static void ingress_key(struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
@@ -50,8 +60,8 @@ static void ingress_key(struct arrival *arrival)
 		if (quote_parse(&quote, view) != 0)
 			return;
 		flow_key_from_quote(&arrival->key, &quote, arrival->side);
-	} else if (!view_is_first_syn(view)) {
-		flow_key_from_view(&arrival->key, view, arrival->side);
+	} else {
+		key_segment(arrival);
 	}
 	arrival->keyed = true;
 }
@@ -73,7 +83,7 @@ static void hash_some(struct engine *engine, struct arrival *const *some, unsign
 // A first SYN is, too, where it begins a flow; but most are answered.
 static bool is_looked_up(const struct arrival *arrival)
 {
-	return arrival->keyed && !view_is_first_syn(&arrival->view);
+	return arrival->keyed && !arrival->syn;
 }
 
 unsigned ingress_prefetch_flows(struct engine *engine, unsigned count)
@@ -122,6 +132,14 @@ void ingress_hash_batch(struct engine *engine, unsigned count)
 		hash_some(engine, some, used);
 }
 
+// Clears everything that says what is known, in one piece.
+static void know_nothing(struct arrival *arrival)
+{
+	const size_t from = offsetof(struct arrival, keyed);
+
+	memset((uint8_t *)arrival + from, 0, offsetof(struct arrival, from_peer) - from);
+}
+
 static enum reason prepare(const struct engine *engine, struct arrival *arrival)
 {
 	enum reason reason;
@@ -131,8 +149,7 @@ static enum reason prepare(const struct engine *engine, struct arrival *arrival)
 	if (view_take_usual(&arrival->view, arrival->frame)) {
 		if (!fits(engine, arrival))
 			return REASON_too_big;
-		if (!view_is_first_syn(&arrival->view))
-			flow_key_from_view(&arrival->key, &arrival->view, arrival->side);
+		key_segment(arrival);
 		arrival->keyed = true;
 		return REASON_NONE;
 	}
@@ -149,9 +166,7 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->side = port_side(engine, arrival->frame->port);
 	arrival->path = PATH_OTHER;
 	arrival->rule = RULE_NONE;
-	arrival->keyed = false;
-	arrival->decided = arrival->hashed = false;
-	arrival->served = arrival->limit_hashed = arrival->tried = arrival->guessed = false;
+	know_nothing(arrival);
 	reason = prepare(engine, arrival);
 	if (reason == REASON_NONE)
 		return true;
@@ -175,6 +190,10 @@ void ingress_decide(struct engine *engine, struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
 
+	if (arrival->answered) {
+		syn_answer(engine, arrival);
+		return;
+	}
 	// ARP, neighbour discovery and everything that is not IP belong to the wire.
 	if (view->bits == 0 || icmp_is_link_local(view)) {
 		verdict_forward(engine, arrival);

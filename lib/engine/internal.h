@@ -47,10 +47,12 @@ struct arrival {
 	uint8_t side;	   // enum side
 	uint8_t path;	   // enum engine_path
 	bool keyed;	   // key and hash are valid; of a first SYN behind ingress_hash()
+	bool syn;	   // keyed, and a first SYN
 	bool guessed;	   // `guess` is valid, NULL: it had no flow then
 	bool decided;	   // `decision` is what the rules say, `service` how it is handled
 	bool served;	   // `service` is valid: of any, whatever the rules say
 	bool hashed;	   // `cookie_hash` is of the SYN's cookie in this epoch
+	bool answered;	   // a SYN that gets a SYN/ACK, as far as rules and services say
 	bool limit_hashed; // `limit_hash` is what rate_limit_allows_hash() takes of the source
 	bool tried;	   // `tries` are of the cookie: with SEG.SEQ - 1 as the ISN, with SEG.SEQ
 	bool from_peer;	   // came in a MESSAGE_FRAME: may not be handed to a node again
@@ -365,6 +367,8 @@ bool resyn_forward(struct engine *engine, struct arrival *arrival, const struct 
 // Of the batch's SYNs that will be answered: what their cookies hash, many at once.
 void syn_batch(struct engine *engine, unsigned count);
 void syn_decide(struct engine *engine, struct arrival *arrival);
+// The same of an arrival that syn_batch() has marked as answered.
+void syn_answer(struct engine *engine, struct arrival *arrival);
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);

@@ -73,15 +73,15 @@ static void hash_tries(struct tries *tries)
 }
 
 // What is hashed lies in the frame as it is hashed, but for odd ones, which proof.c hashes.
-static void add_tries(struct tries *tries, struct arrival *arrival, unsigned word_count)
+// Not inlined, or `tries` would be found anew at each use of it.
+__attribute__((noinline)) static void add_tries(struct tries *tries, struct arrival *arrival)
 {
 	const uint8_t *bytes = view_tuple_bytes(&arrival->view);
 
 	if (bytes == NULL)
 		return;
 	tries->arrivals[tries->lanes.count / 2] = arrival;
-	tuple_lanes_add(&tries->lanes, bytes, word_count);
-	tuple_lanes_add_extra(&tries->lanes, arrival->view.seq - 1);
+	tuple_lanes_add_two(&tries->lanes, bytes, arrival->view.seq - 1);
 	if (tries->lanes.count == TUPLES_MAX)
 		hash_tries(tries);
 }
@@ -98,22 +98,24 @@ static bool seems_allowed(const struct engine *engine, const struct arrival *arr
 
 static void take_tries(struct engine *engine, struct arrival *const *some, unsigned count)
 {
-	struct tries tries[PARITIES * FAMILIES];
+	struct tries tries[FAMILIES][PARITIES];
 
-	for (unsigned i = 0; i < PARITIES * FAMILIES; i++)
-		tries[i].lanes.count = 0;
-	for (unsigned i = 0; i < count; i++) {
-		uint32_t cookie = some[i]->view.ack - 1;
-		bool ip4 = some[i]->view.bits & VIEW_IP4;
-		struct tries *own = &tries[(cookie >> 31) + PARITIES * ip4];
+	for (unsigned i = 0; i < FAMILIES * PARITIES; i++) {
+		struct tries *own = &tries[i / PARITIES][i % PARITIES];
 
-		own->keys = syncookie_keys(&engine->ring, engine->tick, cookie);
-		if (own->keys != NULL && seems_allowed(engine, some[i]))
-			add_tries(own, some[i], ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6);
+		own->keys = syncookie_keys(&engine->ring, engine->tick, i % PARITIES << 31);
+		tuple_lanes_init(&own->lanes, i / PARITIES);
 	}
-	for (unsigned i = 0; i < PARITIES * FAMILIES; i++)
-		if (tries[i].lanes.count >= TUPLES_FEW)
-			hash_tries(&tries[i]);
+	for (unsigned i = 0; i < count; i++) {
+		bool ip4 = some[i]->view.bits & VIEW_IP4;
+		struct tries *own = &tries[ip4][(some[i]->view.ack - 1) >> 31];
+
+		if (own->keys != NULL && seems_allowed(engine, some[i]))
+			add_tries(own, some[i]);
+	}
+	for (unsigned i = 0; i < FAMILIES * PARITIES; i++)
+		if (tries[i / PARITIES][i % PARITIES].lanes.count >= TUPLES_FEW)
+			hash_tries(&tries[i / PARITIES][i % PARITIES]);
 }
 
 void proof_batch(struct engine *engine, unsigned count)

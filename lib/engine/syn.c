@@ -113,20 +113,21 @@ void syn_batch(struct engine *engine, unsigned count)
 	engine->syn_terms.service = NULL;
 	if (keys == NULL)
 		return;
-	families[0].lanes.count = families[1].lanes.count = 0;
+	tuple_lanes_init(&families[0].lanes, false);
+	tuple_lanes_init(&families[1].lanes, true);
 	for (unsigned i = 0; i < count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
-		bool ip4 = arrival->view.bits & VIEW_IP4;
-		struct together *some = &families[ip4];
+		struct together *some = &families[arrival->view.bits & VIEW_IP4 ? 1 : 0];
 		const uint8_t *bytes;
 
 		if (!is_answered(engine, arrival))
 			continue;
+		arrival->answered = true;
 		bytes = view_tuple_bytes(&arrival->view);
 		if (bytes == NULL)
 			continue;
 		some->arrivals[some->lanes.count] = arrival;
-		tuple_lanes_add(&some->lanes, bytes, ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6);
+		tuple_lanes_add(&some->lanes, bytes);
 		if (some->lanes.count == TUPLES_MAX)
 			hash_together(keys, some);
 	}
@@ -294,12 +295,12 @@ static bool is_stateless(const struct admission *admission)
 	       (admission->mode == MODE_PROXY || admission->mode == MODE_BYPASS);
 }
 
-// Nearly all SYNs of a flood: syn_batch() has found that the rules let them be answered.
-static void decide_answered(struct engine *engine, struct arrival *arrival)
+void syn_answer(struct engine *engine, struct arrival *arrival)
 {
 	const struct service *service = &engine->policy->services[arrival->service];
 	struct options offered;
 
+	arrival->path = PATH_SYN;
 	arrival->rule = arrival->decision.rule;
 	admit_count_rule(engine, arrival->rule);
 	counter_add(&engine->services[service->id].syn, 1);
@@ -311,15 +312,10 @@ static void decide_answered(struct engine *engine, struct arrival *arrival)
 
 void syn_decide(struct engine *engine, struct arrival *arrival)
 {
-	struct admission admission;
+	struct admission admission = admit(engine, arrival);
 	struct options offered;
 
 	arrival->path = PATH_SYN;
-	if (is_answered(engine, arrival)) {
-		decide_answered(engine, arrival);
-		return;
-	}
-	admission = admit(engine, arrival);
 	if (!is_stateless(&admission)) {
 		ingress_hash(engine, arrival);
 		if (ingress_hand_over(engine, arrival))

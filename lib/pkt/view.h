@@ -128,12 +128,12 @@ static inline bool view_is_bare_ack(const struct view *view)
 // NULL where IP options or extension headers stand in between.
 static inline const uint8_t *view_tuple_bytes(const struct view *view)
 {
-	unsigned header_bytes = view->bits & VIEW_IP4 ? 20 : 40;
-	unsigned addr_bytes = view->bits & VIEW_IP4 ? 4 : 16;
+	const uint8_t *upper = view->data + view->l4;
+	int header_bytes = view->l4 - view->l3;
 
-	if (view->l4 - view->l3 != (int)header_bytes)
-		return NULL;
-	return view->data + view->l4 - 2 * addr_bytes;
+	if (view->bits & VIEW_IP4)
+		return header_bytes == 20 ? upper - 2 * 4 : NULL;
+	return header_bytes == 40 ? upper - 2 * ADDR_BYTES : NULL;
 }
 
 // SEG.LEN of RFC 9293: payload plus one for SYN and for FIN.

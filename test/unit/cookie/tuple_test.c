@@ -72,30 +72,33 @@ static void many_at_once_are_as_one_by_one(void **state)
 	for
 		FAMILIES(family)
 		{
-			struct tuple_lanes lanes = {.count = 0};
+			struct tuple_lanes lanes;
 
+			tuple_lanes_init(&lanes, family == 4);
 			for (unsigned count = 1; count <= TUPLES_MAX; count++) {
 				uint64_t hashes[TUPLES_MAX];
 				struct tuple tuple = fixture_tuple(family);
 
-				for (unsigned i = 0; i < count; i++) {
+				while (lanes.count < count) {
+					unsigned at = lanes.count;
 					uint8_t bytes[TUPLE_BYTES_MAX];
-					unsigned len;
 
-					tuple.sport = (uint16_t)(1000 + i / 2);
-					len = tuple_bytes(bytes, &tuple, 0xfffffffe + i);
-					if (i % 2 == 0)
-						tuple_lanes_add(&lanes, bytes, len / 8);
+					tuple.sport = (uint16_t)(1000 + at);
+					tuple_bytes(bytes, &tuple, 0xfffffffe + at);
+					if (at + 2 <= count)
+						tuple_lanes_add_two(&lanes, bytes, 0xfffffffd + at);
 					else
-						tuple_lanes_add_extra(&lanes, 0xfffffffe + i);
+						tuple_lanes_add(&lanes, bytes);
 				}
 				assert_int_equal(lanes.count, count);
 				tuple_lanes_hash(key, &lanes, hashes);
 				assert_int_equal(lanes.count, 0);
 				for (unsigned i = 0; i < count; i++) {
-					tuple.sport = (uint16_t)(1000 + i / 2);
-					assert_true(hashes[i] ==
-						    tuple_hash(key, &tuple, 0xfffffffe + i));
+					unsigned at = i & ~1u;
+
+					tuple.sport = (uint16_t)(1000 + at);
+					assert_true(hashes[i] == tuple_hash(key, &tuple,
+									 0xfffffffe + at - i % 2));
 				}
 			}
 		}
