@@ -28,7 +28,6 @@
 
 #define EPOCH_SHIFT 31
 #define WSCALE_MASK 15u
-#define TSVAL_MASK  ((1u << SYNCOOKIE_TSVAL_BITS) - 1)
 
 // Where the options stand in their field; the low `in_tsval` bits of it are TSval's, the others the
 // sequence number's, above the MAC.
@@ -38,8 +37,8 @@ struct layout {
 };
 
 static const struct layout layouts[2] = {
-	{.mac_bits = 24, .in_tsval = 0, .mss = 5, .wscale = 0, .sack = 4},
-	{.mac_bits = 28,
+	{.mac_bits = SYNCOOKIE_MAC_BITS, .in_tsval = 0, .mss = 5, .wscale = 0, .sack = 4},
+	{.mac_bits = SYNCOOKIE_MAC_BITS_TS,
 		.in_tsval = SYNCOOKIE_TSVAL_BITS,
 		.mss = 6,
 		.wscale = 2,
@@ -85,66 +84,27 @@ uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps)
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-static ALWAYS_INLINE uint32_t options_put(
-	const struct agreed *agreed, const struct layout *at, unsigned mss)
+static uint32_t options_put(const struct agreed *agreed, const struct layout *at, unsigned mss)
 {
 	uint32_t options = mss << at->mss | (uint32_t)agreed->wscale << at->wscale |
 			   (uint32_t)agreed->sack << at->sack;
 
-	return at->in_tsval > 0 ? options | (uint32_t)agreed->ecn << at->ecn : options;
-}
-
-// The bits of the hash that hide the options.
-static ALWAYS_INLINE uint32_t pad_of(uint64_t hash, bool timestamps)
-{
-	uint32_t tsval = (uint32_t)(hash >> 24) & TSVAL_MASK;
-
-	if (!timestamps)
-		return (uint32_t)(hash >> 24) & 0x7f;
-	return (uint32_t)(hash >> 60 & 7) << SYNCOOKIE_TSVAL_BITS | tsval;
-}
-
-// a + options * b of the other bits; b is odd, so that every option counts.
-static ALWAYS_INLINE uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
-{
-	uint32_t a = (uint32_t)(timestamps ? hash >> 32 : hash);
-	uint32_t b = (uint32_t)(timestamps ? hash : hash >> 32) | 1;
-
-	return (a + options * b) & ((1u << layouts[timestamps].mac_bits) - 1);
+	return agreed->timestamps ? options | (uint32_t)agreed->ecn << at->ecn : options;
 }
 
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock)
 {
-	return syncookie_from_hash(keys, tuple_hash(keys->cookie, tuple, isn_client),
-		tuple_is_ip4(tuple), agreed, clock);
+	return syncookie_seal(keys->epoch, tuple_hash(keys->cookie, tuple, isn_client),
+		syncookie_options(agreed, tuple_is_ip4(tuple)), agreed->timestamps, clock);
 }
 
-// `timestamps` is a constant at both callers, so that every shift is one, too.
-static ALWAYS_INLINE struct syncookie make(uint64_t hash, const struct mss_table *table,
-	const struct agreed *agreed, bool timestamps, uint32_t clock)
+uint32_t syncookie_options(const struct agreed *agreed, bool ip4)
 {
-	const struct layout *at = &layouts[timestamps];
-	uint32_t options = options_put(agreed, at, mss_index(table, agreed->mss));
-	uint32_t hidden = options ^ pad_of(hash, timestamps);
-
-	return (struct syncookie){
-		.seq = hidden >> at->in_tsval << at->mac_bits | mac_of(hash, options, timestamps),
-		.tsval = timestamps ? (hidden & TSVAL_MASK) | (clock & ~TSVAL_MASK) : 0};
-}
-
-struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
-	const struct agreed *agreed, uint32_t clock)
-{
-	struct syncookie cookie;
+	const struct mss_table *table = &mss_tables[ip4][agreed->timestamps];
 
 	CHECK(agreed->wscale <= WSCALE_MASK);
-	if (agreed->timestamps)
-		cookie = make(hash, &mss_tables[ip4][1], agreed, true, clock);
-	else
-		cookie = make(hash, &mss_tables[ip4][0], agreed, false, clock);
-	cookie.seq |= keys->epoch << EPOCH_SHIFT;
-	return cookie;
+	return options_put(agreed, &layouts[agreed->timestamps], mss_index(table, agreed->mss));
 }
 
 // The epoch whose cookies have the parity of `seq` and are live at `tick` (TCP.md 1.6).
@@ -182,9 +142,9 @@ static ALWAYS_INLINE bool check(uint64_t hash, const struct mss_table *table, ui
 	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
 	uint32_t options = seq >> at->mac_bits << at->in_tsval;
 
-	options |= timestamps ? tsecr & TSVAL_MASK : 0;
-	options ^= pad_of(hash, timestamps);
-	if ((seq & ((1u << at->mac_bits) - 1)) != mac_of(hash, options, timestamps))
+	options |= timestamps ? tsecr & SYNCOOKIE_TSVAL_MASK : 0;
+	options ^= syncookie_pad(hash, timestamps);
+	if ((seq & ((1u << at->mac_bits) - 1)) != syncookie_mac(hash, options, timestamps))
 		return false;
 	agreed->mss = table->values[options >> at->mss];
 	agreed->wscale = options >> at->wscale & WSCALE_MASK;

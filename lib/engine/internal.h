@@ -139,11 +139,13 @@ struct epoch_profiles {
 	struct profile profiles[SERVICE_COUNT_MAX]; // by service id
 };
 
-// What SYN/ACKs differ in but for their numbers.
+// What answers of the same terms differ in but for their numbers.
 struct syn_shape {
-	uint16_t options; // enum option_bit
+	uint16_t options; // enum option_bit: offered, and answered
 	uint16_t window;
-	uint32_t ecn; // bool
+	uint16_t mss;	// offered
+	uint8_t wscale; // offered; OPTIONS_WSCALE_NONE where that is not answered
+	bool ecn;
 };
 
 // What the answers to the SYNs of one service, family and port have in common in one call (syn.c).
@@ -155,8 +157,9 @@ struct syn_terms {
 	uint16_t options; // enum option_bit: answered to who offers them
 	uint16_t mss;	  // announced
 	uint8_t port;
-	bool formed; // `form` is of `shape`
-	struct syn_shape shape;
+	bool shaped;		// `shape` is one
+	struct syn_shape shape; // of the SYN before, and what follows from it
+	uint32_t cookie_options;
 	struct answer_form form; // of IPv4
 };
 

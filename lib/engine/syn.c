@@ -50,18 +50,6 @@ static uint16_t profile_options(const struct profile *profile)
 	return bits;
 }
 
-static struct agreed agree(const struct profile *profile, const struct options *offered,
-	uint16_t bits, const struct view *view)
-{
-	bool timestamps = bits & OPTION_TIMESTAMPS;
-
-	return (struct agreed){.mss = offered->mss,
-		.wscale = bits & OPTION_WSCALE ? offered->wscale : OPTIONS_WSCALE_NONE,
-		.sack = (bits & OPTION_SACK_OK) != 0,
-		.timestamps = timestamps,
-		.ecn = timestamps && profile->ecn && offers_ecn(view)};
-}
-
 static struct tuple tuple_of(const struct view *view)
 {
 	return (struct tuple){
@@ -169,34 +157,61 @@ static struct syn_terms *terms_of(
 	return terms;
 }
 
+static struct syn_shape shape_of(struct engine *engine, const struct syn_terms *terms,
+	const struct options *offered, const struct view *view)
+{
+	uint16_t options = terms->options & offered->bits;
+
+	return (struct syn_shape){.options = options,
+		.window = syn_queue_window(engine, terms->service),
+		.mss = offered->mss,
+		.wscale = options & OPTION_WSCALE ? offered->wscale : OPTIONS_WSCALE_NONE,
+		.ecn = (options & OPTION_TIMESTAMPS) && terms->profile->ecn && offers_ecn(view)};
+}
+
+static uint32_t cookie_options(const struct syn_terms *terms, const struct syn_shape *shape)
+{
+	const struct agreed agreed = {.mss = shape->mss,
+		.wscale = shape->wscale,
+		.sack = (shape->options & OPTION_SACK_OK) != 0,
+		.timestamps = (shape->options & OPTION_TIMESTAMPS) != 0,
+		.ecn = shape->ecn};
+
+	return syncookie_options(&agreed, terms->family == VIEW_IP4);
+}
+
 // All of an answer but its numbers.
-static struct craft craft_of(const struct syn_terms *terms, struct syn_shape shape)
+static struct craft craft_of(const struct syn_terms *terms, const struct syn_shape *shape)
 {
 	return (struct craft){.reply = true,
-		.tcp_flags = TCP_SYN | TCP_ACK | (shape.ecn ? TCP_ECE : 0),
-		.window = shape.window,
-		.options = {.bits = shape.options,
+		.tcp_flags = TCP_SYN | TCP_ACK | (shape->ecn ? TCP_ECE : 0),
+		.window = shape->window,
+		.options = {.bits = shape->options,
 			.mss = terms->mss,
 			.wscale = terms->profile->wscale}};
 }
 
-static int write_ip4(struct arrival *arrival, struct syn_terms *terms, struct syn_shape shape,
-	const struct answer_numbers *numbers)
+// Most SYNs are like the one before; in many others only the options offered differ.
+static void take_shape(struct syn_terms *terms, const struct syn_shape *shape)
 {
-	if (!terms->formed || memcmp(&terms->shape, &shape, sizeof(shape)) != 0) {
+	const struct syn_shape *former = &terms->shape;
+	bool formed = terms->shaped && former->options == shape->options &&
+		      former->window == shape->window && former->ecn == shape->ecn;
+
+	if (!formed && terms->family == VIEW_IP4) {
 		struct craft craft = craft_of(terms, shape);
 
 		answer_form_init(&terms->form, &craft);
-		terms->shape = shape;
-		terms->formed = true;
 	}
-	return answer_write(arrival->frame, &arrival->view, &terms->form, numbers);
+	terms->cookie_options = cookie_options(terms, shape);
+	terms->shape = *shape;
+	terms->shaped = true;
 }
 
-static int write_ip6(struct arrival *arrival, const struct syn_terms *terms, struct syn_shape shape,
+static int write_ip6(struct arrival *arrival, const struct syn_terms *terms,
 	const struct answer_numbers *numbers)
 {
-	struct craft craft = craft_of(terms, shape);
+	struct craft craft = craft_of(terms, &terms->shape);
 
 	craft.seq = numbers->seq;
 	craft.ack = numbers->ack;
@@ -210,26 +225,28 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 {
 	const struct view *view = &arrival->view;
 	struct syn_terms *terms = terms_of(engine, arrival, service);
-	uint16_t options = terms->options & offered->bits;
-	struct agreed agreed = agree(terms->profile, offered, options, view);
-	struct syn_shape shape = {.options = options, .ecn = agreed.ecn};
-	bool ip4 = view->bits & VIEW_IP4;
+	const struct epoch_keys *keys = terms->keys;
 	struct answer_numbers numbers;
 	struct syncookie cookie;
+	struct syn_shape shape;
+	int err;
 
-	if (terms->keys == NULL) {
+	if (keys == NULL) {
 		verdict_drop(arrival, REASON_stopped);
 		return;
 	}
-	cookie = syncookie_from_hash(
-		terms->keys, cookie_hash(terms->keys, arrival), ip4, &agreed, engine->now_ms);
-	shape.window = syn_queue_window(engine, service);
+	shape = shape_of(engine, terms, offered, view);
+	if (!terms->shaped || memcmp(&terms->shape, &shape, sizeof(shape)) != 0)
+		take_shape(terms, &shape);
+	cookie = syncookie_seal(keys->epoch, cookie_hash(keys, arrival), terms->cookie_options,
+		shape.options & OPTION_TIMESTAMPS, engine->now_ms);
 	numbers = (struct answer_numbers){.seq = cookie.seq,
 		.ack = view->seq + 1,
 		.tsval = cookie.tsval,
 		.tsecr = offered->tsval};
-	if ((ip4 ? write_ip4(arrival, terms, shape, &numbers)
-		 : write_ip6(arrival, terms, shape, &numbers)) != 0) {
+	err = terms->family == VIEW_IP4 ? answer_write(arrival->frame, view, &terms->form, &numbers)
+					: write_ip6(arrival, terms, &numbers);
+	if (err != 0) {
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}

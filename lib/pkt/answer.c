@@ -88,9 +88,10 @@ void answer_form_init(struct answer_form *form, const struct craft *craft)
 // loaded.
 static void swap_macs(uint8_t *l2)
 {
-	uint64_t front = load64(l2), back = load64(l2 + 4);
+	uint64_t front = load64(l2), back = load64(l2 + 4); // bytes 0-7 and 4-11
+	uint64_t swapped = back >> 16 | front << 48;
 
-	store64(l2, (uint32_t)(back >> 16), (uint32_t)(back >> 48 | front << 16));
+	memcpy(l2, &swapped, sizeof(swapped));
 	store32(l2 + 8, (uint32_t)(front >> 16));
 }
 

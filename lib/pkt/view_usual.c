@@ -56,15 +56,51 @@ static ALWAYS_INLINE bool parse(struct view *view, const struct frame *frame)
 	return true;
 }
 
-// Without IP options. Both sums share the addresses.
+// Adds a word, and what it carries out of the top at the bottom: checksum_fold() takes the sum as
+// it is.
+static ALWAYS_INLINE uint64_t add(uint64_t sum, uint64_t word)
+{
+	sum += word;
+	sum += sum < word;
+	__asm__("" : "+r"(sum)); // vectors pay for more than a header has
+	return sum;
+}
+
+static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+static ALWAYS_INLINE bool ip_sum_good(const uint8_t *ip)
+{
+	uint32_t last;
+
+	memcpy(&last, ip + 16, sizeof(last));
+	return checksum_is_good(add(add(load64(ip), load64(ip + 8)), last));
+}
+
+// From the addresses, which are the last of the IP header, to the end.
+static ALWAYS_INLINE bool tcp_sum_good(const uint8_t *ip, unsigned tcp_bytes)
+{
+	const uint8_t *p = ip + 12;
+	unsigned bytes = 8 + tcp_bytes, rest = bytes % 8;
+	uint64_t sum = checksum_word(tcp_bytes) + checksum_word(PROTOCOL_TCP);
+
+	if (bytes > CHECKSUM_SHORT_BYTES)
+		return checksum_is_good(checksum_add_long(sum, p, bytes));
+	for (unsigned at = 0; at + 8 <= bytes; at += 8)
+		sum = add(sum, load64(p + at));
+	if (rest > 0)
+		sum = add(sum, load64(p + bytes - 8) >> (64 - 8 * rest));
+	return checksum_is_good(sum);
+}
+
 static ALWAYS_INLINE bool sums_good(const uint8_t *ip, unsigned tcp_bytes)
 {
-	uint64_t addresses = checksum_halves(checksum_carry(0, ip + 12));
-	uint64_t header = addresses + checksum_halves(checksum_carry(0, ip));
-	uint64_t pseudo = addresses + checksum_word(tcp_bytes) + checksum_word(PROTOCOL_TCP);
-
-	return checksum_is_good(checksum_add_rest(header, ip + 8, 4)) &&
-	       checksum_is_good(checksum_add(pseudo, ip + IP4_HEADER_BYTES, tcp_bytes));
+	return ip_sum_good(ip) && tcp_sum_good(ip, tcp_bytes);
 }
 
 // Neither "this network", loopback, multicast nor behind it (view_check_addresses()).
