@@ -194,6 +194,10 @@ void ingress_decide(struct engine *engine, struct arrival *arrival)
 		syn_answer(engine, arrival);
 		return;
 	}
+	if (arrival->proving && ingress_find(engine, arrival) == NULL) {
+		proof_decide(engine, arrival);
+		return;
+	}
 	// ARP, neighbour discovery and everything that is not IP belong to the wire.
 	if (view->bits == 0 || icmp_is_link_local(view)) {
 		verdict_forward(engine, arrival);

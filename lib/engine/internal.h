@@ -53,6 +53,7 @@ struct arrival {
 	bool served;	   // `service` is valid: of any, whatever the rules say
 	bool hashed;	   // `cookie_hash` is of the SYN's cookie in this epoch
 	bool answered;	   // a SYN that gets a SYN/ACK, as far as rules and services say
+	bool proving;	   // of no flow as far as is known, and a proof for `service` or nothing
 	bool limit_hashed; // `limit_hash` is what rate_limit_allows_hash() takes of the source
 	bool tried;	   // `tries` are of the cookie: with SEG.SEQ - 1 as the ISN, with SEG.SEQ
 	bool from_peer;	   // came in a MESSAGE_FRAME: may not be handed to a node again
@@ -393,6 +394,8 @@ uint64_t proof_worth(bool timestamps);
 void proof_batch(struct engine *engine, unsigned count);
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow);
+// What tcp_decide() comes to with an arrival that proof_batch() has marked, where it has no flow.
+void proof_decide(struct engine *engine, struct arrival *arrival);
 
 // opening.c: the life cycle of a half-open context.
 struct opening *opening_of(struct engine *engine, const struct flow *flow);

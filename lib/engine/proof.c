@@ -190,3 +190,11 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	accept_proof(engine, arrival, service, flow, &options, &claim);
 	return true;
 }
+
+void proof_decide(struct engine *engine, struct arrival *arrival)
+{
+	const struct service *service = &engine->policy->services[arrival->service];
+
+	if (!proof_try(engine, arrival, service, NULL))
+		verdict_drop(arrival, REASON_no_flow);
+}

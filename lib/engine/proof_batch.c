@@ -34,9 +34,11 @@ static unsigned collect(struct engine *engine, unsigned count, struct arrival **
 		if (!may_prove(engine, arrival))
 			continue;
 		admit_serve(engine, arrival, used > 0 ? some[used - 1] : NULL);
-		if (arrival->service != SERVICE_NONE &&
-			engine->policy->services[arrival->service].mode == MODE_PROXY)
-			some[used++] = arrival;
+		if (arrival->service == SERVICE_NONE ||
+			engine->policy->services[arrival->service].mode != MODE_PROXY)
+			continue;
+		arrival->proving = true;
+		some[used++] = arrival;
 	}
 	return used;
 }
