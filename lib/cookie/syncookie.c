@@ -29,21 +29,14 @@
 #define EPOCH_SHIFT 31
 #define WSCALE_MASK 15u
 
-// Where the options stand in their field; the low `in_tsval` bits of it are TSval's, the others the
-// sequence number's, above the MAC.
+// Where the options stand in their field: shifts.
 struct layout {
-	uint8_t mac_bits, in_tsval;
-	uint8_t mss, wscale, sack, ecn; // shifts
+	uint8_t mss, wscale, sack, ecn;
 };
 
 static const struct layout layouts[2] = {
-	{.mac_bits = SYNCOOKIE_MAC_BITS, .in_tsval = 0, .mss = 5, .wscale = 0, .sack = 4},
-	{.mac_bits = SYNCOOKIE_MAC_BITS_TS,
-		.in_tsval = SYNCOOKIE_TSVAL_BITS,
-		.mss = 6,
-		.wscale = 2,
-		.sack = 1,
-		.ecn = 0},
+	{.mss = 5, .wscale = 0, .sack = 4},
+	{.mss = 6, .wscale = 2, .sack = 1, .ecn = 0},
 };
 
 struct mss_table {
@@ -81,8 +74,6 @@ uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps)
 
 	return table->values[mss_index(table, mss)];
 }
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 static uint32_t options_put(const struct agreed *agreed, const struct layout *at, unsigned mss)
 {
@@ -135,28 +126,18 @@ bool syncookie_check(const struct keyring *ring, uint32_t tick, const struct tup
 		tuple_is_ip4(tuple), seq_server, tsecr, agreed);
 }
 
-static ALWAYS_INLINE bool check(uint64_t hash, const struct mss_table *table, uint32_t seq_server,
-	uint32_t tsecr, struct agreed *agreed, bool timestamps)
+bool syncookie_check_hash(
+	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
 {
+	const bool timestamps = agreed->timestamps;
 	const struct layout *at = &layouts[timestamps];
-	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
-	uint32_t options = seq >> at->mac_bits << at->in_tsval;
+	uint32_t options;
 
-	options |= timestamps ? tsecr & SYNCOOKIE_TSVAL_MASK : 0;
-	options ^= syncookie_pad(hash, timestamps);
-	if ((seq & ((1u << at->mac_bits) - 1)) != syncookie_mac(hash, options, timestamps))
+	if (!syncookie_uncover(hash, seq_server, tsecr, timestamps, &options))
 		return false;
-	agreed->mss = table->values[options >> at->mss];
+	agreed->mss = mss_tables[ip4][timestamps].values[options >> at->mss];
 	agreed->wscale = options >> at->wscale & WSCALE_MASK;
 	agreed->sack = options >> at->sack & 1;
 	agreed->ecn = timestamps && (options >> at->ecn & 1);
 	return true;
-}
-
-bool syncookie_check_hash(
-	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed)
-{
-	if (agreed->timestamps)
-		return check(hash, &mss_tables[ip4][1], seq_server, tsecr, agreed, true);
-	return check(hash, &mss_tables[ip4][0], seq_server, tsecr, agreed, false);
 }

@@ -65,6 +65,9 @@ const struct epoch_keys *syncookie_keys(
 	const struct keyring *ring, uint32_t tick, uint32_t seq_server);
 bool syncookie_check_hash(
 	uint64_t hash, bool ip4, uint32_t seq_server, uint32_t tsecr, struct agreed *agreed);
+// All of that but what was agreed: its field of options is in `options`.
+static inline bool syncookie_uncover(
+	uint64_t hash, uint32_t seq_server, uint32_t tsecr, bool timestamps, uint32_t *options);
 
 // The table's value that `mss` is rounded down to. family: 4 or 6; 0 (absent) is 536 or 1220.
 uint16_t syncookie_mss(uint16_t mss, int family, bool timestamps);
@@ -114,4 +117,16 @@ static inline struct syncookie syncookie_seal(
 	return (struct syncookie){
 		.seq = seq | hidden >> SYNCOOKIE_TSVAL_BITS << SYNCOOKIE_MAC_BITS_TS,
 		.tsval = (hidden & SYNCOOKIE_TSVAL_MASK) | (clock & ~SYNCOOKIE_TSVAL_MASK)};
+}
+
+static inline bool syncookie_uncover(
+	uint64_t hash, uint32_t seq_server, uint32_t tsecr, bool timestamps, uint32_t *options)
+{
+	unsigned bits = timestamps ? SYNCOOKIE_MAC_BITS_TS : SYNCOOKIE_MAC_BITS;
+	uint32_t hidden = (seq_server & 0x7fffffff) >> bits;
+
+	if (timestamps)
+		hidden = hidden << SYNCOOKIE_TSVAL_BITS | (tsecr & SYNCOOKIE_TSVAL_MASK);
+	*options = hidden ^ syncookie_pad(hash, timestamps);
+	return (seq_server & ((1u << bits) - 1)) == syncookie_mac(hash, *options, timestamps);
 }

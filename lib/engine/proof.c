@@ -49,12 +49,25 @@ static bool check(const struct engine *engine, const struct arrival *arrival, un
 		view->ack - 1, tsecr, agreed);
 }
 
+// Nearly every guess of a flood, whose hashes are there: neither of its tries is right.
+static bool is_wrong(const struct arrival *arrival, const struct options *options)
+{
+	bool timestamps = options->bits & OPTION_TIMESTAMPS;
+	uint32_t cookie = arrival->view.ack - 1, field;
+
+	return arrival->tried &&
+	       !syncookie_uncover(arrival->tries[0], cookie, options->tsecr, timestamps, &field) &&
+	       !syncookie_uncover(arrival->tries[1], cookie, options->tsecr, timestamps, &field);
+}
+
 static bool proves(const struct engine *engine, const struct arrival *arrival,
 	const struct options *options, struct claim *claim)
 {
 	struct agreed agreed = {.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0};
 	unsigned which = 0;
 
+	if (is_wrong(arrival, options))
+		return false;
 	if (!check(engine, arrival, 0, options->tsecr, &agreed)) {
 		// A keep-alive or window probe has SEG.SEQ = SND.NXT - 1, thus the ISN itself.
 		which = 1;
