@@ -188,8 +188,10 @@ static bool is_installed(const struct flow *flow, const struct flow_record *reco
 static bool gives_way(const struct engine *engine, const struct flow *flow,
 	const struct flow_record *record, uint32_t cookie)
 {
+	// What the ends of the later one repeat would be lost here for as long as the former is
+	// kept.
 	if (record_has_ended(record))
-		return false;
+		return entry_has_ended(flow) && parts_later(record, flow) > PARTS_APART;
 	if (entry_has_ended(flow))
 		return !is_overtaken(flow, record);
 	if (flow->track.state != TCP_SYN_SENT || flow->mode != record->mode)
@@ -228,17 +230,20 @@ static void watch_syn_elsewhere(struct flow *flow, const struct flow_record *rec
 	flow->bits |= FLOW_RESYN;
 }
 
-// True where the server has answered the teller's SYN, and not the flow's that is here.
+// True where the server has answered the teller's SYN, and not the flow's that is here. The record
+// that comes back with the SYN/ACK does not say which SYN that was.
 static bool is_answered(struct engine *engine, const struct flow *flow,
-	const struct flow_record *record, uint64_t hash)
+	const struct message *message, uint64_t hash)
 {
+	const struct flow_record *record = &message->body.record;
 	const struct handed *handed = finder_handed(engine, hash);
 	uint16_t owner;
 
 	if (!flow->superseded || handed == NULL || !handed->synack)
 		return false;
 	if (handed->owner == NODE_ALL)
-		return handed->ack == record->isn_client + record->translation.e + 1;
+		return (message->frame_len > 0 && record->isn_client == 0) ||
+		       handed->ack == record->isn_client + record->translation.e + 1;
 	return finder_answered(engine, hash, &owner) && owner == record->owner;
 }
 
@@ -251,8 +256,9 @@ static bool is_being_opened(struct engine *engine, const struct flow *flow, uint
 }
 
 static struct flow *place_for(
-	struct engine *engine, const struct flow_record *record, struct flow *flow, uint64_t hash)
+	struct engine *engine, const struct message *message, struct flow *flow, uint64_t hash)
 {
+	const struct flow_record *record = &message->body.record;
 	const struct service *service = policy_service(engine->policy, record->service);
 	enum reason reason;
 
@@ -268,7 +274,7 @@ static struct flow *place_for(
 		if (is_being_opened(engine, flow, cookie))
 			return NULL;
 
-		if (!yields && !is_answered(engine, flow, record, hash))
+		if (!yields && !is_answered(engine, flow, message, hash))
 			return NULL;
 		entry_remove(engine, flow);
 		counter_add(&engine->stats.flows_closed, 1);
@@ -303,7 +309,7 @@ void copy_take_install(
 	} else if (flow != NULL && passes_same(flow, record)) {
 		watch_syn_elsewhere(flow, record);
 	} else {
-		flow = place_for(engine, record, flow, hash);
+		flow = place_for(engine, message, flow, hash);
 		if (flow == NULL) {
 			drop_frame(engine, message, REASON_table_full);
 			return;

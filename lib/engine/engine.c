@@ -19,7 +19,7 @@
 #include <string.h>
 
 struct layout {
-	size_t table, pool, prefixes, claimed, bad_acks, openings, total;
+	size_t bad_acks, prefixes, openings, pool, table, total;
 };
 
 static size_t line_up(size_t bytes)
@@ -27,17 +27,35 @@ static size_t line_up(size_t bytes)
 	return (bytes + CPU_CACHE_LINE_BYTES - 1) & ~(size_t)(CPU_CACHE_LINE_BYTES - 1);
 }
 
+// Half-open contexts: one for so many flows.
+#define OPENING_SHARE 4
+
+uint32_t engine_openings(uint32_t capacity, uint64_t queue_total_bytes)
+{
+	uint64_t cells = queue_total_bytes / HOLD_CELL_BYTES;
+	uint32_t share = capacity / OPENING_SHARE + 1;
+
+	return cells < share ? (uint32_t)cells : share;
+}
+
+// A flow that takes another one's place is counted before that one is not.
+static uint32_t prefix_entries(const struct engine_config *config)
+{
+	return config->capacity + 1;
+}
+
+// In the order in which pages are wanted, for who gives the memory its pages from the front: what
+// the first packets use anywhere, then what they use from its first entry on.
 static struct layout engine_layout(const struct engine_config *config)
 {
 	struct layout at;
 
-	at.table = line_up(sizeof(struct engine));
-	at.pool = at.table + line_up(flow_table_bytes(config->capacity));
-	at.prefixes = at.pool + line_up(hold_pool_bytes(config->queue_total_bytes));
-	at.claimed = at.prefixes + line_up(prefix_limit_bytes(config->capacity));
-	at.bad_acks = at.claimed + line_up(prefix_limit_bytes(config->capacity));
-	at.openings = at.bad_acks + line_up(rate_limit_bytes());
-	at.total = at.openings + line_up(config->openings * sizeof(struct opening));
+	at.bad_acks = line_up(sizeof(struct engine));
+	at.prefixes = at.bad_acks + line_up(rate_limit_bytes());
+	at.openings = at.prefixes + line_up(prefix_limit_bytes(prefix_entries(config)));
+	at.pool = at.openings + line_up(config->openings * sizeof(struct opening));
+	at.table = at.pool + line_up(hold_pool_bytes(config->queue_total_bytes));
+	at.total = at.table + line_up(flow_table_bytes(config->capacity));
 	return at;
 }
 
@@ -55,13 +73,12 @@ struct engine *engine_init(void *memory, const struct engine_config *config)
 	CHECK(config->port_count <= ENGINE_PORTS_MAX && config->worker < config->workers);
 	engine->config = *config;
 	engine->table_key = siphash_key(config->table_key);
-	engine->table = flow_table_init(base + at.table, config->capacity);
-	engine->pool = hold_pool_init(base + at.pool, config->queue_total_bytes);
-	engine->prefixes =
-		prefix_limit_init(base + at.prefixes, config->capacity, engine->table_key);
-	engine->claimed = prefix_limit_init(base + at.claimed, config->capacity, engine->table_key);
 	engine->bad_acks = rate_limit_init(base + at.bad_acks, engine->table_key);
+	engine->prefixes =
+		prefix_limit_init(base + at.prefixes, prefix_entries(config), engine->table_key);
 	engine->openings = (struct opening *)(void *)(base + at.openings);
+	engine->pool = hold_pool_init(base + at.pool, config->queue_total_bytes);
+	engine->table = flow_table_init(base + at.table, config->capacity);
 	engine->opening_free = FLOW_NONE;
 	// Until told otherwise every node is there (tests, and a node that is alone).
 	engine->view = (struct message_view){.active = UINT64_MAX, .decodes = true};

@@ -110,6 +110,11 @@ struct engine_stats {
 	counter rule_hits_default;
 };
 
+// Half-open contexts that are of use: each has a flow of its own and at least one cell of the
+// holds, and leaves most flows to connections that are open.
+uint32_t engine_openings(uint32_t capacity, uint64_t queue_total_bytes);
+
+// Memory is used from its front: the first pages are wanted by the first packets.
 size_t engine_bytes(const struct engine_config *config);
 
 // Makes an engine in `memory` (engine_bytes(), page aligned, zeroed), which the caller keeps and

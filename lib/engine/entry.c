@@ -57,9 +57,19 @@ static const struct addr *client_addr(const struct flow_key *key, enum side clie
 
 // Flows whose client proved its address are counted apart: others are counted under an address
 // anybody can write into a packet, and must not use up what belongs to its owner.
-static struct prefix_limit *prefixes_of(struct engine *engine, bool proven)
+static struct prefix_source source_now(
+	const struct engine *engine, const struct addr *client, bool proven)
 {
-	return proven ? engine->prefixes : engine->claimed;
+	const struct policy_limits *limits = &engine->policy->limits;
+
+	return (struct prefix_source){client, limits->prefix4, limits->prefix6, proven};
+}
+
+// As it was counted.
+static struct prefix_source source_of(const struct flow *flow)
+{
+	return (struct prefix_source){client_addr(&flow->key, flow_client_side(flow)),
+		flow->prefix4, flow->prefix6, (flow->bits & FLOW_PROVEN) != 0};
 }
 
 // A flow of this service exists only once its client proved its address.
@@ -71,12 +81,11 @@ static bool is_proven(const struct service *service)
 static enum reason take_limits(struct engine *engine, const struct addr *client,
 	const struct service *service, bool proven)
 {
-	const struct policy_limits *limits = &engine->policy->limits;
+	struct prefix_source source = source_now(engine, client, proven);
 
 	if (!service_has_room(engine, service))
 		return REASON_flow_limit;
-	if (!prefix_limit_take(prefixes_of(engine, proven), client, limits->prefix4,
-		    limits->prefix6, limits->per_prefix_flows))
+	if (!prefix_limit_take(engine->prefixes, &source, engine->policy->limits.per_prefix_flows))
 		return REASON_prefix_limit;
 	return REASON_NONE;
 }
@@ -84,24 +93,25 @@ static enum reason take_limits(struct engine *engine, const struct addr *client,
 enum reason entry_limit(
 	struct engine *engine, const struct addr *client, const struct service *service)
 {
-	const struct policy_limits *limits = &engine->policy->limits;
+	struct prefix_source source = source_now(engine, client, is_proven(service));
 
 	if (!service_has_room(engine, service))
 		return REASON_flow_limit;
-	if (prefix_limit_count(prefixes_of(engine, is_proven(service)), client, limits->prefix4,
-		    limits->prefix6) >= limits->per_prefix_flows)
+	if (prefix_limit_count(engine->prefixes, &source) >=
+		engine->policy->limits.per_prefix_flows)
 		return REASON_prefix_limit;
 	return REASON_NONE;
 }
 
 static void give_limits(struct engine *engine, struct flow *flow)
 {
+	struct prefix_source source = source_of(flow);
+
 	if (!(flow->bits & FLOW_COUNTED))
 		return;
 	if (flow->service != SERVICE_NONE)
 		counter_sub(&engine->services[flow->service].flows, 1);
-	prefix_limit_give(prefixes_of(engine, (flow->bits & FLOW_PROVEN) != 0),
-		client_addr(&flow->key, flow_client_side(flow)), flow->prefix4, flow->prefix6);
+	prefix_limit_give(engine->prefixes, &source);
 	flow->bits &= (uint8_t)~FLOW_COUNTED;
 }
 
@@ -110,6 +120,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 {
 	const struct policy_limits *limits = &engine->policy->limits;
 	bool proven = is_proven(service);
+	struct prefix_source source = source_now(engine, client_addr(key, client), proven);
 	struct flow *flow;
 
 	*reason = take_limits(engine, client_addr(key, client), service, proven);
@@ -119,8 +130,7 @@ struct flow *entry_create(struct engine *engine, const struct flow_key *key, uin
 	}
 	flow = insert_or_evict(engine, key, hash);
 	if (flow == NULL) {
-		prefix_limit_give(prefixes_of(engine, proven), client_addr(key, client),
-			limits->prefix4, limits->prefix6);
+		prefix_limit_give(engine->prefixes, &source);
 		counter_add(&engine->stats.flows_refused, 1);
 		*reason = REASON_table_full;
 		return NULL;

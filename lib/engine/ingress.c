@@ -88,17 +88,25 @@ static bool is_looked_up(const struct arrival *arrival)
 
 unsigned ingress_prefetch_flows(struct engine *engine, unsigned count)
 {
-	unsigned without = 0;
+	struct arrival *elsewhere[ENGINE_BATCH_MAX];
+	unsigned without = 0, elsewhere_count = 0;
 
 	engine->guess_inserts = flow_table_inserts(engine->table);
 	for (unsigned i = 0; i < count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
+		bool later;
 
 		if (!is_looked_up(arrival))
 			continue;
-		arrival->guess = flow_table_guess(engine->table, arrival->hash);
+		arrival->guess = flow_table_guess(engine->table, arrival->hash, &later);
 		arrival->guessed = true;
+		elsewhere[elsewhere_count] = arrival;
+		elsewhere_count += later;
 		without += arrival->guess == NULL;
+	}
+	for (unsigned i = 0; i < elsewhere_count; i++) {
+		elsewhere[i]->guess = flow_table_guess_elsewhere(engine->table, elsewhere[i]->hash);
+		without -= elsewhere[i]->guess != NULL;
 	}
 	return without;
 }

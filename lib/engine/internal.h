@@ -146,8 +146,7 @@ struct engine {
 	const struct policy *policy;
 	struct flow_table *table;
 	struct hold_pool *pool;
-	struct prefix_limit *prefixes; // of flows whose client proved its address
-	struct prefix_limit *claimed;  // of the others
+	struct prefix_limit *prefixes;
 	struct rate_limit *bad_acks;
 	struct opening *openings;
 	uint32_t opening_free; // head of the free list, FLOW_NONE

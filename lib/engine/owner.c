@@ -231,6 +231,8 @@ static void send_back(
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}
+	// The SYN/ACK of another connection has other numbers: those that are waited for go along.
+	reply->why = state && flow->track.state == TCP_SYN_SENT;
 	if (state)
 		fill_state(engine, reply, finder, flow);
 	else

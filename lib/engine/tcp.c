@@ -146,14 +146,19 @@ static bool is_near(uint32_t number, uint32_t from)
 }
 
 // True where the numbers are not the client's of this connection, judged by the server's or, where
-// that was not seen here either, by those it began with.
+// that was not seen here either, by those it began with. Behind a FIN of the server's that passed
+// here there is nothing to be acknowledged.
 static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
 {
 	const struct tcp_track *track = &flow->track;
 	bool seen = (track->bits & TRACK_SEEN_SERVER) != 0;
+	uint32_t end = track->sender[TO_CLIENT].end;
 
+	if (seen && (flow->fins & 1u << TO_CLIENT) &&
+		(end - segment->ack > end - flow->cookie || end - segment->ack > UNSEEN_BYTES))
+		return true;
 	return !is_near(segment->seq, seen ? track->sender[TO_SERVER].acked : flow->isn_client) ||
-	       !is_near(segment->ack, seen ? track->sender[TO_CLIENT].end : flow->cookie);
+	       !is_near(segment->ack, seen ? end : flow->cookie);
 }
 
 // True where the first segment to be seen of a direction is far from where the connection began a

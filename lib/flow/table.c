@@ -6,13 +6,15 @@
 //	buckets             a power of two; one line each: 8 tags and 8 marks of 16 bits, 8 indices
 //	entries             `capacity` flows, two lines each
 //
-// A flow hangs in one of two buckets, both computed from its hash, and goes into the emptier one
-// when it is inserted. There are at least twice as many slots as entries, so a bucket holds 4 on
-// average at most, and with two choices the fullest of 2^25 buckets holds 7 or 8: that both
-// buckets of a hash are full practically never happens. Nothing is ever displaced: an insert writes
-// one slot, a remove clears one, a find reads at most two bucket lines and then only entries whose
-// tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash key cannot aim
-// at a bucket, and even full buckets only make inserts fail, never walks longer.
+// A flow hangs in one of two buckets, both computed from its hash: in the first, until FIRST_FULL
+// of its slots are taken, then in the emptier one. There are at least twice as many slots as
+// entries, so a bucket holds 4 on average at most. Of a full table 5 of 100 flows hang in their
+// second bucket, and that both buckets of a hash are full practically never happens. A bucket
+// counts the flows that would have hung in it: where it says none, what is not in it is nowhere,
+// and 9 of 10 searches for what is not there end with one line. Nothing is ever displaced: an
+// insert writes one slot, a remove clears one, a find reads at most two bucket lines and then only
+// entries whose tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash
+// key cannot aim at a bucket, and even full buckets only make inserts fail, never walks longer.
 //
 // A slot's tag are the 16 bits of the hash's low half above those of the first bucket; it is never
 // 0, so 0 marks a free slot. Its mark are bits 32-47. A digest (key.h) has the first as they are
@@ -31,6 +33,10 @@
 #include <string.h>
 
 #define BUCKET_SLOTS 8
+#define FIRST_FULL   6
+#define INDEX_BITS   27
+#define INDEX_MASK   ((1u << INDEX_BITS) - 1)
+#define AWAY_MAX     (UINT32_MAX >> INDEX_BITS) // once so many, for good
 #define FREE_MARK    0xff
 #define TAG_BITS     16
 #define LANES	     0x0101010101010101u // one bit per byte
@@ -41,9 +47,12 @@ typedef uint8_t lane_vector __attribute__((vector_size(BUCKET_SLOTS)));
 struct bucket {
 	tag_vector tags; // 0: slot is free
 	tag_vector marks;
+	// Of entries, in the low INDEX_BITS. Above them, in the first: how many flows hang in their
+	// second bucket because this is their first.
 	uint32_t index[BUCKET_SLOTS];
 } CPU_ALIGNED;
 _Static_assert(sizeof(struct bucket) == CPU_CACHE_LINE_BYTES, "one line per probe");
+_Static_assert(FLOW_TABLE_CAPACITY_MAX - 1 <= INDEX_MASK, "an index fits");
 _Static_assert(2 * BUCKET_SLOTS == FLOW_TABLE_CANDIDATES, "candidates are two buckets");
 
 struct flow_table {
@@ -149,13 +158,29 @@ static unsigned bucket_room(const struct bucket *bucket)
 	return (unsigned)(bucket_match(bucket, 0) * LANES >> 56); // a sum of the lanes
 }
 
+static struct flow *bucket_entry(
+	const struct flow_table *table, const struct bucket *bucket, unsigned slot)
+{
+	return &table->entries[bucket->index[slot] & INDEX_MASK];
+}
+
+static uint32_t bucket_away(const struct bucket *bucket)
+{
+	return bucket->index[0] >> INDEX_BITS;
+}
+
+static void bucket_set_away(struct bucket *bucket, uint32_t away)
+{
+	bucket->index[0] = (bucket->index[0] & INDEX_MASK) | away << INDEX_BITS;
+}
+
 static struct flow *bucket_find(const struct flow_table *table, const struct bucket *bucket,
 	const struct flow_key *key, const struct place *place)
 {
 	uint64_t lanes = bucket_match_both(bucket, place->tag, place->mark);
 
 	for (; lanes != 0; lanes &= lanes - 1) {
-		struct flow *flow = &table->entries[bucket->index[lane_first(lanes)]];
+		struct flow *flow = bucket_entry(table, bucket, lane_first(lanes));
 
 		if (flow_key_equal(&flow->key, key))
 			return flow;
@@ -166,67 +191,74 @@ static struct flow *bucket_find(const struct flow_table *table, const struct buc
 struct flow *flow_table_find(struct flow_table *table, const struct flow_key *key, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
-	struct flow *flow = bucket_find(table, &table->buckets[place.first], key, &place);
+	const struct bucket *first = &table->buckets[place.first];
+	struct flow *flow = bucket_find(table, first, key, &place);
 
-	if (flow != NULL)
+	if (flow != NULL || bucket_away(first) == 0)
 		return flow;
 	return bucket_find(table, &table->buckets[place.second], key, &place);
 }
 
 void flow_table_prefetch(const struct flow_table *table, uint64_t hash)
 {
-	struct place place = place_of(table, hash);
-
-	cpu_prefetch(&table->buckets[place.first]);
-	cpu_prefetch(&table->buckets[place.second]);
+	cpu_prefetch(&table->buckets[(uint32_t)hash & table->bucket_mask]);
 }
 
-// The slots of both buckets that have the tag, for who finds what he looks for in either of them:
-// one loop over both turns once, most of the time, where the processor could not foresee which of
-// two. Bit 8 i + b stands for slot i of bucket b.
-static uint64_t place_match(const struct flow_table *table, const struct place *place)
+static void entry_prefetch(const struct flow *flow)
 {
-	return bucket_match(&table->buckets[place->first], place->tag) |
-	       bucket_match(&table->buckets[place->second], place->tag) << 1;
+	cpu_prefetch(flow);
+	cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
 }
 
-static const struct bucket *bit_bucket(
-	const struct flow_table *table, const struct place *place, unsigned bit)
+static void bucket_prefetch_entries(
+	const struct flow_table *table, const struct bucket *bucket, uint16_t tag)
 {
-	return &table->buckets[bit & 1 ? place->second : place->first];
+	uint64_t lanes = bucket_match(bucket, tag);
+
+	for (; lanes != 0; lanes &= lanes - 1)
+		entry_prefetch(bucket_entry(table, bucket, lane_first(lanes)));
 }
 
 void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
-	uint64_t bits = place_match(table, &place);
+	const struct bucket *first = &table->buckets[place.first];
 
-	for (; bits != 0; bits &= bits - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(bits);
-		const struct bucket *bucket = bit_bucket(table, &place, bit);
-		const struct flow *flow = &table->entries[bucket->index[bit / 8]];
-
-		cpu_prefetch(flow);
-		cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
-	}
+	bucket_prefetch_entries(table, first, place.tag);
+	if (bucket_away(first) != 0)
+		cpu_prefetch(&table->buckets[place.second]);
 }
 
-struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash)
+static struct flow *bucket_guess(
+	const struct flow_table *table, const struct bucket *bucket, const struct place *place)
 {
-	struct place place = place_of(table, hash);
-	uint64_t bits = bucket_match_both(&table->buckets[place.first], place.tag, place.mark) |
-			bucket_match_both(&table->buckets[place.second], place.tag, place.mark)
-				<< 1;
-	unsigned bit;
+	uint64_t lanes = bucket_match_both(bucket, place->tag, place->mark);
 	struct flow *flow;
 
-	if (bits == 0)
+	if (lanes == 0)
 		return NULL;
-	bit = (unsigned)__builtin_ctzll(bits);
-	flow = &table->entries[bit_bucket(table, &place, bit)->index[bit / 8]];
-	cpu_prefetch(flow);
-	cpu_prefetch((const uint8_t *)flow + CPU_CACHE_LINE_BYTES);
+	flow = bucket_entry(table, bucket, lane_first(lanes));
+	entry_prefetch(flow);
 	return flow;
+}
+
+struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash, bool *elsewhere)
+{
+	struct place place = place_of(table, hash);
+	const struct bucket *first = &table->buckets[place.first];
+	struct flow *flow = bucket_guess(table, first, &place);
+
+	*elsewhere = flow == NULL && bucket_away(first) != 0;
+	if (*elsewhere)
+		cpu_prefetch(&table->buckets[place.second]);
+	return flow;
+}
+
+struct flow *flow_table_guess_elsewhere(const struct flow_table *table, uint64_t hash)
+{
+	struct place place = place_of(table, hash);
+
+	return bucket_guess(table, &table->buckets[place.second], &place);
 }
 
 struct flow *flow_table_find_guessed(
@@ -252,18 +284,29 @@ static struct flow *entry_take(struct flow_table *table)
 	return flow;
 }
 
+static struct bucket *bucket_for(
+	const struct flow_table *table, struct bucket *first, const struct place *place)
+{
+	struct bucket *second = &table->buckets[place->second];
+	unsigned room = bucket_room(first);
+
+	if (room > BUCKET_SLOTS - FIRST_FULL || bucket_room(second) <= room)
+		return first;
+	return second;
+}
+
 struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *key, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
-	struct bucket *bucket = &table->buckets[place.first];
-	struct bucket *other = &table->buckets[place.second];
+	struct bucket *first = &table->buckets[place.first];
+	struct bucket *bucket = bucket_for(table, first, &place);
 	struct flow *flow;
 	unsigned slot;
 
-	if (bucket_room(bucket) < bucket_room(other))
-		bucket = other;
 	if (table->count == table->capacity || bucket_room(bucket) == 0)
 		return NULL;
+	if (bucket != first && bucket_away(first) < AWAY_MAX)
+		bucket_set_away(first, bucket_away(first) + 1);
 	flow = entry_take(table);
 	flow->key = *key;
 	// Of constant lengths short enough for plain stores: with one of 128 gcc takes `rep stos`.
@@ -272,7 +315,7 @@ struct flow *flow_table_insert(struct flow_table *table, const struct flow_key *
 	slot = lane_first(bucket_match(bucket, 0));
 	bucket->tags[slot] = place.tag;
 	bucket->marks[slot] = place.mark;
-	bucket->index[slot] = flow_table_index(table, flow);
+	bucket->index[slot] = (bucket->index[slot] & ~INDEX_MASK) | flow_table_index(table, flow);
 	table->inserts++;
 	return flow;
 }
@@ -284,7 +327,7 @@ static bool bucket_unlink(struct bucket *bucket, uint16_t tag, uint32_t index)
 	for (; lanes != 0; lanes &= lanes - 1) {
 		unsigned slot = lane_first(lanes);
 
-		if (bucket->index[slot] == index) {
+		if ((bucket->index[slot] & INDEX_MASK) == index) {
 			bucket->tags[slot] = 0;
 			return true;
 		}
@@ -295,10 +338,14 @@ static bool bucket_unlink(struct bucket *bucket, uint16_t tag, uint32_t index)
 void flow_table_remove(struct flow_table *table, struct flow *flow, uint64_t hash)
 {
 	struct place place = place_of(table, hash);
+	struct bucket *first = &table->buckets[place.first];
 	uint32_t index = flow_table_index(table, flow);
 
-	CHECK(bucket_unlink(&table->buckets[place.first], place.tag, index) ||
-		bucket_unlink(&table->buckets[place.second], place.tag, index));
+	if (!bucket_unlink(first, place.tag, index)) {
+		CHECK(bucket_unlink(&table->buckets[place.second], place.tag, index));
+		if (bucket_away(first) < AWAY_MAX)
+			bucket_set_away(first, bucket_away(first) - 1);
+	}
 	flow->key.zero[0] = FREE_MARK;
 	flow->opening = table->free;
 	table->free = index;
@@ -347,7 +394,7 @@ static unsigned bucket_entries(
 
 	for (unsigned slot = 0; slot < BUCKET_SLOTS; slot++)
 		if (bucket->tags[slot] != 0)
-			out[count++] = &table->entries[bucket->index[slot]];
+			out[count++] = bucket_entry(table, bucket, slot);
 	return count;
 }
 
@@ -363,21 +410,32 @@ static bool digest_fits(const struct flow_table *table, const struct flow *flow,
 	       flow_digest(flow_key_hash(hash_key, &flow->key), 0) == hash;
 }
 
+static struct flow *bucket_find_digest(const struct flow_table *table, const struct bucket *bucket,
+	uint16_t tag, struct siphash_key hash_key, uint64_t digest)
+{
+	uint64_t lanes = bucket_match(bucket, tag);
+
+	for (; lanes != 0; lanes &= lanes - 1) {
+		unsigned slot = lane_first(lanes);
+		struct flow *flow = bucket_entry(table, bucket, slot);
+
+		if (digest_fits(table, flow, bucket->marks[slot], hash_key, digest))
+			return flow;
+	}
+	return NULL;
+}
+
 struct flow *flow_table_find_digest(
 	struct flow_table *table, struct siphash_key hash_key, uint64_t digest)
 {
 	struct place place = place_of(table, digest);
-	uint64_t bits = place_match(table, &place);
+	const struct bucket *first = &table->buckets[place.first];
+	struct flow *flow = bucket_find_digest(table, first, place.tag, hash_key, digest);
 
-	for (; bits != 0; bits &= bits - 1) {
-		unsigned bit = (unsigned)__builtin_ctzll(bits);
-		const struct bucket *bucket = bit_bucket(table, &place, bit);
-		struct flow *flow = &table->entries[bucket->index[bit / 8]];
-
-		if (digest_fits(table, flow, bucket->marks[bit / 8], hash_key, digest))
-			return flow;
-	}
-	return NULL;
+	if (flow != NULL || bucket_away(first) == 0)
+		return flow;
+	return bucket_find_digest(
+		table, &table->buckets[place.second], place.tag, hash_key, digest);
 }
 
 unsigned flow_table_candidates(

@@ -3,6 +3,7 @@
 
 #include "flow/flow.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,15 +26,18 @@ struct flow *flow_table_find(struct flow_table *table, const struct flow_key *ke
 struct flow *flow_table_find_digest(
 	struct flow_table *table, struct siphash_key hash_key, uint64_t digest);
 
-// Prefetches what flow_table_find() will touch first.
+// Prefetches what flow_table_find() will touch first: one line.
 void flow_table_prefetch(const struct flow_table *table, uint64_t hash);
 // Then, when that has arrived: the entries it, or a digest, may mean.
 void flow_table_prefetch_entry(const struct flow_table *table, uint64_t hash);
 
-// The same for who looks for one flow: the entry that most likely is his, NULL: none may be. It is
-// good for flow_table_find_guessed() whatever happens to the table until then: an entry in use has
-// the key of no other, one that is free has nobody's.
-struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash);
+// The same for who looks for one flow: the entry that most likely is his; NULL: none may be, unless
+// `elsewhere` says that it may be where one line more is being fetched from: then, behind the rest
+// of the burst, flow_table_guess_elsewhere() says which. A guess is good for
+// flow_table_find_guessed() whatever happens to the table until then: an entry in use has the key
+// of no other, one that is free has nobody's.
+struct flow *flow_table_guess(const struct flow_table *table, uint64_t hash, bool *elsewhere);
+struct flow *flow_table_guess_elsewhere(const struct flow_table *table, uint64_t hash);
 struct flow *flow_table_find_guessed(
 	struct flow_table *table, const struct flow_key *key, uint64_t hash, struct flow *guess);
 

@@ -130,6 +130,20 @@ static int signals_hold(struct node *node)
 	return sigprocmask(SIG_BLOCK, &set, NULL) ? -ERR_RANGE : 0;
 }
 
+// Without the thread workers make the pages of their tables when they come to them.
+static int pages_start(struct node *node)
+{
+	if (populate_start(&node->populate, node_available_mb))
+		log_warning("the thread that makes pages for the flow tables does not start: "
+			    "packets that need one wait for it");
+	return 0;
+}
+
+static void pages_stop(struct node *node)
+{
+	populate_stop(&node->populate);
+}
+
 static const struct step steps[] = {
 	{config_load, config_unload},
 	{ports_prepare, ports_forget},
@@ -142,6 +156,7 @@ static const struct step steps[] = {
 	{ports_start, ports_stop},
 	{sync_init, sync_finish},
 	{workers_init, workers_finish},
+	{pages_start, pages_stop},
 	{control_init, control_finish},
 	{workers_launch, workers_join},
 	{control_start, control_stop},

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "weir/lock_file.h"
 #include "weir/mailbox.h"
+#include "weir/populate.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -58,6 +59,7 @@ struct node {
 	struct sync *sync;	// the cluster's thread; NULL: there is no cluster
 	struct worker *workers[NODE_WORKERS_MAX];
 	unsigned worker_count;
+	struct populate populate; // of the workers' tables, which has a thread for a while
 
 	// control
 	struct event_base *events; // the one event loop; never block in it

@@ -148,6 +148,7 @@ void stats_flow(const struct node *node, struct flow_stats *out)
 		out->queue_segments += counter_get(&stats->queued);
 		out->queue_bytes += engine_queued_bytes(engine);
 	}
+	out->populated_bytes = populate_done_bytes(&node->populate);
 	out->queue_limit_bytes = node->config->policy->limits.queue_total_bytes;
 }
 

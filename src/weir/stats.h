@@ -59,7 +59,7 @@ struct drop_stats {
 void stats_drop(const struct node *node, struct drop_stats *out);
 
 struct flow_stats {
-	uint64_t total, capacity, memory_bytes;
+	uint64_t total, capacity, memory_bytes, populated_bytes;
 	uint64_t created, closed, expired, evicted, refused;
 	uint64_t states[TCP_STATE_COUNT + 1]; // by tcp_state; the last: UDP, ICMP and other
 	uint64_t queue_segments, queue_bytes, queue_limit_bytes;

@@ -51,9 +51,7 @@
 #define NAP_LONG_NS	1000000ULL
 #define NAP_PATIENCE_NS 20000000ULL // silence before naps grow
 #define NAP_WAKED_NS	10000000ULL // where packets end it: ageing wants its turn
-#define OPENING_SHARE	4	    // half-open contexts: one for so many flows
 #define HUGE_BYTES	(2ULL << 20)
-#define POPULATE_BYTES	(1ULL << 30)
 
 static uint64_t line_up(uint64_t bytes)
 {
@@ -304,7 +302,7 @@ static void describe_engine(const struct worker *worker, struct engine_config *o
 		.workers = (uint16_t)node->worker_count,
 		.port_count = (uint8_t)node->port_count,
 	};
-	out->openings = out->capacity / OPENING_SHARE + 1;
+	out->openings = engine_openings(out->capacity, out->queue_total_bytes);
 	memcpy(out->table_key, node->table_key, sizeof(out->table_key));
 	for (unsigned i = 0; i < node->port_count; i++) {
 		const struct port *port = &node->ports[i];
@@ -316,11 +314,10 @@ static void describe_engine(const struct worker *worker, struct engine_config *o
 }
 
 // The engine's memory is its own mapping, not DPDK's: the tables get transparent huge pages where
-// the system gives them. Up to POPULATE_BYTES the pages are there from the start, so that no packet
-// pays for them; larger tables are paid for as flows come, or a start would take minutes.
+// the system gives them, and populate.c sees to it that they are there before packets need them.
 static int map_engine(struct worker *worker, const struct engine_config *engine)
 {
-	const struct node *node = worker->node;
+	struct node *node = worker->node;
 
 	if (engine->capacity > FLOW_TABLE_CAPACITY_MAX) {
 		log_error(
@@ -345,8 +342,7 @@ static int map_engine(struct worker *worker, const struct engine_config *engine)
 		return -ERR_MEMORY;
 	}
 	madvise(worker->memory, bytes, MADV_HUGEPAGE);
-	if (bytes <= POPULATE_BYTES)
-		madvise(worker->memory, bytes, MADV_POPULATE_WRITE);
+	populate_add(&node->populate, worker->memory, worker->engine_bytes);
 	return 0;
 }
 

@@ -63,11 +63,19 @@ static unsigned lookup(void *table, struct burst *burst)
 	struct ours *ours = table;
 	uint64_t hashes[BURST];
 	struct flow *guesses[BURST];
-	unsigned found = 0;
+	unsigned found = 0, elsewhere_count = 0, elsewhere[BURST];
 
 	hash_and_fetch(ours, burst, hashes);
-	for (unsigned i = 0; i < BURST; i++)
-		guesses[i] = flow_table_guess(ours->table, hashes[i]);
+	for (unsigned i = 0; i < BURST; i++) {
+		bool later;
+
+		guesses[i] = flow_table_guess(ours->table, hashes[i], &later);
+		elsewhere[elsewhere_count] = i;
+		elsewhere_count += later;
+	}
+	for (unsigned i = 0; i < elsewhere_count; i++)
+		guesses[elsewhere[i]] =
+			flow_table_guess_elsewhere(ours->table, hashes[elsewhere[i]]);
 	for (unsigned i = 0; i < BURST; i++) {
 		const struct flow *flow = flow_table_find_guessed(
 			ours->table, &burst->keys[i], hashes[i], guesses[i]);

@@ -281,9 +281,10 @@ static double tsc_hz(void)
 // table.
 static double engine_bytes_per_flow(uint32_t flows)
 {
+	const uint64_t queues = 8 << 20;
 	const struct engine_config config = {.capacity = flows,
-		.openings = flows / 4 + 1,
-		.queue_total_bytes = 8 << 20,
+		.openings = engine_openings(flows, queues),
+		.queue_total_bytes = queues,
 		.workers = 1,
 		.port_count = 2};
 

@@ -17,8 +17,8 @@ KEYS = {  # command: (path to one object, its keys)
                             "rx_errors tx_packets tx_bytes tx_refused"),
     "show drop": ((), "received generated from_peers transmitted consumed queued to_peers dropped "
                   "unexplained reasons meanings"),
-    "show flow stats": ((), "total capacity memory_bytes created closed expired evicted refused "
-                        "states queue"),
+    "show flow stats": ((), "total capacity memory_bytes populated_bytes created closed expired evicted "
+                        "refused states queue"),
     "show flow": (("flows", 0), "protocol client client_port server server_port state mode service "
                   "d e ts_offset worker owner copy generation half idle_ms"),
     "show service": (("services", 0), "name mode from protocol to ports syn synack_sent cookie_valid cookie_bad server_syn "
@@ -401,6 +401,23 @@ def console_rude_clients(lab):
             pass  # told that there are too many at the moment
     until(lambda: lab.run("pop-a", f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock", "show",
                           "status").returncode == 0, 5, "the console answers")
+
+
+@check(families=False)
+def console_most_clients(lab):
+    """64 at once; one more is told so, and whoever leaves makes room."""
+    clients = [socket.socket(socket.AF_UNIX) for _ in range(64)]
+    for client in clients:
+        client.connect(f"{lab.runtime}/console.sock")
+        client.sendall(json.dumps({"command": "show status"}).encode() + b"\n")
+        expect("forwarding" in client.recv(1 << 16).decode(), "an answer")
+    with socket.socket(socket.AF_UNIX) as late:
+        late.connect(f"{lab.runtime}/console.sock")
+        expect("64 clients are connected" in late.recv(1 << 16).decode(), "it is told so")
+    for client in clients:
+        client.close()
+    until(lambda: lab.run("pop-a", f"{BUILD}/weirctl", "-s", f"{lab.runtime}/console.sock", "show",
+                          "status").returncode == 0, 5, "room for the next one")
 
 
 @check(families=False)

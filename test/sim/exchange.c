@@ -185,6 +185,7 @@ void exchange_forge(struct sim *sim)
 	}
 	e = &sim->exchanges[choose(sim, sim->scenario.exchanges)];
 	e->is_forged = true;
+	e->forged_ns = sim->scheduler.now_ns;
 	e->used_ns = sim->scheduler.now_ns;
 	send(sim, e, false, FORGED, 0);
 }
@@ -275,12 +276,14 @@ static bool has_wrong_clock(const struct sim *sim, const struct exchange *e)
 }
 
 // Nodes that see each other late leave no time for what is still to be asked. An answer that was
-// offered while nobody was there is offered again a second later.
+// offered while nobody was there, or before there was a question, is offered again a second later.
 static bool is_late(const struct sim *sim, const struct exchange *e)
 {
 	uint64_t turns = (e->questions + e->in_row - 1u) / e->in_row;
 
-	return sim->scheduler.now_ns - sim->view_ns < SIM_S + (turns + 1) * e->pause_ns;
+	uint64_t since_ns = sim->view_ns > e->forged_ns ? sim->view_ns : e->forged_ns;
+
+	return sim->scheduler.now_ns - since_ns < SIM_S + (turns + 1) * e->pause_ns;
 }
 
 void exchange_check_all(struct sim *sim)

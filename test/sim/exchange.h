@@ -23,6 +23,7 @@ struct exchange {
 	bool inside;			    // its client is
 	bool allowed;			    // by the rules
 	bool is_forged;			    // somebody pretended to be its server
+	uint64_t forged_ns;		    // last
 	uint8_t questions, in_row, answers; // how many; asked at once; datagrams of each answer
 	uint64_t pause_ns;		    // between the client's turns
 	uint8_t asked, heard, answered;	    // bits: sent, arrived at the server, answer is here

@@ -353,7 +353,8 @@ static void takes_frame(struct sim *sim, const struct message *message)
 	struct segment segment;
 	struct connection *c;
 
-	if (!segment_read(&segment, message->frame, message->frame_len))
+	if (!segment_read(&segment, message->frame, message->frame_len) ||
+		(segment.flags & (TCP_SYN | TCP_ACK)) != (TCP_SYN | TCP_ACK))
 		return;
 	c = connection_of(sim, &segment.dst, segment.dport, &segment.src, segment.sport);
 	if (c == NULL)

@@ -258,13 +258,18 @@ def bad_loads():
     if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") < 40 << 30:
         done = captures.subprocess.run(
             [captures.WEIR, "replay", "-c", captures.CONFIG, "--synthetic", "established:100M",
-             "--set", "flows.capacity=268435456"], capture_output=True, text=True, timeout=60)
+             "--set", "flows.capacity=100000000", "--set", f"limits.queue_total_bytes={40 << 30}"],
+            capture_output=True, text=True, timeout=60)
         expect((done.returncode, "GiB of memory, and the system has" in done.stderr), (1, True),
                done.stderr)
     done = captures.subprocess.run(
         [captures.WEIR, "replay", "-c", captures.CONFIG, "--synthetic", "established:70k", "--clients",
          "10.1.2.0/32", "--set", "flows.capacity=80000"], capture_output=True, text=True, timeout=60)
     expect((done.returncode, "have addresses and ports for 6" in done.stderr), (1, True), done.stderr)
+    done = captures.subprocess.run(
+        [captures.WEIR, "replay", "-c", captures.CONFIG, "--synthetic", "syn:0", "--set",
+         "flows.capacity=134217729"], capture_output=True, text=True, timeout=60)
+    expect((done.returncode, "holds at most 134217728 flows" in done.stderr), (1, True), done.stderr)
     done = run("--count", "5", "--in", "x")
     expect((done.returncode, "it is missing" in done.stderr), (2, True), done.stderr)
 

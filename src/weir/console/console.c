@@ -22,14 +22,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLIENTS_MAX    16
+#define CLIENTS_MAX    64
 #define BACKLOG	       16
 #define FRONT_RETRY_NS 50000000 // between attempts to wake the front end
 
 static void refuse(int fd)
 {
 	static const char text[] = "{\"schema\":1,\"error\":{\"code\":\"busy\",\"message\":"
-				   "\"too many clients are connected\"}}\n";
+				   "\"64 clients are connected, the most there may be: end one\"}}\n";
 
 	(void)!send(fd, text, sizeof(text) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
 	close(fd);

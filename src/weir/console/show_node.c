@@ -216,9 +216,10 @@ void command_show_flow_stats(struct session *session)
 
 	stats_flow(session->node, &s);
 	session_answer(session,
-		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:{s:o,s:o,s:o}}", "total",
+		json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:{s:o,s:o,s:o}}", "total",
 			reply_count(s.total), "capacity", reply_count(s.capacity), "memory_bytes",
-			reply_count(s.memory_bytes), "created", reply_count(s.created), "closed",
+			reply_count(s.memory_bytes), "populated_bytes",
+			reply_count(s.populated_bytes), "created", reply_count(s.created), "closed",
 			reply_count(s.closed), "expired", reply_count(s.expired), "evicted",
 			reply_count(s.evicted), "refused", reply_count(s.refused), "states",
 			flow_states(&s), "queue", "segments", reply_count(s.queue_segments),

@@ -29,7 +29,8 @@
 		"unless packets got lost inside.",                                                 \
 		"show drop")                                                                       \
 	X(show_flow_stats, "show flow stats",                                                      \
-		"Size of the flow tables, flows by state (`other`: not TCP), and the queues of "   \
+		"Size of the flow tables, how much of it has its pages (populated_bytes: the "     \
+		"background gets there), flows by state (`other`: not TCP), and the queues of "    \
 		"segments that wait.",                                                             \
 		"show flow stats")                                                                 \
 	X(show_flow, "show flow [MATCH] [limit NUMBER]",                                           \

@@ -1,8 +1,10 @@
 #include "weir/replay/box.h"
 
+#include "flow/table.h"
 #include "weir/node.h"
 #include "weir/replay/cycles.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,6 +156,14 @@ static int make_engine(struct box *box, const struct box_options *options)
 {
 	struct engine_config config = engine_config_of(box->config);
 
+	if (config.capacity > FLOW_TABLE_CAPACITY_MAX) {
+		fprintf(stderr,
+			"weir: replay: flows.capacity = %" PRIu32
+			": a box of a replay holds at most %u flows: lower it with --set "
+			"flows.capacity=N\n",
+			config.capacity, FLOW_TABLE_CAPACITY_MAX);
+		return 1;
+	}
 	if (make_secrets(box, options, config.table_key))
 		return failed("the system has no randomness");
 	if (options->peer != NULL && make_sibling(box, options->peer, config.table_key))

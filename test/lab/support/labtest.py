@@ -432,13 +432,14 @@ def end(process):
 
 
 def receive_exactly(sock, count):
-    data = b""
-    while len(data) < count:
-        part = sock.recv(count - len(data))
-        if not part:
-            raise AssertionError(f"closed after {len(data)} of {count} bytes")
-        data += part
-    return data
+    data, at = bytearray(count), 0
+    with memoryview(data) as room:
+        while at < count:
+            got = sock.recv_into(room[at:])
+            if got == 0:
+                raise AssertionError(f"closed after {at} of {count} bytes")
+            at += got
+    return bytes(data)
 
 
 def receive_all(sock):

@@ -202,6 +202,35 @@ static void the_youngest_survive_floods(void **state)
 	assert_true(node_end(node));
 }
 
+// As many prefixes as flows are no limit: one more takes the place of another's flow, and of its
+// count.
+static void every_flow_its_own_prefix(void **state)
+{
+	struct node *node = tracking();
+	char client[32];
+
+	(void)state;
+	node->config.capacity = 16;
+	node_go(node);
+	for (unsigned i = 0; i < 200; i++) {
+		snprintf(client, sizeof(client), "203.0.%u.1", i);
+		assert_int_equal(send_syn(node, client, 5000), VERDICT_FORWARD);
+	}
+	assert_int_equal(engine_flow_count(node->engine), 16);
+	assert_int_equal(counter_get(&engine_stats(node->engine)->flows_refused), 0);
+	assert_true(node_end(node));
+}
+
+// Each context has a flow and a cell of its own.
+static void contexts_of_use(void **state)
+{
+	(void)state;
+	assert_int_equal(engine_openings(65536, 8 << 20), 16384); // all cells
+	assert_int_equal(engine_openings(1 << 20, 8 << 20), 16384);
+	assert_int_equal(engine_openings(4096, 8 << 20), 1025); // a quarter of the flows
+	assert_int_equal(engine_openings(1, 512), 1);
+}
+
 static void table_full(void **state)
 {
 	(void)state;
@@ -543,6 +572,8 @@ int main(void)
 		cmocka_unit_test(eviction_order),
 		cmocka_unit_test(established_survive_floods),
 		cmocka_unit_test(the_youngest_survive_floods),
+		cmocka_unit_test(every_flow_its_own_prefix),
+		cmocka_unit_test(contexts_of_use),
 		cmocka_unit_test(table_full),
 		cmocka_unit_test(t3_5_tiny_segments),
 		cmocka_unit_test(t3_4_pool_exhausted),
