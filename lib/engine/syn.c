@@ -1,6 +1,11 @@
 // A SYN. To a `proxy` service it is answered with a cookie, without a table look-up, whether or not
 // a flow exists (P1, TCP.md 1.1, 1.2, 3.9); nothing is stored, nothing reaches the server. Others
 // become tracked flows.
+//
+// The SYNs of a flood differ in little but their numbers. So syn_batch() hashes the cookies of a
+// call together, and `syn_terms` keeps what the answers have in common: of a service first, then
+// the frame that is the same for SYNs with the same options. It is made anew in each call, because
+// between two of them a message may change any of it.
 #include "engine/internal.h"
 
 #include <string.h>

@@ -26,8 +26,7 @@ struct answer_numbers {
 	uint32_t tsval, tsecr; // written where the form has timestamps
 };
 
-// Makes the form of craft_tcp()'s replies from all of `craft` but its numbers; timestamps must be
-// the third option of options_write() at most.
+// Makes the form of craft_tcp()'s replies from all of `craft` but its numbers.
 void answer_form_init(struct answer_form *form, const struct craft *craft);
 
 // Turns the segment (VIEW_IP4, VIEW_TCP) into its answer, as craft_tcp() does with a reply in

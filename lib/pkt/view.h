@@ -100,8 +100,9 @@ enum reason view_verify_any(const struct view *view, const struct frame *frame);
 // in an IPv6 header, which struct addr could not tell from the IPv4 address.
 enum reason view_check_addresses(const struct view *view);
 
-// All three at once where nothing is wrong and the frame is one of the usual kind: then true, and
-// `view` as view_parse() makes it. Else the three must be asked; `view` is of no use.
+// All three at once, view_parse(), view_verify() and view_check_addresses(), where nothing is wrong
+// and the frame is one of the usual kind: then true, and `view` as view_parse() makes it. Else they
+// must be asked; `view` is of no use.
 bool view_take_usual(struct view *view, const struct frame *frame);
 
 // Bytes of TCP payload.
