@@ -114,7 +114,9 @@ static uint64_t write_options(
 	return (uint64_t)tsval + tsecr;
 }
 
-int answer_write(struct frame *frame, const struct view *view, const struct answer_form *form,
+// In line wherever programs are optimised as a whole.
+extern inline __attribute__((always_inline)) int answer_write(struct frame *frame,
+	const struct view *view, const struct answer_form *form,
 	const struct answer_numbers *numbers)
 {
 	uint32_t room = (uint32_t)frame->len + frame->tailroom;

@@ -181,7 +181,8 @@ __attribute__((noinline)) static bool take_ip6(struct view *view, const struct f
 	return parse_ip6(view, frame) && is_right(view, frame, false);
 }
 
-bool view_take_usual(struct view *view, const struct frame *frame)
+// In line wherever programs are optimised as a whole.
+extern ALWAYS_INLINE bool view_take_usual(struct view *view, const struct frame *frame)
 {
 	if (parse_ip4(view, frame))
 		return is_right(view, frame, true);
