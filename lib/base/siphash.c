@@ -166,15 +166,30 @@ static ALWAYS_INLINE void lanes_load_last(
 	memcpy(words, loaded, sizeof(*words));
 }
 
+static ALWAYS_INLINE void lanes_begin(lanes v[4], struct siphash_key key)
+{
+	lanes_fill(&v[0], key.k[0] ^ 0x736f6d6570736575);
+	lanes_fill(&v[1], key.k[1] ^ 0x646f72616e646f6d);
+	lanes_fill(&v[2], key.k[0] ^ 0x6c7967656e657261);
+	lanes_fill(&v[3], key.k[1] ^ 0x7465646279746573);
+}
+
+static ALWAYS_INLINE void lanes_end(lanes v[4], unsigned rounds, uint64_t out[SIPHASH_LANES])
+{
+	lanes all;
+
+	v[2] ^= 0xff;
+	lanes_mix(v, rounds);
+	all = v[0] ^ v[1] ^ v[2] ^ v[3];
+	memcpy(out, &all, sizeof(all));
+}
+
 static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const data[SIPHASH_LANES],
 	size_t len, unsigned word_rounds, unsigned end_rounds, uint64_t out[SIPHASH_LANES])
 {
 	lanes v[4], words;
 
-	lanes_fill(&v[0], key.k[0] ^ 0x736f6d6570736575);
-	lanes_fill(&v[1], key.k[1] ^ 0x646f72616e646f6d);
-	lanes_fill(&v[2], key.k[0] ^ 0x6c7967656e657261);
-	lanes_fill(&v[3], key.k[1] ^ 0x7465646279746573);
+	lanes_begin(v, key);
 	for (size_t at = 0; at + 8 <= len; at += 8) {
 		lanes_load(&words, data, at);
 		lanes_absorb(v, &words, word_rounds);
@@ -184,10 +199,22 @@ static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const d
 	else
 		lanes_load_last(&words, data, len);
 	lanes_absorb(v, &words, word_rounds);
-	v[2] ^= 0xff;
-	lanes_mix(v, end_rounds);
-	words = v[0] ^ v[1] ^ v[2] ^ v[3];
-	memcpy(out, &words, sizeof(words));
+	lanes_end(v, end_rounds, out);
+}
+
+static ALWAYS_INLINE void lanes_hash_words(struct siphash_key key,
+	const uint64_t (*words)[SIPHASH_LANES], unsigned count, uint64_t out[SIPHASH_LANES])
+{
+	lanes v[4], word;
+
+	lanes_begin(v, key);
+	for (unsigned i = 0; i < count; i++) {
+		memcpy(&word, words[i], sizeof(word));
+		lanes_absorb(v, &word, 2);
+	}
+	lanes_fill(&word, (uint64_t)count * 8 << 56);
+	lanes_absorb(v, &word, 2);
+	lanes_end(v, 4, out);
 }
 
 // Each pair of round counts in the instruction set that is there; AVX-512 rotates in one
@@ -201,8 +228,16 @@ static ALWAYS_INLINE void lanes_hash(struct siphash_key key, const void *const d
 	}
 LANES_IN(lanes13_avx512, "avx512f", 1, 3)
 LANES_IN(lanes13_avx2, "avx2", 1, 3)
-LANES_IN(lanes24_avx512, "avx512f", 2, 4)
-LANES_IN(lanes24_avx2, "avx2", 2, 4)
+
+#define WORDS_IN(name, isa)                                                                        \
+	__attribute__((target(isa))) static void name(struct siphash_key key,                      \
+		const uint64_t(*words)[SIPHASH_LANES], unsigned count,                             \
+		uint64_t out[SIPHASH_LANES])                                                       \
+	{                                                                                          \
+		lanes_hash_words(key, words, count, out);                                          \
+	}
+WORDS_IN(words24_avx512, "avx512f")
+WORDS_IN(words24_avx2, "avx2")
 #endif
 
 void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
@@ -222,19 +257,29 @@ void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANE
 		out[lane] = siphash13(key, data[lane], len);
 }
 
-void siphash24_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
+static uint64_t hash_words(struct siphash_key key, const uint64_t (*words)[SIPHASH_LANES],
+	unsigned count, unsigned lane)
+{
+	uint64_t message[SIPHASH_WORDS_MAX];
+
+	for (unsigned i = 0; i < count; i++)
+		message[i] = words[i][lane];
+	return siphash24(key, message, count * sizeof(message[0]));
+}
+
+void siphash24_words(struct siphash_key key, const uint64_t (*words)[SIPHASH_LANES], unsigned count,
 	uint64_t out[SIPHASH_LANES])
 {
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx512f")) {
-		lanes24_avx512(key, data, len, out);
+		words24_avx512(key, words, count, out);
 		return;
 	}
 	if (__builtin_cpu_supports("avx2")) {
-		lanes24_avx2(key, data, len, out);
+		words24_avx2(key, words, count, out);
 		return;
 	}
 #endif
 	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
-		out[lane] = siphash24(key, data[lane], len);
+		out[lane] = hash_words(key, words, count, lane);
 }

@@ -25,5 +25,9 @@ uint64_t siphash13(struct siphash_key key, const void *data, size_t len);
 #define SIPHASH_LANES 8
 void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
 	uint64_t out[SIPHASH_LANES]);
-void siphash24_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
+
+// SipHash-2-4 of messages of `count` words of 8 bytes, up to SIPHASH_WORDS_MAX, as they lie in
+// memory: word i of message m is words[i][m].
+#define SIPHASH_WORDS_MAX 8
+void siphash24_words(struct siphash_key key, const uint64_t (*words)[SIPHASH_LANES], unsigned count,
 	uint64_t out[SIPHASH_LANES]);

@@ -28,23 +28,15 @@
 
 #define EPOCH_SHIFT 31
 #define WSCALE_MASK 15u
-#define TSVAL_MASK  ((1u << SYNCOOKIE_TSVAL_BITS) - 1)
 
-// Where the options stand in their field; the low `in_tsval` bits of it are TSval's, the others the
-// sequence number's, above the MAC.
+// Where the options stand in their field: shifts.
 struct layout {
-	uint8_t mac_bits, in_tsval;
-	uint8_t mss, wscale, sack, ecn; // shifts
+	uint8_t mss, wscale, sack, ecn;
 };
 
 static const struct layout layouts[2] = {
-	{.mac_bits = 24, .in_tsval = 0, .mss = 5, .wscale = 0, .sack = 4},
-	{.mac_bits = 28,
-		.in_tsval = SYNCOOKIE_TSVAL_BITS,
-		.mss = 6,
-		.wscale = 2,
-		.sack = 1,
-		.ecn = 0},
+	{.mss = 5, .wscale = 0, .sack = 4},
+	{.mss = 6, .wscale = 2, .sack = 1, .ecn = 0},
 };
 
 struct mss_table {
@@ -91,48 +83,19 @@ static uint32_t options_put(const struct agreed *agreed, const struct layout *at
 	return agreed->timestamps ? options | (uint32_t)agreed->ecn << at->ecn : options;
 }
 
-// The bits of the hash that hide the options.
-static uint32_t pad_of(uint64_t hash, bool timestamps)
-{
-	uint32_t tsval = (uint32_t)(hash >> 24) & TSVAL_MASK;
-
-	if (!timestamps)
-		return (uint32_t)(hash >> 24) & 0x7f;
-	return (uint32_t)(hash >> 60 & 7) << SYNCOOKIE_TSVAL_BITS | tsval;
-}
-
-// a + options * b of the other bits; b is odd, so that every option counts.
-static uint32_t mac_of(uint64_t hash, uint32_t options, bool timestamps)
-{
-	uint32_t a = (uint32_t)(timestamps ? hash >> 32 : hash);
-	uint32_t b = (uint32_t)(timestamps ? hash : hash >> 32) | 1;
-
-	return (a + options * b) & ((1u << layouts[timestamps].mac_bits) - 1);
-}
-
 struct syncookie syncookie_make(const struct epoch_keys *keys, const struct tuple *tuple,
 	uint32_t isn_client, const struct agreed *agreed, uint32_t clock)
 {
-	return syncookie_from_hash(keys, tuple_hash(keys->cookie, tuple, isn_client),
-		tuple_is_ip4(tuple), agreed, clock);
+	return syncookie_seal(keys->epoch, tuple_hash(keys->cookie, tuple, isn_client),
+		syncookie_options(agreed, tuple_is_ip4(tuple)), agreed->timestamps, clock);
 }
 
-struct syncookie syncookie_from_hash(const struct epoch_keys *keys, uint64_t hash, bool ip4,
-	const struct agreed *agreed, uint32_t clock)
+uint32_t syncookie_options(const struct agreed *agreed, bool ip4)
 {
-	const struct layout *at = &layouts[agreed->timestamps];
-	unsigned mss = mss_index(&mss_tables[ip4][agreed->timestamps], agreed->mss);
-	struct syncookie cookie = {.seq = keys->epoch << EPOCH_SHIFT};
-	uint32_t options, hidden;
+	const struct mss_table *table = &mss_tables[ip4][agreed->timestamps];
 
 	CHECK(agreed->wscale <= WSCALE_MASK);
-	options = options_put(agreed, at, mss);
-	hidden = options ^ pad_of(hash, agreed->timestamps);
-	cookie.seq |= hidden >> at->in_tsval << at->mac_bits;
-	cookie.seq |= mac_of(hash, options, agreed->timestamps);
-	if (agreed->timestamps)
-		cookie.tsval = (hidden & TSVAL_MASK) | (clock & ~TSVAL_MASK);
-	return cookie;
+	return options_put(agreed, &layouts[agreed->timestamps], mss_index(table, agreed->mss));
 }
 
 // The epoch whose cookies have the parity of `seq` and are live at `tick` (TCP.md 1.6).
@@ -168,12 +131,9 @@ bool syncookie_check_hash(
 {
 	const bool timestamps = agreed->timestamps;
 	const struct layout *at = &layouts[timestamps];
-	uint32_t seq = seq_server & ((1u << EPOCH_SHIFT) - 1);
-	uint32_t options = seq >> at->mac_bits << at->in_tsval;
+	uint32_t options;
 
-	options |= timestamps ? tsecr & TSVAL_MASK : 0;
-	options ^= pad_of(hash, timestamps);
-	if ((seq & ((1u << at->mac_bits) - 1)) != mac_of(hash, options, timestamps))
+	if (!syncookie_uncover(hash, seq_server, tsecr, timestamps, &options))
 		return false;
 	agreed->mss = mss_tables[ip4][timestamps].values[options >> at->mss];
 	agreed->wscale = options >> at->wscale & WSCALE_MASK;

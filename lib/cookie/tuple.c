@@ -33,37 +33,12 @@ uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t 
 	return siphash24(key, bytes, len);
 }
 
-void tuple_messages_hash(
-	struct siphash_key key, const struct tuple_messages *messages, uint64_t *hashes)
+void tuple_lanes_hash(
+	struct siphash_key key, struct tuple_lanes *lanes, uint64_t hashes[TUPLES_MAX])
 {
-	const void *lanes[TUPLES_MAX];
-	uint64_t all[TUPLES_MAX];
-	unsigned count = messages->count, len = messages->lens[0];
-	bool alike = true; // one family
-
-	CHECK(count <= TUPLES_MAX);
-	for (unsigned i = 1; i < count; i++)
-		alike = alike && messages->lens[i] == len;
-	if (!alike || count < TUPLES_MAX / 2) {
-		for (unsigned i = 0; i < count; i++)
-			hashes[i] = siphash24(key, messages->bytes[i], messages->lens[i]);
-		return;
-	}
-	for (unsigned i = 0; i < TUPLES_MAX; i++)
-		lanes[i] = messages->bytes[i < count ? i : 0]; // asked for twice costs nothing
-	siphash24_lanes(key, lanes, len, all);
-	memcpy(hashes, all, count * sizeof(*hashes));
-}
-
-void tuple_hashes(struct siphash_key key, const struct tuple *tuples, const uint32_t *extras,
-	unsigned count, uint64_t *hashes)
-{
-	struct tuple_messages messages;
-
-	CHECK(count <= TUPLES_MAX);
-	messages.count = count;
-	messages.lens[0] = 0;
-	for (unsigned i = 0; i < count; i++)
-		messages.lens[i] = tuple_bytes(messages.bytes[i], &tuples[i], extras[i]);
-	tuple_messages_hash(key, &messages, hashes);
+	for (unsigned lane = lanes->count; lane < TUPLES_MAX; lane++)
+		for (unsigned i = 0; i < lanes->word_count; i++)
+			lanes->words[i][lane] = lanes->words[i][0]; // one more costs nothing
+	siphash24_words(key, lanes->words, lanes->word_count, hashes);
+	lanes->count = 0;
 }

@@ -23,25 +23,50 @@ unsigned tuple_bytes(uint8_t out[TUPLE_BYTES_MAX], const struct tuple *tuple, ui
 // SipHash-2-4 of these bytes.
 uint64_t tuple_hash(struct siphash_key key, const struct tuple *tuple, uint32_t extra);
 
-// The same bytes with another `extra` of the same tuple.
-static inline void tuple_bytes_extra(uint8_t *bytes, unsigned len, uint32_t extra)
+// SipHash-2-4 of up to TUPLES_MAX such messages of one family at once, for less than one by one.
+// They are laid out for siphash24_words().
+#define TUPLES_MAX	SIPHASH_LANES
+#define TUPLES_FEW	4 // fewer are cheaper one by one
+#define TUPLE_WORDS_IP4 2
+#define TUPLE_WORDS_IP6 5
+struct tuple_lanes {
+	unsigned count, word_count;
+	uint64_t words[TUPLE_WORDS_IP6][TUPLES_MAX];
+};
+
+static inline void tuple_lanes_init(struct tuple_lanes *lanes, bool ip4)
 {
-	be32_put(bytes + len - 4, extra);
+	lanes->count = 0;
+	lanes->word_count = ip4 ? TUPLE_WORDS_IP4 : TUPLE_WORDS_IP6;
 }
 
-// SipHash-2-4 of up to TUPLES_MAX such messages at once, for less than one by one.
-#define TUPLES_MAX SIPHASH_LANES
-struct tuple_messages {
-	uint8_t bytes[TUPLES_MAX][TUPLE_BYTES_MAX];
-	unsigned lens[TUPLES_MAX];
-	unsigned count;
-};
-void tuple_messages_hash(
-	struct siphash_key key, const struct tuple_messages *messages, uint64_t *hashes);
+// Adds the message `bytes`.
+static inline void tuple_lanes_add(struct tuple_lanes *lanes, const uint8_t *bytes)
+{
+	unsigned lane = lanes->count++;
 
-// The hashes of tuples.
-void tuple_hashes(struct siphash_key key, const struct tuple *tuples, const uint32_t *extras,
-	unsigned count, uint64_t *hashes);
+	memcpy(&lanes->words[0][lane], bytes, 8);
+	memcpy(&lanes->words[1][lane], bytes + 8, 8);
+	if (lanes->word_count == TUPLE_WORDS_IP4)
+		return;
+	for (unsigned i = TUPLE_WORDS_IP4; i < TUPLE_WORDS_IP6; i++)
+		memcpy(&lanes->words[i][lane], bytes + 8 * i, 8);
+}
+
+// Adds it twice, first as it is and then with another `extra`.
+static inline void tuple_lanes_add_two(
+	struct tuple_lanes *lanes, const uint8_t *bytes, uint32_t extra)
+{
+	uint64_t *last = &lanes->words[lanes->word_count - 1][lanes->count + 1];
+
+	tuple_lanes_add(lanes, bytes);
+	tuple_lanes_add(lanes, bytes);
+	*last = (uint32_t)*last | (uint64_t)__builtin_bswap32(extra) << 32;
+}
+
+// Their hashes, of at least one; afterwards there are none.
+void tuple_lanes_hash(
+	struct siphash_key key, struct tuple_lanes *lanes, uint64_t hashes[TUPLES_MAX]);
 
 // True where both addresses are IPv4.
 static inline bool tuple_is_ip4(const struct tuple *tuple)

@@ -54,7 +54,7 @@ const struct service *admit_served(const struct engine *engine, struct arrival *
 						: &engine->policy->services[arrival->service];
 }
 
-static void count_hit(struct engine *engine, uint32_t rule)
+void admit_count_rule(struct engine *engine, uint32_t rule)
 {
 	if (rule == RULE_DEFAULT)
 		counter_add(&engine->stats.rule_hits_default, 1);
@@ -64,7 +64,7 @@ static void count_hit(struct engine *engine, uint32_t rule)
 
 void admit_count(struct engine *engine, const struct admission *admission)
 {
-	count_hit(engine, admission->rule);
+	admit_count_rule(engine, admission->rule);
 }
 
 static bool same_server(const struct rule_query *a, const struct rule_query *b)
@@ -97,7 +97,7 @@ void admit_batch(struct engine *engine, unsigned count)
 	for (unsigned i = 0; i < count; i++) {
 		struct arrival *arrival = &engine->arrivals[i];
 
-		if (!arrival->keyed || !view_is_first_syn(&arrival->view))
+		if (!arrival->syn)
 			continue;
 		admit_query(arrival, &queries[asked]);
 		asking[asked++] = arrival;
@@ -167,7 +167,7 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival)
 
 	admit_query(arrival, &query);
 	if (bypass_matches(engine, &query, &arrival->rule)) {
-		count_hit(engine, arrival->rule);
+		admit_count_rule(engine, arrival->rule);
 		return true;
 	}
 	back = query;

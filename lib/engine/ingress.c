@@ -3,20 +3,27 @@
 
 #include "base/cpu.h"
 
-static enum reason ingress_check(struct engine *engine, struct arrival *arrival)
+#include <string.h>
+
+// What the other port can carry.
+static bool fits(const struct engine *engine, const struct arrival *arrival)
 {
 	const struct engine_port *port = &engine->config.ports[arrival->frame->port];
-	const struct engine_port *peer = &engine->config.ports[port->peer];
+	const struct view *view = &arrival->view;
+
+	return view->end - view->l3 <= engine->config.ports[port->peer].mtu;
+}
+
+static enum reason check(const struct engine *engine, struct arrival *arrival)
+{
 	enum reason reason;
 
-	if (engine->policy == NULL || engine->batch->stopped)
-		return REASON_stopped;
 	// 1. Headers that contradict themselves or the frame.
 	reason = view_parse(&arrival->view, arrival->frame);
 	if (reason != REASON_NONE || arrival->view.bits == 0)
 		return reason;
-	// 2. What the other port cannot carry.
-	if (arrival->view.end - arrival->view.l3 > peer->mtu)
+	// 2. Size.
+	if (!fits(engine, arrival))
 		return REASON_too_big;
 	// 3. Checksums: a wrong packet must not move state.
 	reason = view_verify(&arrival->view, arrival->frame);
@@ -35,6 +42,14 @@ void ingress_hash(struct engine *engine, struct arrival *arrival)
 	arrival->hash = flow_key_hash(engine->table_key, &arrival->key);
 }
 
+// A first SYN has no key yet.
+static void key_segment(struct arrival *arrival)
+{
+	arrival->syn = view_is_first_syn(&arrival->view);
+	if (!arrival->syn)
+		flow_key_from_view(&arrival->key, &arrival->view, arrival->side);
+}
+
 static void ingress_key(struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
@@ -47,8 +62,8 @@ static void ingress_key(struct arrival *arrival)
 		if (quote_parse(&quote, view) != 0)
 			return;
 		flow_key_from_quote(&arrival->key, &quote, arrival->side);
-	} else if (!view_is_first_syn(view)) {
-		flow_key_from_view(&arrival->key, view, arrival->side);
+	} else {
+		key_segment(arrival);
 	}
 	arrival->keyed = true;
 }
@@ -70,7 +85,7 @@ static void hash_some(struct engine *engine, struct arrival *const *some, unsign
 // A first SYN is, too, where it begins a flow; but most are answered.
 static bool is_looked_up(const struct arrival *arrival)
 {
-	return arrival->keyed && !view_is_first_syn(&arrival->view);
+	return arrival->keyed && !arrival->syn;
 }
 
 // Nearly all are TCP: then the second line is needed, too.
@@ -138,6 +153,33 @@ void ingress_hash_batch(struct engine *engine, unsigned count)
 		hash_some(engine, some, used);
 }
 
+// Clears everything that says what is known, in one piece.
+static void know_nothing(struct arrival *arrival)
+{
+	const size_t from = offsetof(struct arrival, keyed);
+
+	memset((uint8_t *)arrival + from, 0, offsetof(struct arrival, from_peer) - from);
+}
+
+static enum reason prepare(const struct engine *engine, struct arrival *arrival)
+{
+	enum reason reason;
+
+	if (engine->policy == NULL || engine->batch->stopped)
+		return REASON_stopped;
+	if (view_take_usual(&arrival->view, arrival->frame)) {
+		if (!fits(engine, arrival))
+			return REASON_too_big;
+		key_segment(arrival);
+		arrival->keyed = true;
+		return REASON_NONE;
+	}
+	reason = check(engine, arrival);
+	if (reason == REASON_NONE)
+		ingress_key(arrival);
+	return reason;
+}
+
 bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 {
 	enum reason reason;
@@ -145,16 +187,12 @@ bool ingress_prepare(struct engine *engine, struct arrival *arrival)
 	arrival->side = port_side(engine, arrival->frame->port);
 	arrival->path = PATH_OTHER;
 	arrival->rule = RULE_NONE;
-	arrival->keyed = false;
-	arrival->decided = arrival->hashed = false;
-	arrival->served = arrival->limit_hashed = arrival->tried = arrival->guessed = false;
-	reason = ingress_check(engine, arrival);
-	if (reason != REASON_NONE) {
-		verdict_drop(arrival, reason);
-		return false;
-	}
-	ingress_key(arrival);
-	return true;
+	know_nothing(arrival);
+	reason = prepare(engine, arrival);
+	if (reason == REASON_NONE)
+		return true;
+	verdict_drop(arrival, reason);
+	return false;
 }
 
 bool ingress_hand_over(struct engine *engine, struct arrival *arrival)
@@ -173,6 +211,14 @@ void ingress_decide(struct engine *engine, struct arrival *arrival)
 {
 	const struct view *view = &arrival->view;
 
+	if (arrival->answered) {
+		syn_answer(engine, arrival);
+		return;
+	}
+	if (arrival->proving && ingress_find(engine, arrival) == NULL) {
+		proof_decide(engine, arrival);
+		return;
+	}
 	// ARP, neighbour discovery and everything that is not IP belong to the wire.
 	if (view->bits == 0 || icmp_is_link_local(view)) {
 		verdict_forward(engine, arrival);

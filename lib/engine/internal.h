@@ -4,6 +4,7 @@
 #include "cookie/msyn.h"
 #include "cookie/syncookie.h"
 #include "engine/engine.h"
+#include "engine/terms.h"
 #include "flow/hold.h"
 #include "flow/table.h"
 #include "limit/prefix_limit.h"
@@ -46,10 +47,13 @@ struct arrival {
 	uint8_t side;	   // enum side
 	uint8_t path;	   // enum engine_path
 	bool keyed;	   // key and hash are valid; of a first SYN behind ingress_hash()
+	bool syn;	   // keyed, and a first SYN
 	bool guessed;	   // `guess` is valid, NULL: it had no flow then
 	bool decided;	   // `decision` is what the rules say, `service` how it is handled
 	bool served;	   // `service` is valid: of any, whatever the rules say
 	bool hashed;	   // `cookie_hash` is of the SYN's cookie in this epoch
+	bool answered;	   // a SYN that gets a SYN/ACK, as far as rules and services say
+	bool proving;	   // of no flow as far as is known, and a proof for `service` or nothing
 	bool limit_hashed; // `limit_hash` is what rate_limit_allows_hash() takes of the source
 	bool tried;	   // `tries` are of the cookie: with SEG.SEQ - 1 as the ISN, with SEG.SEQ
 	bool from_peer;	   // came in a MESSAGE_FRAME: may not be handed to a node again
@@ -181,6 +185,7 @@ struct engine {
 	uint32_t resets;      // sent in reset_second
 	uint64_t pool_low_ns; // last time the pool ran low, 0: never
 
+	struct syn_terms syn_terms;
 	struct arrival arrivals[ENGINE_BATCH_MAX];
 	uint32_t guess_inserts; // flow_table_inserts() when their guesses were made
 	struct engine_stats stats;
@@ -230,6 +235,7 @@ struct admission admit(struct engine *engine, struct arrival *arrival);
 void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
+void admit_count_rule(struct engine *engine, uint32_t rule);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
 // The service of an arrival, found once; `former` may be any that has been asked for, or NULL.
 void admit_serve(
@@ -340,6 +346,8 @@ bool resyn_forward(struct engine *engine, struct arrival *arrival, const struct 
 // Of the batch's SYNs that will be answered: what their cookies hash, many at once.
 void syn_batch(struct engine *engine, unsigned count);
 void syn_decide(struct engine *engine, struct arrival *arrival);
+// The same of an arrival that syn_batch() has marked as answered.
+void syn_answer(struct engine *engine, struct arrival *arrival);
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
@@ -361,6 +369,8 @@ uint64_t proof_worth(bool timestamps);
 void proof_batch(struct engine *engine, unsigned count);
 bool proof_try(struct engine *engine, struct arrival *arrival, const struct service *service,
 	struct flow *flow);
+// What tcp_decide() comes to with an arrival that proof_batch() has marked, where it has no flow.
+void proof_decide(struct engine *engine, struct arrival *arrival);
 
 // opening.c: the life cycle of a half-open context.
 struct opening *opening_of(struct engine *engine, const struct flow *flow);

@@ -35,29 +35,50 @@ struct claim {
 };
 
 // One of the two tries: the ISN is `which` more than SEG.SEQ - 1.
-static bool check(struct engine *engine, const struct arrival *arrival, unsigned which,
-	const struct options *options, struct claim *claim)
+static bool check(const struct engine *engine, const struct arrival *arrival, unsigned which,
+	uint32_t tsecr, struct agreed *agreed)
 {
+	const struct view *view = &arrival->view;
 	struct tuple tuple;
 
-	claim->agreed.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0;
-	claim->cookie = arrival->view.ack - 1;
-	claim->isn_client = arrival->view.seq - 1 + which;
 	if (arrival->tried)
-		return syncookie_check_hash(arrival->tries[which], arrival->view.bits & VIEW_IP4,
-			claim->cookie, options->tsecr, &claim->agreed);
+		return syncookie_check_hash(
+			arrival->tries[which], view->bits & VIEW_IP4, view->ack - 1, tsecr, agreed);
 	flow_key_tuple(&tuple, &arrival->key, arrival->side);
-	return syncookie_check(&engine->ring, engine->tick, &tuple, claim->isn_client,
-		claim->cookie, options->tsecr, &claim->agreed);
+	return syncookie_check(&engine->ring, engine->tick, &tuple, view->seq - 1 + which,
+		view->ack - 1, tsecr, agreed);
 }
 
-static bool proves(struct engine *engine, const struct arrival *arrival,
+// Nearly every guess of a flood, whose hashes are there: neither of its tries is right.
+static bool is_wrong(const struct arrival *arrival, const struct options *options)
+{
+	bool timestamps = options->bits & OPTION_TIMESTAMPS;
+	uint32_t cookie = arrival->view.ack - 1, field;
+
+	return arrival->tried &&
+	       !syncookie_uncover(arrival->tries[0], cookie, options->tsecr, timestamps, &field) &&
+	       !syncookie_uncover(arrival->tries[1], cookie, options->tsecr, timestamps, &field);
+}
+
+static bool proves(const struct engine *engine, const struct arrival *arrival,
 	const struct options *options, struct claim *claim)
 {
-	if (check(engine, arrival, 0, options, claim))
-		return true;
-	// A keep-alive or window probe has SEG.SEQ = SND.NXT - 1, thus the ISN itself.
-	return view_payload_len(&arrival->view) <= 1 && check(engine, arrival, 1, options, claim);
+	struct agreed agreed = {.timestamps = (options->bits & OPTION_TIMESTAMPS) != 0};
+	unsigned which = 0;
+
+	if (is_wrong(arrival, options))
+		return false;
+	if (!check(engine, arrival, 0, options->tsecr, &agreed)) {
+		// A keep-alive or window probe has SEG.SEQ = SND.NXT - 1, thus the ISN itself.
+		which = 1;
+		if (view_payload_len(&arrival->view) > 1 ||
+			!check(engine, arrival, 1, options->tsecr, &agreed))
+			return false;
+	}
+	*claim = (struct claim){.agreed = agreed,
+		.cookie = arrival->view.ack - 1,
+		.isn_client = arrival->view.seq - 1 + which};
+	return true;
 }
 
 static void fill_proof(struct engine *engine, const struct arrival *arrival,
@@ -181,4 +202,12 @@ bool proof_try(struct engine *engine, struct arrival *arrival, const struct serv
 	counter_add(&engine->services[service->id].cookie_valid, 1);
 	accept_proof(engine, arrival, service, flow, &options, &claim);
 	return true;
+}
+
+void proof_decide(struct engine *engine, struct arrival *arrival)
+{
+	const struct service *service = &engine->policy->services[arrival->service];
+
+	if (!proof_try(engine, arrival, service, NULL))
+		verdict_drop(arrival, REASON_no_flow);
 }

@@ -3,15 +3,14 @@
 // those itself that are not here.
 #include "engine/internal.h"
 
-#include <string.h>
-
 #define PARITIES 2 // of epochs: a cookie names one, and its key
+#define FAMILIES 2
 
-// Tries of one key that are not hashed yet. A segment has two: its sequence number may be the one
-// behind the ISN, or the ISN itself (proof.c).
+// Tries of one key and family that are not hashed yet. A segment has two: its sequence number may
+// be the one behind the ISN, or the ISN itself (proof.c).
 struct tries {
 	const struct epoch_keys *keys;
-	struct tuple_messages messages;
+	struct tuple_lanes lanes;
 	struct arrival *arrivals[TUPLES_MAX / 2];
 };
 
@@ -35,9 +34,11 @@ static unsigned collect(struct engine *engine, unsigned count, struct arrival **
 		if (!may_prove(engine, arrival))
 			continue;
 		admit_serve(engine, arrival, used > 0 ? some[used - 1] : NULL);
-		if (arrival->service != SERVICE_NONE &&
-			engine->policy->services[arrival->service].mode == MODE_PROXY)
-			some[used++] = arrival;
+		if (arrival->service == SERVICE_NONE ||
+			engine->policy->services[arrival->service].mode != MODE_PROXY)
+			continue;
+		arrival->proving = true;
+		some[used++] = arrival;
 	}
 	return used;
 }
@@ -60,34 +61,30 @@ static void hash_limits(struct engine *engine, struct arrival *const *some, unsi
 
 static void hash_tries(struct tries *tries)
 {
+	unsigned count = tries->lanes.count;
 	uint64_t hashes[TUPLES_MAX];
 
-	tuple_messages_hash(tries->keys->cookie, &tries->messages, hashes);
-	for (unsigned i = 0; i < tries->messages.count; i += 2) {
+	tuple_lanes_hash(tries->keys->cookie, &tries->lanes, hashes);
+	for (unsigned i = 0; i < count; i += 2) {
 		struct arrival *arrival = tries->arrivals[i / 2];
 
-		arrival->tries[0] = hashes[i];
-		arrival->tries[1] = hashes[i + 1];
+		arrival->tries[0] = hashes[i + 1];
+		arrival->tries[1] = hashes[i];
 		arrival->tried = true;
 	}
-	tries->messages.count = 0;
 }
 
-static void add_tries(struct tries *tries, struct arrival *arrival)
+// What is hashed lies in the frame as it is hashed, but for odd ones, which proof.c hashes.
+// Not inlined, or `tries` would be found anew at each use of it.
+__attribute__((noinline)) static void add_tries(struct tries *tries, struct arrival *arrival)
 {
-	struct tuple_messages *messages = &tries->messages;
-	const struct view *view = &arrival->view;
-	unsigned at = messages->count;
-	struct tuple tuple;
+	const uint8_t *bytes = view_tuple_bytes(&arrival->view);
 
-	flow_key_tuple(&tuple, &arrival->key, arrival->side);
-	messages->lens[at] = tuple_bytes(messages->bytes[at], &tuple, view->seq - 1);
-	messages->lens[at + 1] = messages->lens[at];
-	memcpy(messages->bytes[at + 1], messages->bytes[at], TUPLE_BYTES_MAX);
-	tuple_bytes_extra(messages->bytes[at + 1], messages->lens[at], view->seq);
-	tries->arrivals[at / 2] = arrival;
-	messages->count += 2;
-	if (messages->count == TUPLES_MAX)
+	if (bytes == NULL)
+		return;
+	tries->arrivals[tries->lanes.count / 2] = arrival;
+	tuple_lanes_add_two(&tries->lanes, bytes, arrival->view.seq - 1);
+	if (tries->lanes.count == TUPLES_MAX)
 		hash_tries(tries);
 }
 
@@ -103,21 +100,24 @@ static bool seems_allowed(const struct engine *engine, const struct arrival *arr
 
 static void take_tries(struct engine *engine, struct arrival *const *some, unsigned count)
 {
-	struct tries tries[PARITIES];
+	struct tries tries[FAMILIES][PARITIES];
 
-	for (unsigned parity = 0; parity < PARITIES; parity++)
-		tries[parity].messages.count = 0;
+	for (unsigned i = 0; i < FAMILIES * PARITIES; i++) {
+		struct tries *own = &tries[i / PARITIES][i % PARITIES];
+
+		own->keys = syncookie_keys(&engine->ring, engine->tick, i % PARITIES << 31);
+		tuple_lanes_init(&own->lanes, i / PARITIES);
+	}
 	for (unsigned i = 0; i < count; i++) {
-		uint32_t cookie = some[i]->view.ack - 1;
-		struct tries *own = &tries[cookie >> 31];
+		bool ip4 = some[i]->view.bits & VIEW_IP4;
+		struct tries *own = &tries[ip4][(some[i]->view.ack - 1) >> 31];
 
-		own->keys = syncookie_keys(&engine->ring, engine->tick, cookie);
 		if (own->keys != NULL && seems_allowed(engine, some[i]))
 			add_tries(own, some[i]);
 	}
-	for (unsigned parity = 0; parity < PARITIES; parity++)
-		if (tries[parity].messages.count >= TUPLES_MAX / 2) // fewer are cheaper one by one
-			hash_tries(&tries[parity]);
+	for (unsigned i = 0; i < FAMILIES * PARITIES; i++)
+		if (tries[i / PARITIES][i % PARITIES].lanes.count >= TUPLES_FEW)
+			hash_tries(&tries[i / PARITIES][i % PARITIES]);
 }
 
 void proof_batch(struct engine *engine, unsigned count)

@@ -1,7 +1,14 @@
 // A SYN. To a `proxy` service it is answered with a cookie, without a table look-up, whether or not
 // a flow exists (P1, TCP.md 1.1, 1.2, 3.9); nothing is stored, nothing reaches the server. Others
 // become tracked flows.
+//
+// The SYNs of a flood differ in little but their numbers. So syn_batch() hashes the cookies of a
+// call together, and `syn_terms` keeps what the answers have in common: of a service first, then
+// the frame that is the same for SYNs with the same options. It is made anew in each call, because
+// between two of them a message may change any of it.
 #include "engine/internal.h"
+
+#include <string.h>
 
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service)
@@ -37,35 +44,15 @@ static bool offers_ecn(const struct view *view)
 	return (view->tcp_flags & (TCP_ECE | TCP_CWR)) == (TCP_ECE | TCP_CWR);
 }
 
-static struct agreed agree(
-	const struct profile *profile, const struct options *offered, const struct view *view)
-{
-	struct agreed agreed = {.mss = offered->mss, .wscale = OPTIONS_WSCALE_NONE};
-
-	agreed.timestamps = (offered->bits & OPTION_TIMESTAMPS) && profile->timestamps;
-	agreed.sack = (offered->bits & OPTION_SACK_OK) && profile->sack;
-	if ((offered->bits & OPTION_WSCALE) && profile->wscale != OPTIONS_WSCALE_NONE)
-		agreed.wscale = offered->wscale;
-	agreed.ecn = agreed.timestamps && profile->ecn && offers_ecn(view);
-	return agreed;
-}
-
 // Only what the SYN offered is answered (TCP.md 2.2, 2.3, 2.7), so the answer is never longer.
-static void answer_options(struct options *out, const struct options *offered,
-	const struct agreed *agreed, const struct profile *profile)
+static uint16_t profile_options(const struct profile *profile)
 {
-	out->bits = 0;
-	if (offered->bits & OPTION_MSS)
-		out->bits |= OPTION_MSS;
-	out->mss = profile->mss;
-	if (agreed->sack)
-		out->bits |= OPTION_SACK_OK;
-	if (agreed->timestamps)
-		out->bits |= OPTION_TIMESTAMPS;
-	out->tsecr = offered->tsval;
-	if (agreed->wscale != OPTIONS_WSCALE_NONE)
-		out->bits |= OPTION_WSCALE;
-	out->wscale = profile->wscale;
+	uint16_t bits = OPTION_MSS;
+
+	bits |= profile->sack ? OPTION_SACK_OK : 0;
+	bits |= profile->timestamps ? OPTION_TIMESTAMPS : 0;
+	bits |= profile->wscale != OPTIONS_WSCALE_NONE ? OPTION_WSCALE : 0;
+	return bits;
 }
 
 static struct tuple tuple_of(const struct view *view)
@@ -76,10 +63,12 @@ static struct tuple tuple_of(const struct view *view)
 
 static uint64_t cookie_hash(const struct epoch_keys *keys, const struct arrival *arrival)
 {
-	struct tuple tuple = tuple_of(&arrival->view);
+	struct tuple tuple;
 
-	return arrival->hashed ? arrival->cookie_hash
-			       : tuple_hash(keys->cookie, &tuple, arrival->view.seq);
+	if (arrival->hashed)
+		return arrival->cookie_hash;
+	tuple = tuple_of(&arrival->view);
+	return tuple_hash(keys->cookie, &tuple, arrival->view.seq);
 }
 
 static bool is_answered(const struct engine *engine, const struct arrival *arrival)
@@ -89,76 +78,184 @@ static bool is_answered(const struct engine *engine, const struct arrival *arriv
 	       engine->policy->services[arrival->service].mode == MODE_PROXY;
 }
 
-static void hash_some(const struct epoch_keys *keys, struct arrival *const *some, unsigned count)
+// SYNs of one family whose cookies are hashed together.
+struct together {
+	struct tuple_lanes lanes;
+	struct arrival *arrivals[TUPLES_MAX];
+};
+
+static void hash_together(const struct epoch_keys *keys, struct together *some)
 {
-	struct tuple tuples[TUPLES_MAX];
-	uint32_t isns[TUPLES_MAX];
+	unsigned count = some->lanes.count;
 	uint64_t hashes[TUPLES_MAX];
 
+	tuple_lanes_hash(keys->cookie, &some->lanes, hashes);
 	for (unsigned i = 0; i < count; i++) {
-		tuples[i] = tuple_of(&some[i]->view);
-		isns[i] = some[i]->view.seq;
-	}
-	tuple_hashes(keys->cookie, tuples, isns, count, hashes);
-	for (unsigned i = 0; i < count; i++) {
-		some[i]->cookie_hash = hashes[i];
-		some[i]->hashed = true;
+		some->arrivals[i]->cookie_hash = hashes[i];
+		some->arrivals[i]->hashed = true;
 	}
 }
 
+// What is hashed lies in the frame as it is hashed, but for odd ones, which are hashed in their
+// turn.
 void syn_batch(struct engine *engine, unsigned count)
 {
 	const struct epoch_keys *keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
-	struct arrival *some[TUPLES_MAX];
-	unsigned used = 0;
+	struct together families[2];
 
+	engine->syn_terms.service = NULL;
 	if (keys == NULL)
 		return;
+	tuple_lanes_init(&families[0].lanes, false);
+	tuple_lanes_init(&families[1].lanes, true);
 	for (unsigned i = 0; i < count; i++) {
-		if (!is_answered(engine, &engine->arrivals[i]))
+		struct arrival *arrival = &engine->arrivals[i];
+		struct together *some = &families[arrival->view.bits & VIEW_IP4 ? 1 : 0];
+		const uint8_t *bytes;
+
+		if (!is_answered(engine, arrival))
 			continue;
-		some[used++] = &engine->arrivals[i];
-		if (used == TUPLES_MAX) {
-			hash_some(keys, some, used);
-			used = 0;
-		}
+		arrival->answered = true;
+		bytes = view_tuple_bytes(&arrival->view);
+		if (bytes == NULL)
+			continue;
+		some->arrivals[some->lanes.count] = arrival;
+		tuple_lanes_add(&some->lanes, bytes);
+		if (some->lanes.count == TUPLES_MAX)
+			hash_together(keys, some);
 	}
-	hash_some(keys, some, used);
+	for (unsigned i = 0; i < 2; i++)
+		if (families[i].lanes.count >= TUPLES_FEW)
+			hash_together(keys, &families[i]);
+}
+
+// The MSS announced: of the profile, as for IPv4, and no more than the ways to both sides carry.
+static uint16_t announced_mss(
+	const struct engine *engine, const struct arrival *arrival, const struct profile *profile)
+{
+	uint16_t longer = arrival->view.bits & VIEW_IP6 ? 20 : 0; // header, than IPv4's
+	uint16_t mss = profile->mss > longer ? (uint16_t)(profile->mss - longer) : profile->mss;
+	uint16_t path = path_mss(engine, arrival);
+
+	return mss < path ? mss : path;
+}
+
+// What the answers to one service's SYNs have in common, found again only where the SYN before was
+// of another, or of another call: until the next call nothing of it changes.
+static struct syn_terms *terms_of(
+	struct engine *engine, const struct arrival *arrival, const struct service *service)
+{
+	struct syn_terms *terms = &engine->syn_terms;
+	uint16_t family = arrival->view.bits & (VIEW_IP4 | VIEW_IP6);
+	uint32_t epoch = keyring_epoch(engine->tick);
+
+	if (terms->service == service && terms->family == family &&
+		terms->port == arrival->frame->port)
+		return terms;
+	*terms = (struct syn_terms){.service = service,
+		.family = family,
+		.port = arrival->frame->port,
+		.keys = keyring_get(&engine->ring, epoch),
+		.profile = syn_profile(engine, epoch, service)};
+	terms->options = profile_options(terms->profile);
+	terms->mss = announced_mss(engine, arrival, terms->profile);
+	return terms;
+}
+
+static struct syn_shape shape_of(struct engine *engine, const struct syn_terms *terms,
+	const struct options *offered, const struct view *view)
+{
+	uint16_t options = terms->options & offered->bits;
+
+	return (struct syn_shape){.options = options,
+		.window = syn_queue_window(engine, terms->service),
+		.mss = offered->mss,
+		.wscale = options & OPTION_WSCALE ? offered->wscale : OPTIONS_WSCALE_NONE,
+		.ecn = (options & OPTION_TIMESTAMPS) && terms->profile->ecn && offers_ecn(view)};
+}
+
+static uint32_t cookie_options(const struct syn_terms *terms, const struct syn_shape *shape)
+{
+	const struct agreed agreed = {.mss = shape->mss,
+		.wscale = shape->wscale,
+		.sack = (shape->options & OPTION_SACK_OK) != 0,
+		.timestamps = (shape->options & OPTION_TIMESTAMPS) != 0,
+		.ecn = shape->ecn};
+
+	return syncookie_options(&agreed, terms->family == VIEW_IP4);
+}
+
+// All of an answer but its numbers.
+static struct craft craft_of(const struct syn_terms *terms, const struct syn_shape *shape)
+{
+	return (struct craft){.reply = true,
+		.tcp_flags = TCP_SYN | TCP_ACK | (shape->ecn ? TCP_ECE : 0),
+		.window = shape->window,
+		.options = {.bits = shape->options,
+			.mss = terms->mss,
+			.wscale = terms->profile->wscale}};
+}
+
+// Most SYNs are like the one before; in many others only the options offered differ.
+static void take_shape(struct syn_terms *terms, const struct syn_shape *shape)
+{
+	const struct syn_shape *former = &terms->shape;
+	bool formed = terms->shaped && former->options == shape->options &&
+		      former->window == shape->window && former->ecn == shape->ecn;
+
+	if (!formed && terms->family == VIEW_IP4) {
+		struct craft craft = craft_of(terms, shape);
+
+		answer_form_init(&terms->form, &craft);
+	}
+	terms->cookie_options = cookie_options(terms, shape);
+	terms->shape = *shape;
+	terms->shaped = true;
+}
+
+static int write_ip6(struct arrival *arrival, const struct syn_terms *terms,
+	const struct answer_numbers *numbers)
+{
+	struct craft craft = craft_of(terms, &terms->shape);
+
+	craft.seq = numbers->seq;
+	craft.ack = numbers->ack;
+	craft.options.tsval = numbers->tsval;
+	craft.options.tsecr = numbers->tsecr;
+	return craft_tcp(arrival->frame, &arrival->view, &craft);
 }
 
 static void answer(struct engine *engine, struct arrival *arrival, const struct service *service,
 	const struct options *offered)
 {
 	const struct view *view = &arrival->view;
-	uint32_t epoch = keyring_epoch(engine->tick);
-	const struct epoch_keys *keys = keyring_get(&engine->ring, epoch);
-	struct profile profile = *syn_profile(engine, epoch, service);
-	struct agreed agreed = agree(&profile, offered, view);
+	struct syn_terms *terms = terms_of(engine, arrival, service);
+	const struct epoch_keys *keys = terms->keys;
+	struct answer_numbers numbers;
 	struct syncookie cookie;
-	struct craft craft = {.reply = true};
-	uint16_t mss = path_mss(engine, arrival);
-	uint16_t longer = view->bits & VIEW_IP6 ? 20 : 0; // header, than IPv4's
+	struct syn_shape shape;
+	int err;
 
 	if (keys == NULL) {
 		verdict_drop(arrival, REASON_stopped);
 		return;
 	}
-	cookie = syncookie_from_hash(
-		keys, cookie_hash(keys, arrival), view->bits & VIEW_IP4, &agreed, engine->now_ms);
-	profile.mss = profile.mss > longer ? (uint16_t)(profile.mss - longer) : profile.mss;
-	profile.mss = profile.mss < mss ? profile.mss : mss;
-	answer_options(&craft.options, offered, &agreed, &profile);
-	craft.options.tsval = cookie.tsval;
-	craft.tcp_flags = TCP_SYN | TCP_ACK | (agreed.ecn ? TCP_ECE : 0);
-	craft.seq = cookie.seq;
-	craft.ack = view->seq + 1;
-	craft.window = syn_queue_window(engine, service);
-	if (craft_tcp(arrival->frame, view, &craft) != 0) {
+	shape = shape_of(engine, terms, offered, view);
+	if (!terms->shaped || memcmp(&terms->shape, &shape, sizeof(shape)) != 0)
+		take_shape(terms, &shape);
+	cookie = syncookie_seal(keys->epoch, cookie_hash(keys, arrival), terms->cookie_options,
+		shape.options & OPTION_TIMESTAMPS, engine->now_ms);
+	numbers = (struct answer_numbers){.seq = cookie.seq,
+		.ack = view->seq + 1,
+		.tsval = cookie.tsval,
+		.tsecr = offered->tsval};
+	err = terms->family == VIEW_IP4 ? answer_write(arrival->frame, view, &terms->form, &numbers)
+					: write_ip6(arrival, terms, &numbers);
+	if (err != 0) {
 		verdict_drop(arrival, REASON_control_busy);
 		return;
 	}
 	counter_add(&engine->services[service->id].synack_sent, 1);
-	arrival->path = PATH_SYN;
 	verdict_reply(engine, arrival);
 }
 
@@ -218,6 +315,21 @@ static bool is_stateless(const struct admission *admission)
 {
 	return admission->allow &&
 	       (admission->mode == MODE_PROXY || admission->mode == MODE_BYPASS);
+}
+
+void syn_answer(struct engine *engine, struct arrival *arrival)
+{
+	const struct service *service = &engine->policy->services[arrival->service];
+	struct options offered;
+
+	arrival->path = PATH_SYN;
+	arrival->rule = arrival->decision.rule;
+	admit_count_rule(engine, arrival->rule);
+	counter_add(&engine->services[service->id].syn, 1);
+	if (options_parse(&offered, &arrival->view) == 0)
+		answer(engine, arrival, service, &offered);
+	else
+		verdict_drop(arrival, REASON_bad_option);
 }
 
 void syn_decide(struct engine *engine, struct arrival *arrival)

@@ -100,7 +100,7 @@ static inline uint16_t checksum_finish(uint64_t sum)
 }
 
 // True for the sum of something with a correct checksum in it.
-static inline bool checksum_is_good(uint64_t sum)
+static inline __attribute__((always_inline)) bool checksum_is_good(uint64_t sum)
 {
 	return checksum_fold(sum) == UINT16_MAX;
 }

@@ -133,51 +133,62 @@ static int walk(struct options *options, const uint8_t *data, uint16_t from, uin
 	return 0;
 }
 
-// The whole set of options of most SYNs (Linux's layout), and of most other segments.
+static uint64_t load64(const uint8_t *p)
+{
+	uint64_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+// None, the whole set of options of most SYNs (Linux's layout), and of most other segments.
 static bool take_common(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
+	const uint64_t front = 0x0a08020400000402, mss_field = 0xffff0000; // as loaded
 	const uint8_t *p = data + from;
+	unsigned len = (unsigned)(to - from);
 
-	if (to - from == 20 && be16_get(p) == 0x0204 && be32_get(p + 4) == 0x0402080a &&
-		be32_get(p + 16) >> 8 == 0x010303) {
-		options->bits = OPTION_MSS | OPTION_SACK_OK | OPTION_TIMESTAMPS | OPTION_WSCALE;
-		options->mss = be16_get(p + 2);
-		options->wscale = limit_wscale(p[19]);
-		take_timestamps(options, &(struct item){.p = p + 6, .at = (uint16_t)(from + 6)});
+	if (len == 20 && (load64(p) & ~mss_field) == front && be32_get(p + 16) >> 8 == 0x010303) {
+		uint16_t mss = be16_get(p + 2);
+
+		*options = (struct options){.bits = OPTION_SACK_OK | OPTION_TIMESTAMPS |
+						    OPTION_WSCALE | (mss != 0 ? OPTION_MSS : 0),
+			.mss = mss,
+			.wscale = limit_wscale(p[19]),
+			.timestamps_at = (uint16_t)(from + 8),
+			.tsval = be32_get(p + 8),
+			.tsecr = be32_get(p + 12)};
 		return true;
 	}
-	if (to - from == 12 && be32_get(p) == 0x0101080a) {
-		options->bits = OPTION_TIMESTAMPS;
-		take_timestamps(options, &(struct item){.p = p + 2, .at = (uint16_t)(from + 2)});
+	if (len == 12 && be32_get(p) == 0x0101080a) {
+		*options = (struct options){.bits = OPTION_TIMESTAMPS,
+			.wscale = OPTIONS_WSCALE_NONE,
+			.timestamps_at = (uint16_t)(from + 4),
+			.tsval = be32_get(p + 4),
+			.tsecr = be32_get(p + 8)};
 		return true;
 	}
-	return false;
-}
-
-static void begin(struct options *options)
-{
-	memset(options, 0, sizeof(*options));
-	options->wscale = OPTIONS_WSCALE_NONE;
-}
-
-static int end(struct options *options, int err)
-{
-	if (options->mss == 0)
-		options->bits &= (uint16_t)~OPTION_MSS;
-	return err;
+	if (len == 0)
+		*options = (struct options){.wscale = OPTIONS_WSCALE_NONE};
+	return len == 0;
 }
 
 int options_parse_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
-	begin(options);
-	return end(
-		options, take_common(options, data, from, to) ? 0 : walk(options, data, from, to));
+	return take_common(options, data, from, to) ? 0
+						    : options_walk_range(options, data, from, to);
 }
 
 int options_walk_range(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
-	begin(options);
-	return end(options, walk(options, data, from, to));
+	int err;
+
+	memset(options, 0, sizeof(*options));
+	options->wscale = OPTIONS_WSCALE_NONE;
+	err = walk(options, data, from, to);
+	if (options->mss == 0)
+		options->bits &= (uint16_t)~OPTION_MSS;
+	return err;
 }
 
 int options_parse(struct options *options, const struct view *view)

@@ -255,53 +255,6 @@ static enum reason parse_ip6(struct view *view, const struct frame *frame)
 	return parse_ip6_chain(view);
 }
 
-// Most of what arrives: TCP in IPv4, without tags, IP options or fragments. False, and nothing
-// done, for anything else, and for what is not well-formed.
-static bool parse_usual(struct view *view, const struct frame *frame)
-{
-	const uint8_t *ip = frame->data + ETHERNET_BYTES, *tcp = ip + IP4_HEADER_BYTES;
-	const unsigned least = IP4_HEADER_BYTES + TCP_HEADER_BYTES;
-	const uint32_t fragment = (IP4_FRAGMENT_OFFSET | IP4_FRAGMENT_MORE) << 16;
-	unsigned total_bytes, header_bytes;
-
-	if (frame->len < ETHERNET_BYTES + least)
-		return false;
-	// Ethertype, version and header length; fragment offset and protocol.
-	if (be32_get(ip - 2) >> 8 != (ETHERTYPE_IP4 << 8 | 0x45) ||
-		(be32_get(ip + 6) & (fragment | 0xff)) != PROTOCOL_TCP)
-		return false;
-	total_bytes = be16_get(ip + 2);
-	header_bytes = (tcp[12] >> 4) * 4u;
-	if (header_bytes < TCP_HEADER_BYTES || total_bytes < IP4_HEADER_BYTES + header_bytes ||
-		total_bytes > frame->len - (unsigned)ETHERNET_BYTES)
-		return false;
-	*view = (struct view){.data = frame->data,
-		.bits = VIEW_IP4 | VIEW_TCP,
-		.ethertype = ETHERTYPE_IP4,
-		.l3 = ETHERNET_BYTES,
-		.l4 = ETHERNET_BYTES + IP4_HEADER_BYTES,
-		.payload = (uint16_t)(ETHERNET_BYTES + IP4_HEADER_BYTES + header_bytes),
-		.end = (uint16_t)(ETHERNET_BYTES + total_bytes),
-		.limit = (uint16_t)(ETHERNET_BYTES + total_bytes),
-		.protocol = PROTOCOL_TCP,
-		.ttl = ip[8],
-		.tcp_flags = tcp[13],
-		.tcp_ae = tcp[12] & 1,
-		.sport = be16_get(tcp),
-		.dport = be16_get(tcp + 2),
-		.window = be16_get(tcp + 14),
-		.seq = be32_get(tcp + 4),
-		.ack = be32_get(tcp + 8)};
-	view->src = addr_from_ip4(ip + 12);
-	view->dst = addr_from_ip4(ip + 16);
-	return true;
-}
-
-enum reason view_parse(struct view *view, const struct frame *frame)
-{
-	return parse_usual(view, frame) ? REASON_NONE : view_parse_any(view, frame);
-}
-
 enum reason view_parse_any(struct view *view, const struct frame *frame)
 {
 	memset(view, 0, sizeof(*view));
@@ -381,28 +334,6 @@ static bool upper_good(const struct view *view, const struct frame *frame)
 	if (frame->flags & FRAME_TRUNCATED)
 		return true;
 	return checksum_is_good(view_sum_upper(view));
-}
-
-// TCP in IPv4 without IP options: both sums share the addresses.
-static bool usual_good(const struct view *view)
-{
-	const uint8_t *ip = view->data + view->l3;
-	unsigned bytes = (unsigned)(view->end - view->l4);
-	uint64_t addresses = checksum_halves(checksum_carry(0, ip + 12));
-	uint64_t header = addresses + checksum_halves(checksum_carry(0, ip));
-	uint64_t pseudo = addresses + checksum_word(bytes) + checksum_word(PROTOCOL_TCP);
-
-	return checksum_is_good(checksum_add_rest(header, ip + 8, 4)) &&
-	       checksum_is_good(checksum_add(pseudo, ip + IP4_HEADER_BYTES, bytes));
-}
-
-enum reason view_verify(const struct view *view, const struct frame *frame)
-{
-	const uint8_t known = FRAME_L3_GOOD | FRAME_L3_BAD | FRAME_L4_GOOD | FRAME_L4_BAD;
-
-	if (view->bits == (VIEW_IP4 | VIEW_TCP) && !(frame->flags & (known | FRAME_TRUNCATED)))
-		return usual_good(view) ? REASON_NONE : REASON_bad_checksum;
-	return view_verify_any(view, frame);
 }
 
 enum reason view_verify_any(const struct view *view, const struct frame *frame)

@@ -9,6 +9,7 @@
 #include "pkt/frame.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum view_bit {
@@ -99,6 +100,11 @@ enum reason view_verify_any(const struct view *view, const struct frame *frame);
 // in an IPv6 header, which struct addr could not tell from the IPv4 address.
 enum reason view_check_addresses(const struct view *view);
 
+// All three at once, view_parse(), view_verify() and view_check_addresses(), where nothing is wrong
+// and the frame is one of the usual kind: then true, and `view` as view_parse() makes it. Else they
+// must be asked; `view` is of no use.
+bool view_take_usual(struct view *view, const struct frame *frame);
+
 // Bytes of TCP payload.
 static inline uint16_t view_payload_len(const struct view *view)
 {
@@ -117,6 +123,18 @@ static inline bool view_is_bare_ack(const struct view *view)
 {
 	return (view->bits & VIEW_TCP) && view_payload_len(view) == 0 &&
 	       (view->tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST)) == 0;
+}
+
+// The addresses, ports and sequence number of a segment where they follow each other in the frame:
+// NULL where IP options or extension headers stand in between.
+static inline const uint8_t *view_tuple_bytes(const struct view *view)
+{
+	const uint8_t *upper = view->data + view->l4;
+	int header_bytes = view->l4 - view->l3;
+
+	if (view->bits & VIEW_IP4)
+		return header_bytes == 20 ? upper - 2 * 4 : NULL;
+	return header_bytes == 40 ? upper - 2 * ADDR_BYTES : NULL;
 }
 
 // SEG.LEN of RFC 9293: payload plus one for SYN and for FIN.

@@ -124,9 +124,26 @@ static void lanes_are_as_one_by_one(void **state)
 		siphash13_lanes(key, messages, len, hashes);
 		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
 			assert_true(hashes[lane] == siphash13(key, messages[lane], len));
-		siphash24_lanes(key, messages, len, hashes);
-		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
-			assert_true(hashes[lane] == siphash24(key, messages[lane], len));
+	}
+	assert_true(hashes[0] != hashes[1]);
+}
+
+static void words_are_as_one_by_one(void **state)
+{
+	const struct siphash_key key = {{0x0706050403020100, 0x0f0e0d0c0b0a0908}};
+	uint64_t words[SIPHASH_WORDS_MAX][SIPHASH_LANES], hashes[SIPHASH_LANES];
+
+	(void)state;
+	fill((uint8_t *)words, sizeof(words), 5);
+	for (unsigned count = 0; count <= SIPHASH_WORDS_MAX; count++) {
+		siphash24_words(key, words, count, hashes);
+		for (unsigned lane = 0; lane < SIPHASH_LANES; lane++) {
+			uint64_t message[SIPHASH_WORDS_MAX];
+
+			for (unsigned i = 0; i < count; i++)
+				message[i] = words[i][lane];
+			assert_true(hashes[lane] == siphash24(key, message, 8 * count));
+		}
 	}
 	assert_true(hashes[0] != hashes[1]);
 }
@@ -138,6 +155,7 @@ int main(void)
 		cmocka_unit_test(every_length_against_openssl),
 		cmocka_unit_test(long_input),
 		cmocka_unit_test(lanes_are_as_one_by_one),
+		cmocka_unit_test(words_are_as_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, fetch_mac, free_mac);

@@ -1,5 +1,6 @@
 // Proves: M3 (what the keyed hash is over).
 #include "fixture.h"
+#include "packet.h"
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -68,20 +69,67 @@ static void many_at_once_are_as_one_by_one(void **state)
 	const struct siphash_key key = {{3, 4}};
 
 	(void)state;
-	for (unsigned mix = 0; mix < 3; mix++) // IPv4, IPv6, both
-		for (unsigned count = 0; count <= TUPLES_MAX; count++) {
-			struct tuple tuples[TUPLES_MAX];
-			uint32_t extras[TUPLES_MAX];
-			uint64_t hashes[TUPLES_MAX];
+	for
+		FAMILIES(family)
+		{
+			struct tuple_lanes lanes;
 
-			for (unsigned i = 0; i < count; i++) {
-				tuples[i] = fixture_tuple(mix == 0 || (mix == 2 && i % 3) ? 4 : 6);
-				tuples[i].sport = (uint16_t)(1000 + i);
-				extras[i] = 77 * i;
+			tuple_lanes_init(&lanes, family == 4);
+			for (unsigned count = 1; count <= TUPLES_MAX; count++) {
+				uint64_t hashes[TUPLES_MAX];
+				struct tuple tuple = fixture_tuple(family);
+
+				while (lanes.count < count) {
+					unsigned at = lanes.count;
+					uint8_t bytes[TUPLE_BYTES_MAX];
+
+					tuple.sport = (uint16_t)(1000 + at);
+					tuple_bytes(bytes, &tuple, 0xfffffffe + at);
+					if (at + 2 <= count)
+						tuple_lanes_add_two(&lanes, bytes, 0xfffffffd + at);
+					else
+						tuple_lanes_add(&lanes, bytes);
+				}
+				assert_int_equal(lanes.count, count);
+				tuple_lanes_hash(key, &lanes, hashes);
+				assert_int_equal(lanes.count, 0);
+				for (unsigned i = 0; i < count; i++) {
+					unsigned at = i & ~1u;
+
+					tuple.sport = (uint16_t)(1000 + at);
+					assert_true(hashes[i] == tuple_hash(key, &tuple,
+									 0xfffffffe + at - i % 2));
+				}
 			}
-			tuple_hashes(key, tuples, extras, count, hashes);
-			for (unsigned i = 0; i < count; i++)
-				assert_true(hashes[i] == tuple_hash(key, &tuples[i], extras[i]));
+		}
+}
+
+// The bytes a segment has in its frame are those that are hashed.
+static void lie_in_the_frame(void **state)
+{
+	(void)state;
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		for (unsigned odd = 0; odd < 2; odd++) {
+			const struct packet packet = {.ip6 = ip6,
+				.client_port = 0x1234,
+				.seq = 0x89abcdef,
+				.ip_options = {"\1\1\1\1", odd ? 4 : 0},
+				.extensions = {"\0", odd ? 1 : 0},
+				.flags = TCP_SYN};
+			uint8_t room[PACKET_ROOM_BYTES], bytes[TUPLE_BYTES_MAX];
+			struct frame frame = packet_build(room, &packet);
+			struct view view;
+			struct tuple tuple;
+
+			assert_int_equal(view_parse(&view, &frame), REASON_NONE);
+			if (odd) {
+				assert_null(view_tuple_bytes(&view));
+				continue;
+			}
+			tuple = (struct tuple){view.src, view.dst, view.sport, view.dport};
+			assert_int_equal(tuple_bytes(bytes, &tuple, view.seq), ip6 ? 40 : 16);
+			assert_non_null(view_tuple_bytes(&view));
+			assert_memory_equal(view_tuple_bytes(&view), bytes, ip6 ? 40 : 16);
 		}
 }
 
@@ -89,6 +137,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(many_at_once_are_as_one_by_one),
+		cmocka_unit_test(lie_in_the_frame),
 		cmocka_unit_test(ip4_is_one_block),
 		cmocka_unit_test(ip6_has_whole_addresses),
 		cmocka_unit_test(hash_depends_on_every_field),

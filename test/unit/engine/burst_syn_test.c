@@ -1,0 +1,193 @@
+// SYNs in bursts are answered as one by one, byte for byte: of several services and families, whose
+// profiles differ, with every mixture of options.
+#include "harness.h"
+
+#include "base/bytes.h"
+#include "base/check.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define ROUNDS	 3000
+#define SERVICES 3
+
+static uint64_t seed = 88172645463325252u;
+
+static uint32_t draw(uint32_t below)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 32) % below;
+}
+
+// What the services announce, from now on; `less` of the MSS.
+static void post_profiles(struct node *node, uint16_t less)
+{
+	static const struct profile profiles[SERVICES] = {
+		{.mss = 1460, .wscale = 7, .sack = true, .timestamps = true, .ecn = true},
+		{.mss = 1200, .wscale = OPTIONS_WSCALE_NONE, .sack = false, .timestamps = true},
+		{.mss = 9000, .wscale = 0, .sack = true, .timestamps = false},
+	};
+	struct message *message = calloc(1, sizeof(*message));
+
+	assert_non_null(message);
+	message->type = MESSAGE_EPOCH;
+	CHECK(keyring_derive(&message->body.epoch.keys, node->secret, sizeof(node->secret),
+		      HARNESS_TICK / 2) == 0);
+	for (unsigned i = 0; i < SERVICES; i++) {
+		message->body.epoch.profiles[node->services[i].id] = profiles[i];
+		message->body.epoch.profiles[node->services[i].id].mss -= less;
+	}
+	node_post(node, message);
+	free(message);
+}
+
+// Services of ports 80 to 82: the last one only tracks.
+static struct node *node_of(void)
+{
+	struct node *node = node_make();
+
+	for (unsigned i = 1; i < SERVICES; i++) {
+		node->services[i] = node->services[0];
+		snprintf(node->services[i].name, sizeof(node->services[i].name), "other%u", i);
+	}
+	for (unsigned i = 0; i < SERVICES; i++)
+		node->services[i].ports[0].low = node->services[i].ports[0].high =
+			(uint16_t)(80 + i);
+	node->services[1].queue_bytes = 5000;
+	node->services[2].mode = MODE_TRACK;
+	node->policy.service_count = SERVICES;
+	node_go(node);
+	return node;
+}
+
+static uint16_t draw_options(uint8_t options[40])
+{
+	static const uint8_t linux_layout[20] = {
+		2, 4, 5, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 7};
+	static const uint8_t items[6][10] = {
+		{2, 4, 5, 0xb4}, {4, 2}, {8, 10, 1, 2, 3, 4}, {3, 3, 9}, {254, 3, 0}, {2, 4, 0, 0}};
+	uint16_t len = 0;
+
+	if (draw(2) == 0) {
+		memcpy(options, linux_layout, sizeof(linux_layout));
+		if (draw(4) == 0)
+			options[draw(20)] = (uint8_t)draw(256);
+		return sizeof(linux_layout);
+	}
+	for (unsigned i = 0; i < 6; i++)
+		if (draw(3) == 0) {
+			memcpy(options + len, items[i], items[i][1]);
+			len = (uint16_t)(len + items[i][1]);
+		}
+	return len;
+}
+
+static struct frame draw_frame(uint8_t *room, unsigned number)
+{
+	char client[32];
+	uint8_t options[40];
+	bool ip6 = draw(3) == 0;
+	struct packet packet = {.ip6 = ip6,
+		.client = client,
+		.client_port = (uint16_t)(1 + draw(65535)),
+		.server_port = (uint16_t)(80 + (draw(4) == 0 ? draw(4) : 0)),
+		.flags = TCP_SYN | (draw(4) == 0 ? TCP_ECE | TCP_CWR : 0),
+		.seq = (uint32_t)seed,
+		.window = (uint16_t)draw(65536),
+		.tags = {draw(8) == 0 ? 0x8100 : 0},
+		.ip_options = {"\1\1\1\1", draw(8) == 0 ? 4 : 0},
+		.payload = {"abcde", draw(4) == 0 ? 5 : 0}};
+
+	snprintf(client, sizeof(client), ip6 ? "2001:db8:1:%u::%x" : "192.0.%u.%u", draw(200),
+		1 + number);
+	if (draw(16) == 0)
+		packet.flags = TCP_ACK;
+	packet.options = (struct bytes){options, draw_options(options)};
+	return packet_build(room, &packet);
+}
+
+struct burst {
+	uint8_t rooms[ENGINE_BATCH_MAX][PACKET_ROOM_BYTES];
+	struct frame frames[ENGINE_BATCH_MAX];
+	struct verdict verdicts[ENGINE_BATCH_MAX];
+};
+
+static void assert_same_frames(struct node *one, const struct burst *before,
+	const struct burst *burst, unsigned i, uint16_t less)
+{
+	static uint8_t room[PACKET_ROOM_BYTES];
+	struct frame frame = before->frames[i];
+	const struct sent *sent = &one->sent[0];
+
+	memcpy(room, before->rooms[i], sizeof(room));
+	frame.data = room + PACKET_HEADROOM_BYTES;
+	node_offer_frame(one, frame);
+	assert_int_equal(burst->verdicts[i].kind, one->verdict.kind);
+	assert_int_equal(burst->verdicts[i].reason, one->verdict.reason);
+	assert_int_equal(burst->verdicts[i].rule, one->verdict.rule);
+	if (one->verdict.kind != VERDICT_REPLY)
+		return;
+	assert_int_equal(burst->verdicts[i].port, one->verdict.port);
+	assert_int_equal(burst->frames[i].len, sent->frame.len);
+	assert_memory_equal(burst->frames[i].data, sent->frame.data, sent->frame.len);
+	if ((sent->options.bits & OPTION_MSS) && sent->view.sport == 80)
+		assert_int_equal(
+			sent->options.mss, (sent->view.bits & VIEW_IP4 ? 1460 : 1440) - less);
+}
+
+static void syns_are_as_one_by_one(void **state)
+{
+	struct node *many = node_of(), *one = node_of();
+	struct burst *burst = calloc(1, sizeof(*burst)), *before = calloc(1, sizeof(*before));
+
+	(void)state;
+	assert_non_null(burst);
+	assert_non_null(before);
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		struct batch batch = {.now_ns = many->now_ns,
+			.tick = many->tick,
+			.frames = burst->frames,
+			.verdicts = burst->verdicts,
+			.frame_count = 1 + draw(ENGINE_BATCH_MAX)};
+
+		post_profiles(one, (uint16_t)(round / 100));
+		post_profiles(many, (uint16_t)(round / 100));
+		for (unsigned i = 0; i < batch.frame_count; i++)
+			burst->frames[i] = draw_frame(burst->rooms[i], i);
+		memcpy(before, burst, sizeof(*before));
+		engine_run(many->engine, &batch);
+		for (unsigned i = 0; i < batch.frame_count; i++)
+			assert_same_frames(one, before, burst, i, (uint16_t)(round / 100));
+	}
+	for (unsigned i = 0; i < SERVICES; i++) {
+		const struct engine_service_stats *a = engine_service_stats(one->engine, i),
+						  *b = engine_service_stats(many->engine, i);
+
+		assert_int_equal(a->syn, b->syn);
+		assert_int_equal(a->synack_sent, b->synack_sent);
+		assert_true(a->syn > ROUNDS);
+	}
+	assert_true(node_dropped(one, REASON_bad_option) > 100);
+	assert_true(node_dropped(one, REASON_rule_denied) == 0);
+	free(burst);
+	free(before);
+	node_finish(many);
+	free(many);
+	node_finish(one);
+	free(one);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {cmocka_unit_test(syns_are_as_one_by_one)};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
