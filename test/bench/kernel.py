@@ -20,6 +20,7 @@ TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SETTLE_S = 0.05
 FIRST_RATE, STEP = 250000, 1.4
 BEYOND = 0.9  # of the highest rate: with less, the search for it has gone past it
+SEND_BUFFER = 1 << 28  # or SYNs that the box has not received yet would hold up the next
 GENERATOR_MAX = 2000000
 BEST, DOUBLE = "best", "double"
 KINDS = {"proxy": "weir, af_packet", "testpmd": "testpmd 5tswap, af_packet", "xdp": "weir, af_xdp",
@@ -107,20 +108,21 @@ class PortBox(Box):
             put_first(self.testpmd.process.pid)
         elif self.kind != "synproxy":
             put_first(self.pid())
+        self._set_device("edge", "pop-a", "queues/rx-0/rps_cpus", f"{1 << first_cpu():x}")
         if self.device == "af_packet":
-            self._set_outside("queues/rx-0/rps_cpus", f"{1 << last_cpu():x}")
+            self._set_device("pop-a", "outside", "queues/rx-0/rps_cpus", f"{1 << last_cpu():x}")
             return
         # With an XDP program receiving would be where the sender is: a thread can be elsewhere.
         others = receiving_threads()
-        self._set_outside("threaded", "1")
+        self._set_device("pop-a", "outside", "threaded", "1")
         for thread in until(lambda: receiving_threads() - others, 5, "a thread receives for the port"):
             os.sched_setaffinity(thread, {last_cpu()})
             os.setpriority(os.PRIO_PROCESS, thread, -20)
 
-    def _set_outside(self, name, value):
+    def _set_device(self, host, device, name, value):
         # `ip netns exec`, for there /sys is the namespace's.
-        self.output("edge", "ip", "netns", "exec", f"{self.name}-pop-a", "sh", "-c",
-                    f"echo {value} > /sys/class/net/outside/{name}")
+        self.output("edge", "ip", "netns", "exec", f"{self.name}-{host}", "sh", "-c",
+                    f"echo {value} > /sys/class/net/{device}/{name}")
 
     def close(self):
         if self.testpmd:
@@ -134,8 +136,8 @@ class PortBox(Box):
             self.testpmd.go_on()
         generator = self.start("edge", "chrt", "--fifo", 1, "taskset", "-c", first_cpu(),
                                f"{BUILD}/test/bench/flood", "--syn", "--rate", int(rate), "--seconds",
-                               seconds + 2 * SETTLE_S, "--interface", "pop-a", "--gateway-mac", self.mac,
-                               f"{SERVER[4]}:80")
+                               seconds + 2 * SETTLE_S, "--send-buffer", SEND_BUFFER, "--interface",
+                               "pop-a", "--gateway-mac", self.mac, f"{SERVER[4]}:80")
         begin_answers = self._sample()[1]
         until(lambda: self._sample()[1] > begin_answers, 5, f"{self.kind} answers nothing")
         time.sleep(SETTLE_S)
@@ -155,18 +157,18 @@ class PortBox(Box):
         return time.monotonic(), answers, worked_s(last_cpu())
 
     def find_best(self, seconds):
-        """What to offer for most answers."""
-        offered, best = FIRST_RATE, None
+        """What to offer for most answers: in large steps until there are fewer, then beside the best."""
+        rates, offered = {}, FIRST_RATE
         while offered < GENERATOR_MAX:
             found = self.measure(offered, seconds)
-            if best and found["rate"] < BEYOND * best["rate"]:
-                break
-            if not best or found["rate"] > best["rate"]:
-                best = {**found, "wanted": offered}
-            if found["offered"] < offered / STEP:  # the generator's own highest rate
+            rates[offered] = found["rate"]
+            if found["rate"] < BEYOND * max(rates.values()) or found["offered"] < offered / STEP:
                 break
             offered *= STEP
-        return best["wanted"]
+        around = max(rates, key=rates.get)
+        for offered in (around / STEP ** 0.5, around * STEP ** 0.5):
+            rates[offered] = self.measure(offered, seconds)["rate"]
+        return max(rates, key=rates.get)
 
 
 class KernelPhases:
