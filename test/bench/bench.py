@@ -56,7 +56,7 @@ class Sizes:
         self.aged = 2000000 if quick else 10000000
         self.added_s = 0.15 if quick else 0.4  # more, and the kernel takes turns again
         self.kernel_rounds = 3 if quick else 11
-        self.kernel_s = 0.2 if quick else 1
+        self.kernel_s = 0.16 if quick else 1
         self.quick = quick
 
 

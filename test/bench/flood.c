@@ -399,7 +399,7 @@ int main(int argc, char **argv)
 			set.seed = strtoull(optarg, NULL, 10);
 			break;
 		case 'b':
-			set.send_buffer_bytes = atoi(optarg);
+			set.send_buffer_bytes = (int)strtol(optarg, NULL, 10);
 			break;
 		case 'i':
 			set.interface = optarg;

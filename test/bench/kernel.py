@@ -18,8 +18,8 @@ from forwarders import Testpmd
 from tables import last_cpu
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-SETTLE_S = 0.05
-FIRST_RATE, STEP = 250000, 1.4
+SETTLE_S = 0.03
+FIRST_RATE, STEP = 300000, 1.5
 BEYOND = 0.9  # of the highest rate: with less, the search for it has gone past it
 SEND_BUFFER = 1 << 28  # or SYNs that the box has not received yet would hold up the next
 GENERATOR_PRIORITY = 1
