@@ -19,11 +19,13 @@ from tables import last_cpu
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 SETTLE_S = 0.03
+PATIENCE_S = 10
 FIRST_RATE, STEP = 300000, 1.5
 BEYOND = 0.9  # of the highest rate: with less, the search for it has gone past it
+ALL = 0.97  # answered, of what was offered: more would be, perhaps
 SEND_BUFFER = 1 << 28  # or SYNs that the box has not received yet would hold up the next
 GENERATOR_PRIORITY = 1
-GENERATOR_MAX = 2000000
+GENERATOR_MAX = 1000000  # of one processor, about
 BEST, DOUBLE = "best", "double"
 KINDS = {"proxy": "weir, af_packet", "testpmd": "testpmd 5tswap, af_packet", "xdp": "weir, af_xdp",
          "testpmd_xdp": "testpmd 5tswap, af_xdp", "synproxy": "nft SYNPROXY"}
@@ -148,20 +150,22 @@ class PortBox(Box):
         if self.testpmd:
             self.testpmd.go_on()
         with never_waiting():
-            generator = self._flood_port(rate, seconds + 2 * SETTLE_S)
-            before = self._sample()[1]
-            until(lambda: self._sample()[1] > before, 5, f"{self.kind} answers nothing")
+            generator = self._flood_port(rate, seconds + PATIENCE_S)
+            before = self._sample()["answers"]
+            until(lambda: self._sample()["answers"] > before, PATIENCE_S / 2, f"{self.kind} answers nothing")
             time.sleep(SETTLE_S)
             begin = self._sample()
             time.sleep(seconds)
             end = self._sample()
             expect_equal(generator.poll(), None, "the window ends within the flood: its status")
-        flood = self.flood_report(generator, seconds)
+            generator.terminate()
+            generator.communicate()
         if self.testpmd:
             self.testpmd.hold()
-        took, answers, worked = (b - a for a, b in zip(begin, end))
-        return {"offered": (flood["sent"] + flood["refused"]) / flood["seconds"], "rate": answers / took,
-                "load": worked / took, "per_cpu_s": answers / max(worked, 1 / TICKS_PER_S)}
+        of = {key: end[key] - begin[key] for key in end}
+        return {"offered": of["syns"] / of["time_s"], "rate": of["answers"] / of["time_s"],
+                "load": of["worked_s"] / of["time_s"],
+                "per_cpu_s": of["answers"] / max(of["worked_s"], 1 / TICKS_PER_S)}
 
     def _flood_port(self, rate, seconds):
         return self.start("edge", "chrt", "--fifo", GENERATOR_PRIORITY, "taskset", "-c", first_cpu(),
@@ -171,22 +175,23 @@ class PortBox(Box):
 
     def _sample(self):
         with self.inside("edge"), open("/proc/thread-self/net/dev") as file:
-            answers = int(re.search(r"pop-a:\s*\d+\s+(\d+)", file.read()).group(1))
-        return time.monotonic(), answers, worked_s(last_cpu())
+            counters = re.search(r"pop-a:(.*)", file.read()).group(1).split()
+        return {"time_s": time.monotonic(), "answers": int(counters[1]),
+                "syns": int(counters[9]) + int(counters[11]),  # taken, and refused
+                "worked_s": worked_s(last_cpu())}
 
     def find_best(self, seconds):
-        """What to offer for most answers: in large steps until there are fewer, then beside the best."""
-        rates, offered = {}, FIRST_RATE
+        """Two rates that, offered, bring most answers: found in steps, until there are fewer."""
+        found, offered = {}, FIRST_RATE
         while offered < GENERATOR_MAX:
-            found = self.measure(offered, seconds)
-            rates[offered] = found["rate"]
-            if found["rate"] < BEYOND * max(rates.values()) or found["offered"] < offered / STEP:
+            found[offered] = self.measure(offered, seconds)
+            if found[offered]["rate"] < BEYOND * max(one["rate"] for one in found.values()):
                 break
             offered *= STEP
-        around = max(rates, key=rates.get)
-        for offered in (around / STEP ** 0.5, around * STEP ** 0.5):
-            rates[offered] = self.measure(offered, seconds)["rate"]
-        return max(rates, key=rates.get)
+        best = max(found, key=lambda one: found[one]["rate"])
+        if found[best]["rate"] > ALL * best:
+            return best, best * STEP ** 0.5
+        return best / STEP ** 0.5, best
 
 
 class KernelPhases:
@@ -213,7 +218,8 @@ class KernelPhases:
         runs = {kind: {BEST: [], DOUBLE: []} for kind in boxes}
         for turn in range(self.sizes.kernel_rounds):
             for kind in boxes if turn % 2 == 0 else reversed(list(boxes)):
-                best = boxes[kind].measure(wanted[kind], seconds)
+                best = max((boxes[kind].measure(rate, seconds) for rate in wanted[kind]),
+                           key=lambda one: one["rate"])
                 runs[kind][BEST].append(best)
                 runs[kind][DOUBLE].append(boxes[kind].measure(2 * best["rate"], seconds))
         return runs
