@@ -22,7 +22,7 @@ SETTLE_S = 0.03
 PATIENCE_S = 10
 FIRST_RATE, STEP = 300000, 1.5
 BEYOND = 0.9  # of the highest rate: with less, the search for it has gone past it
-ALL = 0.97  # answered, of what was offered: more would be, perhaps
+NEARLY_ALL = 0.85  # of the SYNs were answered: of more there may be more
 SEND_BUFFER = 1 << 28  # or SYNs that the box has not received yet would hold up the next
 GENERATOR_PRIORITY = 1
 GENERATOR_MAX = 1000000  # of one processor, about
@@ -163,8 +163,8 @@ class PortBox(Box):
         if self.testpmd:
             self.testpmd.hold()
         of = {key: end[key] - begin[key] for key in end}
-        return {"offered": of["syns"] / of["time_s"], "rate": of["answers"] / of["time_s"],
-                "load": of["worked_s"] / of["time_s"],
+        return {"wanted": rate, "offered": of["syns"] / of["time_s"],
+                "rate": of["answers"] / of["time_s"], "load": of["worked_s"] / of["time_s"],
                 "per_cpu_s": of["answers"] / max(of["worked_s"], 1 / TICKS_PER_S)}
 
     def _flood_port(self, rate, seconds):
@@ -181,17 +181,26 @@ class PortBox(Box):
                 "worked_s": worked_s(last_cpu())}
 
     def find_best(self, seconds):
-        """Two rates that, offered, bring most answers: found in steps, until there are fewer."""
-        found, offered = {}, FIRST_RATE
-        while offered < GENERATOR_MAX:
-            found[offered] = self.measure(offered, seconds)
-            if found[offered]["rate"] < BEYOND * max(one["rate"] for one in found.values()):
+        """Offers more, in steps, until the answers are fewer; two rates to go on with."""
+        found, rate = [], FIRST_RATE
+        while rate < GENERATOR_MAX:
+            found.append(self.measure(rate, seconds))
+            best = most_answers(found)
+            if found[-1]["rate"] < BEYOND * best["rate"]:
                 break
-            offered *= STEP
-        best = max(found, key=lambda one: found[one]["rate"])
-        if found[best]["rate"] > ALL * best:
-            return best, best * STEP ** 0.5
-        return best / STEP ** 0.5, best
+            rate *= STEP
+        return beside(best)
+
+
+def most_answers(found):
+    return max(found, key=lambda one: one["rate"])
+
+
+def beside(best):
+    """That rate, and one where there may be more answers."""
+    if best["rate"] > NEARLY_ALL * best["wanted"]:
+        return best["wanted"], best["wanted"] * STEP ** 0.5
+    return best["wanted"] / STEP ** 0.5, best["wanted"]
 
 
 class KernelPhases:
@@ -218,8 +227,8 @@ class KernelPhases:
         runs = {kind: {BEST: [], DOUBLE: []} for kind in boxes}
         for turn in range(self.sizes.kernel_rounds):
             for kind in boxes if turn % 2 == 0 else reversed(list(boxes)):
-                best = max((boxes[kind].measure(rate, seconds) for rate in wanted[kind]),
-                           key=lambda one: one["rate"])
+                best = most_answers([boxes[kind].measure(rate, seconds) for rate in wanted[kind]])
+                wanted[kind] = beside(best)
                 runs[kind][BEST].append(best)
                 runs[kind][DOUBLE].append(boxes[kind].measure(2 * best["rate"], seconds))
         return runs
