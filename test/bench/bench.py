@@ -17,6 +17,7 @@ from besides import BesidesPhases
 from boxes import BUILD, Box
 from cluster import ClusterPhases
 from devices import DevicePhases
+from kernel import KernelPhases
 from report import Report
 from tables import TablePhases
 
@@ -54,6 +55,8 @@ class Sizes:
         self.aged_rounds = 25 if quick else 100
         self.aged = 2000000 if quick else 10000000
         self.added_s = 0.15 if quick else 0.4  # more, and the kernel takes turns again
+        self.kernel_rounds = 3 if quick else 11
+        self.kernel_s = 0.16 if quick else 1
         self.quick = quick
 
 
@@ -82,7 +85,7 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(AddedPhases, BesidesPhases, ClusterPhases, DevicePhases, TablePhases):
+class Bench(AddedPhases, BesidesPhases, ClusterPhases, DevicePhases, KernelPhases, TablePhases):
     def __init__(self, sizes, prefix):
         self.sizes = sizes
         self.prefix = prefix
@@ -328,7 +331,7 @@ def cpu_times():
 
 
 IN_MEMORY = (Bench.engine, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying, Bench.added,
-             Bench.updates, Bench.conntrackd)
+             Bench.updates, Bench.conntrackd, Bench.kernel)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 

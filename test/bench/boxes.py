@@ -47,12 +47,16 @@ SYNPROXY_SYSCTLS = ["net.ipv4.tcp_syncookies=1", "net.ipv4.tcp_timestamps=1",
 RULES_OWN = 3  # of conf/single.cfg
 
 
+LETTERS = {"proxy": "p", "bypass": "b", "direct": "d", "synproxy": "s", "xdp": "x", "testpmd": "t",
+           "testpmd_xdp": "u"}
+
+
 class Box(Lab):
-    """`kind`: proxy, bypass (weir in that mode), direct (a router), synproxy (nft)."""
+    """`kind`: proxy, bypass (weir in that mode), direct (a router), synproxy (nft); of kernel.py's
+    boxes also xdp (weir on af_xdp), testpmd, testpmd_xdp."""
 
     def __init__(self, prefix, kind):
-        super().__init__(prefix + {"proxy": "p", "bypass": "b", "direct": "d",
-                                   "synproxy": "s"}[kind])
+        super().__init__(prefix + LETTERS[kind])
         self.kind = kind
         self.is_weir = kind in ("proxy", "bypass")
 
@@ -61,8 +65,7 @@ class Box(Lab):
         if not self.is_weir:
             self._become_router()
         if self.kind == "synproxy":
-            self.output("pop-a", "nft", "-f", "-", text=SYNPROXY)
-            self.output("pop-a", "sysctl", "-q", "-w", *SYNPROXY_SYSCTLS)
+            self._become_synproxy()
         self.serve_http()
         self.start("server", "iperf3", "-s")
         self.expect_downloads(4, 20)
@@ -70,11 +73,18 @@ class Box(Lab):
     def is_up(self):
         return os.path.exists(f"{self.state}/topology")
 
-    def _become_router(self):
+    def _end_weir(self):
         pid = self.pid()
         os.kill(pid, signal.SIGTERM)
         until(lambda: not os.path.exists(f"/proc/{pid}"), 10, "weir ends")
+
+    def _become_router(self):
+        self._end_weir()
         self.output("pop-a", "sh", "-e", "-c", ROUTER)
+
+    def _become_synproxy(self):
+        self.output("pop-a", "nft", "-f", "-", text=SYNPROXY)
+        self.output("pop-a", "sysctl", "-q", "-w", *SYNPROXY_SYSCTLS)
 
     # --- traffic ---
 

@@ -4,7 +4,8 @@
 // and numbers are drawn and the TCP checksum is summed again over the few words that changed.
 //
 //   flood --syn|--ack|--rst|--synack|--mixed [--rate N|max] [--seconds S] [--from PREFIX]
-//         [--seed N] --interface IF --gateway-mac MAC ADDRESS:PORT | [ADDRESS6]:PORT
+//         [--seed N] [--send-buffer BYTES] --interface IF --gateway-mac MAC ADDRESS:PORT |
+//         [ADDRESS6]:PORT
 //
 // Prints {"sent": frames, "refused": by the device, "seconds": s, "rate": frames per second}.
 #include <arpa/inet.h>
@@ -68,6 +69,7 @@ struct settings {
 	uint64_t rate; // 0: as fast as it goes
 	double seconds;
 	uint64_t seed;
+	int send_buffer_bytes; // of frames that nobody has taken yet; 0: as the kernel has it
 	const char *interface;
 	uint8_t gateway_mac[6];
 	uint8_t own_mac[6];
@@ -231,6 +233,9 @@ static int open_interface(struct settings *set)
 	memcpy(set->own_mac, where.sll_addr, 6);
 	// Straight to the driver: the queue would only add a second place where frames get lost.
 	setsockopt(fd, SOL_PACKET, PACKET_QDISC_BYPASS, &on, sizeof(on));
+	if (set->send_buffer_bytes)
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &set->send_buffer_bytes,
+			sizeof(set->send_buffer_bytes));
 	return fd;
 }
 
@@ -297,8 +302,8 @@ static void usage(void)
 {
 	fprintf(stderr,
 		"usage: flood --syn|--ack|--rst|--synack|--mixed [--rate N|max] [--seconds S]\n"
-		"             [--from PREFIX] [--seed N] --interface IF --gateway-mac MAC\n"
-		"             ADDRESS:PORT | [ADDRESS6]:PORT\n");
+		"             [--from PREFIX] [--seed N] [--send-buffer BYTES] --interface IF\n"
+		"             --gateway-mac MAC ADDRESS:PORT | [ADDRESS6]:PORT\n");
 	exit(2);
 }
 
@@ -360,6 +365,7 @@ static const struct option option_table[] = {
 	{"seconds", required_argument, NULL, 's'},
 	{"from", required_argument, NULL, 'f'},
 	{"seed", required_argument, NULL, 'S'},
+	{"send-buffer", required_argument, NULL, 'b'},
 	{"interface", required_argument, NULL, 'i'},
 	{"gateway-mac", required_argument, NULL, 'g'},
 	{NULL, 0, NULL, 0},
@@ -391,6 +397,9 @@ int main(int argc, char **argv)
 			break;
 		case 'S':
 			set.seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'b':
+			set.send_buffer_bytes = (int)strtol(optarg, NULL, 10);
 			break;
 		case 'i':
 			set.interface = optarg;

@@ -169,15 +169,17 @@ class Weir(Forwarder):
 
 
 class Testpmd(Forwarder):
-    def __init__(self, folder, cpu, devices, mode):
+    """`launcher`: words in front of the command, such as those that enter a namespace."""
+
+    def __init__(self, folder, cpu, devices, mode, launcher=(), options=()):
         program = shutil.which("dpdk-testpmd")
         if not program:
             raise RuntimeError("dpdk-testpmd is not installed")
         vdevs = [f"--vdev={device}" for device in devices]
-        super().__init__(["stdbuf", "-oL", program, "-l", f"0,{cpu}", "--no-huge", "-m", "512",
+        super().__init__([*launcher, "stdbuf", "-oL", program, "-l", f"0,{cpu}", "--no-huge", "-m", "512",
                           "--no-pci", "--no-shconf", "--no-telemetry"] + vdevs +
                          ["--", "-i", "--nb-cores=1", "--burst=32", "--rxd=512", "--txd=512",
-                          "--total-num-mbufs=16384"], f"{folder}/testpmd.log")
+                          "--total-num-mbufs=16384", *options], f"{folder}/testpmd.log")
         self.counter = "RX" if mode == "rxonly" else "TX"
         self.say(f"set fwd {mode}")
         self.say("start")
