@@ -48,12 +48,13 @@ class Sizes:
         self.device_rounds = 5 if quick else 11
         self.device_windows = 2 if quick else 6
         self.device_s = 0.06 if quick else 1
-        self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000]
-        self.device_held = 100000 if quick else 10000000
+        self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000, 100000000]
+        self.device_held = [100000] if quick else [10000000, 100000000]
         self.start_rounds = 5 if quick else 11
         self.start_capacities = [65536, 2000000] if quick else [65536, 2000000, 10000000]
         self.aged_rounds = 25 if quick else 100
         self.aged = 2000000 if quick else 10000000
+        self.grown = [4000000] if quick else [4000000, 16000000, 64000000]  # the largest that fits
         self.added_s = 0.15 if quick else 0.4  # more, and the kernel takes turns again
         self.native_rounds = 3 if quick else 11
         self.native_path_rounds = 20 if quick else 100
@@ -329,8 +330,8 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.native, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying, Bench.added,
-             Bench.updates, Bench.conntrackd)
+IN_MEMORY = (Bench.engine, Bench.native, Bench.tables, Bench.ageing, Bench.growth, Bench.devices,
+             Bench.start, Bench.replaying, Bench.added, Bench.updates, Bench.conntrackd)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 
