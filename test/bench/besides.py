@@ -8,7 +8,7 @@ import time
 
 import captures
 from boxes import BUILD
-from devices import FRAMES, FREE, MILLION, capacity_for, device, fits, named
+from devices import FRAMES, FREE, MILLION, capacity_for, device, named
 from forwarders import ROOT, Testpmd, Weir
 from tables import available_bytes, last_cpu
 
@@ -89,10 +89,7 @@ class BesidesPhases:
 
     def growth(self):
         """Turns of the worker while its table fills from a million flows on, of which it forwards."""
-        flows = max((one for one in self.sizes.grown if fits(one)), default=min(self.sizes.grown))
-        if flows < max(self.sizes.grown):
-            self.report.leave_out(f"growth to {named(max(self.sizes.grown))} flows",
-                                  f"{available_bytes() >> 20} MiB of memory are not enough")
+        flows = max(self._fitting("growth to", self.sizes.grown))
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
             for kind in ("to_server", "to_client"):
                 captures.write(f"{folder}/{kind}.pcap", kind, FRAMES)

@@ -50,13 +50,16 @@ def slope(points):
 
 
 class DevicePhases:
-    def _fitting(self, sizes):
+    def _fitting(self, what, sizes):
         """Those the memory is enough for; of the others the report says so."""
+        fitting = [flows for flows in sizes if fits(flows)]
         for flows in sizes:
-            if not fits(flows):
-                self.report.leave_out(f"{named(flows)} flows",
+            if flows not in fitting:
+                self.report.leave_out(f"{what} {named(flows)} flows",
                                       f"{available_bytes() >> 20} MiB of memory are not enough")
-        return [flows for flows in sizes if fits(flows)]
+        if not fitting:
+            raise RuntimeError(f"{what} flows: {available_bytes() >> 20} MiB of memory are not enough")
+        return fitting
 
     def devices(self):
         with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
@@ -65,7 +68,7 @@ class DevicePhases:
             self._syns(folder)
             self._bad_acks(folder)
             rates = {flows: self._established(folder, flows)
-                     for flows in self._fitting(self.sizes.device_flows)}
+                     for flows in self._fitting("established,", self.sizes.device_flows)}
             self._growth(rates)
 
     def _in_turn(self, sides):
@@ -112,7 +115,7 @@ class DevicePhases:
                           ">=" if kind == "syn" else None, 0.85, f"{spent}; stretch 1.0")
 
     def _bad_acks(self, folder):
-        flows = max(self._fitting(self.sizes.device_held))
+        flows = max(self._fitting("ACK with a bad cookie,", self.sizes.device_held))
         for kind, limit, name in (("ack_ts", 0.80, "timestamps"), ("ack", 0.68, "no timestamps")):
             sides = {"testpmd": Testpmd(folder, last_cpu(), [device(folder, kind)], "rxonly")}
             try:
