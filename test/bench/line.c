@@ -74,10 +74,10 @@ struct line {
 
 	// the worker's
 	struct worker *worker;
-	_Atomic uint32_t installed,
-		shown[2];      // flows, and those the client, the server was heard of
-	uint64_t turn, change; // TSC: of the last turn, and when the window ends
-	bool growing;	       // one side's frames are enough then: a turn of two bursts is long
+	_Atomic uint32_t installed; // flows
+	_Atomic uint32_t shown[2];  // of them: whose client, whose server was heard
+	uint64_t turn, change;	    // TSC: of the last turn, and when the window ends
+	bool growing; // one side's frames are enough then: a turn of two bursts is long
 	enum window window;
 	struct gaps gaps[WINDOW_COUNT];
 	_Atomic uint64_t rewrite_cycles;
