@@ -18,6 +18,7 @@ from boxes import BUILD, Box
 from cluster import ClusterPhases
 from devices import DevicePhases
 from kernel import KernelPhases
+from native import NativePhases, options
 from report import Report
 from tables import TablePhases
 
@@ -48,15 +49,18 @@ class Sizes:
         self.device_rounds = 5 if quick else 11
         self.device_windows = 2 if quick else 6
         self.device_s = 0.06 if quick else 1
-        self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000]
-        self.device_held = 100000 if quick else 10000000
+        self.device_flows = [1000, 1000000] if quick else [1000, 1000000, 10000000, 100000000]
+        self.device_held = [100000] if quick else [10000000, 100000000]
         self.start_rounds = 5 if quick else 11
         self.start_capacities = [65536, 2000000] if quick else [65536, 2000000, 10000000]
         self.aged_rounds = 25 if quick else 100
         self.aged = 2000000 if quick else 10000000
+        self.grown = [4000000] if quick else [4000000, 16000000, 64000000]  # the largest that fits
         self.added_s = 0.15 if quick else 0.4  # more, and the kernel takes turns again
         self.kernel_rounds = 3 if quick else 11
         self.kernel_s = 0.16 if quick else 1
+        self.native_rounds = 3 if quick else 11
+        self.native_path_rounds = 20 if quick else 100
         self.quick = quick
 
 
@@ -85,8 +89,10 @@ def per_packet(before, after, path):
     return packets, cycles / packets if packets else 0.0
 
 
-class Bench(AddedPhases, BesidesPhases, ClusterPhases, DevicePhases, KernelPhases, TablePhases):
-    def __init__(self, sizes, prefix):
+class Bench(AddedPhases, BesidesPhases, ClusterPhases, DevicePhases, KernelPhases, NativePhases,
+            TablePhases):
+    def __init__(self, sizes, prefix, only):
+        self.only = only  # names of phases that were asked for
         self.sizes = sizes
         self.prefix = prefix
         self.boxes = {kind: Box(prefix, kind) for kind in ("proxy", "bypass", "direct", "synproxy")}
@@ -314,13 +320,11 @@ def machine():
             return next((line.split(":", 1)[1].strip() for line in file
                          if line.startswith(key)), "")
 
-    options = json.loads(subprocess.run(["meson", "introspect", "--buildoptions", BUILD], text=True,
-                                        capture_output=True, check=True).stdout)
     chosen = {"buildtype", "optimization", "debug", "b_lto", "b_sanitize", "c_args"}
     return {"cpu": first("/proc/cpuinfo", "model name"), "cpus": os.cpu_count(),
             "kernel": os.uname().release, "memory": first("/proc/meminfo", "MemTotal"),
             "load": os.getloadavg()[0],
-            "build": {one["name"]: one["value"] for one in options if one["name"] in chosen},
+            "build": {name: value for name, value in options(BUILD).items() if name in chosen},
             "version": subprocess.run([f"{BUILD}/weir", "--version"], text=True,
                                       capture_output=True).stdout.strip()}
 
@@ -330,8 +334,9 @@ def cpu_times():
         return [int(one) for one in file.readline().split()[1:]]
 
 
-IN_MEMORY = (Bench.engine, Bench.tables, Bench.ageing, Bench.devices, Bench.start, Bench.replaying, Bench.added,
-             Bench.updates, Bench.conntrackd, Bench.kernel)
+IN_MEMORY = (Bench.engine, Bench.native, Bench.tables, Bench.ageing, Bench.growth, Bench.devices,
+             Bench.start, Bench.replaying, Bench.added, Bench.updates, Bench.conntrackd,
+             Bench.kernel)
 PHASES = IN_MEMORY + (Bench.floods, Bench.throughput, Bench.latency, Bench.capacity,
                       Bench.latency_under_flood, Bench.worker_cycles, Bench.rules, Bench.pops)
 
@@ -346,8 +351,8 @@ def phases_of(text):
     return names
 
 
-def measure(bench, report, only):
-    chosen = [one for one in PHASES if not only or one.__name__ in only]
+def measure(bench, report):
+    chosen = [one for one in PHASES if not bench.only or one.__name__ in bench.only]
     phases = [one for one in chosen if one in IN_MEMORY]
     if len(phases) < len(chosen):
         phases += [Bench.bring_up] + [one for one in chosen if one not in IN_MEMORY]
@@ -364,13 +369,13 @@ def measure(bench, report, only):
 
 
 def run(args):
-    bench = Bench(Sizes(args.quick), os.environ.get("WEIR_LAB", "weirbench"))
+    bench = Bench(Sizes(args.quick), os.environ.get("WEIR_LAB", "weirbench"), args.only or [])
     report, begin, times = bench.report, time.monotonic(), cpu_times()
     report.facts = {"schema": 1, "command": shlex.join(["scripts/bench"] + sys.argv[1:]),
                     "quick": args.quick, "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
                     "machine": machine()}
     try:
-        measure(bench, report, args.only or [])
+        measure(bench, report)
     finally:
         bench.close()
     spent = [b - a for a, b in zip(times, cpu_times())]

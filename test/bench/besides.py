@@ -1,4 +1,4 @@
-"""What weir does besides forwarding: starting, ageing, reading captures. A mix-in of bench.py's
+"""What weir does besides forwarding: starting, ageing, growing, reading captures. A mix-in of bench.py's
 Bench."""
 import json
 import statistics
@@ -8,7 +8,7 @@ import time
 
 import captures
 from boxes import BUILD
-from devices import FRAMES, device
+from devices import FRAMES, FREE, MILLION, capacity_for, device, named
 from forwarders import ROOT, Testpmd, Weir
 from tables import available_bytes, last_cpu
 
@@ -16,6 +16,7 @@ EAL = ["--no-huge", "--no-shconf", "-m", "128", "--no-pci", "--iova-mode=va", "-
        "--log-level=warning"]
 AGED_PERCENT = 2
 AGED_BYTES = 300  # of memory each takes, with a fourth of the table free
+GROWN_STEP = 16  # flows in a turn: more than a million connections per second
 REPLAYED = 2000  # times the capture
 
 
@@ -83,6 +84,37 @@ class BesidesPhases:
                          longs["with"] / max(1, longs["nothing"]), "x", "<=", 1.1,
                          f"{longs['with']:.0f} and {longs['nothing']:.0f}; the longest {worst:.0f} us; "
                          "one turn each 50 us")
+
+    # --- growing ---
+
+    def growth(self):
+        """Turns of the worker while its table fills from a million flows on, of which it forwards."""
+        flows = max(self._fitting("growth to", self.sizes.grown))
+        with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder:
+            for kind in ("to_server", "to_client"):
+                captures.write(f"{folder}/{kind}.pcap", kind, FRAMES)
+            weir = Weir(folder, last_cpu(), f"pcap:{folder}/to_server.pcap,loop",
+                        f"pcap:{folder}/to_client.pcap,loop", "transmitted",
+                        FREE + [f"flows.capacity={capacity_for(flows)}"])
+            try:
+                weir.install(MILLION, rewrite=True)
+                weir.show_all(MILLION)
+                weir.forwarding_first()
+                data = weir.grow(flows, GROWN_STEP)
+            finally:
+                weir.close()
+        self.report.add("growth", data)
+        per_s = {name: data[name]["longs"] / data[name]["seconds"] for name in ("growing", "steady", "nothing")}
+        pages = [100 * done / data["memory_bytes"] for done in data["populated_bytes"]]
+        turn_us = {name: data[name]["seconds"] * 1e6 / data[name]["count"] for name in ("growing", "steady")}
+        grown_per_s = (flows - MILLION) / data["growing"]["seconds"]
+        self.report.goal(f"turns > 20 us per second while the table grows, 1 M to {named(flows)} flows, "
+                         "weir / empty loop", per_s["growing"] / max(1, per_s["nothing"]), "x", "<=", 1.1,
+                         f"{per_s['growing']:.0f} and {per_s['nothing']:.0f}, turns that add no flow "
+                         f"{per_s['steady']:.0f}; a turn takes {turn_us['growing']:.1f} us, without new flows "
+                         f"{turn_us['steady']:.1f}; the longest {data['growing']['worst_us']:.0f} us; "
+                         f"{grown_per_s / 1e6:.1f} M flows per second, {pages[0]:.0f} % of the pages there "
+                         f"before and {pages[1]:.0f} % behind it")
 
     # --- captures ---
 

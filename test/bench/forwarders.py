@@ -16,8 +16,8 @@ from boxes import BUILD
 ROOT = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..")
 SETTLE_S = 0.05
 ANSWER_S = 240
+INSTALL_S = 1e-5  # a flow, at most
 PATIENCE_S = 30
-SEEN_TIMES = 6  # packets for each flow, until hardly one has had none
 
 
 class Forwarder:
@@ -51,6 +51,11 @@ class Forwarder:
     def go_first(self):
         """From now on it has its processors before anybody else."""
         subprocess.run(["chrt", "--all-tasks", "--fifo", "--pid", "1", str(self.process.pid)], check=True)
+
+    def forwarding_first(self):
+        """The same for the forwarding thread alone."""
+        spent = self.threads_ns()
+        subprocess.run(["chrt", "--fifo", "--pid", "1", max(spent, key=spent.get)], check=True)
 
     def hold(self):
         self.process.send_signal(signal.SIGSTOP)
@@ -135,14 +140,22 @@ class Weir(Forwarder):
     def install(self, flows, rewrite):
         """Established flows. With `rewrite` each frame is made one of a random flow of them."""
         self.say(f"{'rewrite' if rewrite else 'flows'} {flows}")
-        found = json.loads(self.hear(rb"\{\"flows\".*\}\n").group(0))["flows"]
-        if found != flows:
-            raise RuntimeError(f"{found} flows where {flows} were installed")
+        self._hear_flows(flows)
+
+    def grow(self, flows, step):
+        """To so many, `step` in each turn of the worker. What turns took, and an empty loop."""
+        self.say(f"grow {flows} {step}")
+        return self._hear_flows(flows)
+
+    def _hear_flows(self, flows):
+        answer = json.loads(self.hear(rb"\{\"flows\".*\}\n", ANSWER_S + flows * INSTALL_S).group(0))
+        if answer["flows"] != flows:
+            raise RuntimeError(f"{answer['flows']} flows where {flows} were installed")
+        return answer
 
     def show_all(self, flows):
-        """Until every flow has been seen from both sides, nearly: then they are judged as any."""
-        target = self.count()["packets"] + SEEN_TIMES * flows
-        while self.count()["packets"] < target:
+        """Until every flow has been seen from both sides: then they are judged as any."""
+        while min(self.count()["shown"]) < flows:
             time.sleep(0.05)
 
     def reasons(self):

@@ -18,6 +18,7 @@ class Report:
         self.results = {}
         self.goals = []
         self.failures = []
+        self.left_out = []
         self.section = ""
 
     def begin(self, section):
@@ -38,9 +39,13 @@ class Report:
     def fail(self, name, why):
         self.failures.append({"name": name, "why": why})
 
+    def leave_out(self, name, why):
+        """What this run was not meant to measure."""
+        self.left_out.append({"name": name, "why": why})
+
     def document(self):
         return {**self.facts, "goals": self.goals, "failures": self.failures,
-                "results": self.results}
+                "left_out": self.left_out, "results": self.results}
 
     # --- text ---
 
@@ -67,6 +72,7 @@ class Report:
                          f" {wanted:>8}  {goal['verdict']:6}  {goal['note']}".rstrip())
         for failure in self.failures:
             lines.append(f"NOT MEASURED {failure['name']}: {failure['why']}")
+        lines += [f"left out: {one['name']}: {one['why']}" for one in self.left_out]
         judged = [goal["verdict"] for goal in self.goals if goal["verdict"]]
         lines += ["", f"goals: {judged.count(MET)} met, {judged.count(MISSED)} missed, "
                       f"{len(self.failures)} not measured"]
@@ -96,6 +102,8 @@ class Report:
     def html(self):
         failures = "".join(f"<p><b>Not measured</b> {html.escape(one['name'])}: "
                            f"{html.escape(one['why'])}</p>" for one in self.failures)
+        failures += "".join(f"<p>Left out {html.escape(one['name'])}: {html.escape(one['why'])}</p>"
+                            for one in self.left_out)
         head = "<br>".join(html.escape(line) for line in self.head())
         raw = html.escape(json.dumps(self.document(), indent=1))
         rows = "\n".join(self.row(goal) for goal in self.goals)
