@@ -192,6 +192,7 @@ static void accepted(struct engine *engine, struct arrival *arrival, struct flow
 	opening->pending = false;
 	entry_set_state(engine, flow, TCP_ESTABLISHED);
 	handshake_set(flow, opening, &arrival->view, options);
+	tcp_track_promise(&flow->track, TO_CLIENT, UINT16_MAX); // at most, unscaled in our SYN/ACK
 	flow->bits |= FLOW_CONFIRMED;
 	flow->last_ms = engine->now_ms;
 	opening->server_window = arrival->view.window;

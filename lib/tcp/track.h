@@ -92,6 +92,11 @@ void tcp_track_syn(struct tcp_track *track, enum direction dir, const struct tcp
 void tcp_track_open(struct tcp_track *track, const struct tcp_segment *client,
 	const struct tcp_segment *server);
 
+// Says what window whoever answered the other side in place of `dir`'s sender promised it, in
+// bytes: so much may have been sent already, and may be sent again when all of it is acknowledged
+// here.
+void tcp_track_promise(struct tcp_track *track, enum direction dir, uint32_t window_bytes);
+
 // Starts tracking an imported, established connection of which nothing was seen here (half,
 // liberal). Shifts 0..14; OPTIONS_WSCALE_NONE where not known: 14 is assumed (TCP.md 4.3).
 void tcp_track_import(struct tcp_track *track, uint8_t wscale_client, uint8_t wscale_server);

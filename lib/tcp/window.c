@@ -41,6 +41,12 @@ static void window_max_put(struct tcp_track *track, enum direction dir, uint32_t
 	track->window_max[dir] = units < UINT16_MAX ? (uint16_t)units : UINT16_MAX;
 }
 
+void tcp_track_promise(struct tcp_track *track, enum direction dir, uint32_t window_bytes)
+{
+	if (window_bytes > window_max(track, dir))
+		window_max_put(track, dir, window_bytes);
+}
+
 // What was advertised so far stays, rounded up to the new unit.
 static void window_set_shift(struct tcp_track *track, enum direction dir, uint8_t wscale)
 {

@@ -271,6 +271,39 @@ static void start_proxied(struct tcp_track *track, const struct start *start, co
 	assert_int_equal(track->state, TCP_ESTABLISHED);
 }
 
+// The client was promised 60000 bytes where the server then takes 2000 at once. When all of it is
+// acknowledged here, but not yet there, the client begins again at the first.
+static void start_promised(
+	struct tcp_track *track, const struct start *start, const uint32_t isn[2])
+{
+	start_proxied(track, start, isn);
+	tcp_track_promise(track, TO_CLIENT, 60000);
+	tcp_track_promise(track, TO_CLIENT, 10); // the most counts
+}
+
+static void t3_4_what_was_promised_may_come_again(void **state)
+{
+	static const struct start plain = {start_proxied, {0, 0}, {0, 0}};
+	static const struct start promised = {start_promised, {0, 0}, {0, 0}};
+	static const struct row without[] = {
+		{C, TCP_ACK, 1, 1, 1000, 1000, PASS, EST},
+		{C, TCP_ACK, 1001, 1, 50000, 1000, PASS, EST},
+		{S, TCP_ACK, 1, 51001, 0, 2000, PASS, EST},
+		{C, TCP_ACK, 1, 1, 1000, 1000, WINDOW, EST},
+	};
+	static const struct row with[] = {
+		{C, TCP_ACK, 1, 1, 1000, 1000, PASS, EST},
+		{C, TCP_ACK, 1001, 1, 59000, 1000, PASS, EST},
+		{S, TCP_ACK, 1, 60001, 0, 2000, PASS, EST},
+		{C, TCP_ACK, 1, 1, 1000, 1000, PASS, EST},
+		{S, TCP_ACK, 1, 60001, 0, 2000, PASS, EST},
+	};
+
+	(void)state;
+	PLAY(&plain, without);
+	PLAY(&promised, with);
+}
+
 static void proxied_both_ways(void **state)
 {
 	static const struct start start = {start_proxied, {2, 7}, {0, 0}};
@@ -338,6 +371,7 @@ int main(void)
 		cmocka_unit_test(another_syn),
 		cmocka_unit_test(another_synack_replaces_the_first),
 		cmocka_unit_test(t7_5_imported_half_open),
+		cmocka_unit_test(t3_4_what_was_promised_may_come_again),
 		cmocka_unit_test(proxied_both_ways),
 		cmocka_unit_test(proxied_with_one_shift),
 		cmocka_unit_test(t4_0_proxied_one_way),
