@@ -1,7 +1,9 @@
-// The clients of a bench: that of a flow, and frames that change it.
+// The clients of a bench: that of a flow, its state, and frames that change it.
 #pragma once
 
+#include "base/addr.h"
 #include "base/bytes.h"
+#include "engine/message.h"
 #include "pkt/checksum.h"
 
 #include <stdbool.h>
@@ -11,6 +13,11 @@
 #define CLIENT_MASK 0x1ffffu
 #define CLIENT_BITS 17
 #define CLIENT_PORT 40000
+#define CLIENT_ISN  1000
+#define SERVER	    0xc633640au // 198.51.100.10
+#define SERVER_ISN  9000
+#define D	    5000 // server's numbers plus this are the client's
+#define TS_OFFSET   777
 
 static inline uint32_t flow_client(uint32_t flow)
 {
@@ -20,6 +27,35 @@ static inline uint32_t flow_client(uint32_t flow)
 static inline uint16_t flow_port(uint32_t flow)
 {
 	return (uint16_t)(CLIENT_PORT + (flow >> CLIENT_BITS));
+}
+
+static inline struct addr addr4(uint32_t ip)
+{
+	uint8_t bytes[4];
+
+	be32_put(bytes, ip);
+	return addr_from_ip4(bytes);
+}
+
+// An established connection of that client.
+static inline struct flow_record client_record(uint32_t flow)
+{
+	struct flow_record record = {.mode = MODE_PROXY,
+		.bits = FLOW_CONFIRMED,
+		.wscale = {7, 7},
+		.incarnation = 1,
+		.cookie = SERVER_ISN + D - 1, // of an older segment: these acknowledge data
+		.isn_client = CLIENT_ISN,
+		.translation = {.d = D,
+			.ts_offset = TS_OFFSET,
+			.bits = TRANSLATE_TIMESTAMPS | TRANSLATE_WINDOW,
+			.to_client = {.left = 7, .right = 8}}};
+
+	record.key = (struct flow_key){
+		.outer_port = flow_port(flow), .inner_port = 80, .protocol = PROTOCOL_TCP};
+	record.key.outer = addr4(flow_client(flow));
+	record.key.inner = addr4(SERVER);
+	return record;
 }
 
 // Gives a frame, made for flow 0, the client of another flow.

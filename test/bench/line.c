@@ -38,11 +38,6 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-#define CLIENT_ISN  1000
-#define SERVER	    0xc633640au // 198.51.100.10
-#define SERVER_ISN  9000
-#define D	    5000
-#define TS_OFFSET   777
 #define REWRITE_MAX 20000 // TSC cycles; what took longer was interrupted, and is not counted
 #define INSTALL_MS  1	  // of a turn, at most, where turns are not timed
 #define GROWING_MS  10	  // of turns that add flows; then half as long of others, and of the loop
@@ -89,35 +84,6 @@ static struct line line;
 
 // --- flows ---
 
-static struct addr addr4(uint32_t ip)
-{
-	uint8_t bytes[4];
-
-	be32_put(bytes, ip);
-	return addr_from_ip4(bytes);
-}
-
-static struct flow_record record_of(uint32_t flow)
-{
-	struct flow_record record = {.mode = MODE_PROXY,
-		.bits = FLOW_CONFIRMED,
-		.wscale = {7, 7},
-		.incarnation = 1,
-		.cookie = SERVER_ISN + D - 1, // of an older segment: these acknowledge data
-		.isn_client = CLIENT_ISN,
-		.translation = {.d = D,
-			.ts_offset = TS_OFFSET,
-			.bits = TRANSLATE_TIMESTAMPS | TRANSLATE_WINDOW,
-			.to_client = {.left = 7, .right = 8}}};
-
-	record.key = (struct flow_key){.outer = addr4(flow_client(flow)),
-		.inner = addr4(SERVER),
-		.outer_port = flow_port(flow),
-		.inner_port = 80,
-		.protocol = PROTOCOL_TCP};
-	return record;
-}
-
 // A letter is as good from here as from the control core, and needs nobody else's turn.
 static void install(uint32_t first, unsigned count)
 {
@@ -131,7 +97,7 @@ static void install(uint32_t first, unsigned count)
 
 	for (unsigned i = 0; i < count; i++) {
 		cells[i].type = MESSAGE_INSTALL;
-		cells[i].body.record = record_of(first + i);
+		cells[i].body.record = client_record(first + i);
 		messages[i] = &cells[i];
 	}
 	engine_run(line.worker->engine, &batch);

@@ -12,26 +12,13 @@
 #include <sys/mman.h>
 
 #define PAGE_BYTES    4096
-#define BATCH_NS      16000	  // the engine's clock: 2 million frames per second
-#define SERVER	      0xc633640au // 198.51.100.10
-#define CLIENT_ISN    1000
-#define SERVER_ISN    9000
-#define D	      5000 // server's numbers plus this are the client's
-#define TS_OFFSET     777
+#define BATCH_NS      16000 // the engine's clock: 2 million frames per second
 #define INSTALL_BATCH ENGINE_BATCH_MAX
 #define RULES_NET     0x0a000000u // 10.0.0.0/8: destinations of the rules that do not match
 
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25 // Linux 6.1
 #endif
-
-static struct addr addr4(uint32_t ip)
-{
-	uint8_t bytes[4];
-
-	be32_put(bytes, ip);
-	return addr_from_ip4(bytes);
-}
 
 static uint64_t draw(struct scene *scene)
 {
@@ -179,26 +166,6 @@ void scene_window(struct scene *scene)
 		cycles * 256 / ((uint64_t)scene->set.batches * SCENE_BATCH);
 }
 
-static struct flow_record record_of(uint32_t flow)
-{
-	struct flow_record record = {.mode = MODE_PROXY,
-		.bits = FLOW_CONFIRMED,
-		.wscale = {7, 7},
-		.incarnation = 1,
-		.cookie = SERVER_ISN + D - 1, // of an older segment: these acknowledge data
-		.isn_client = CLIENT_ISN,
-		.translation = {.d = D,
-			.ts_offset = TS_OFFSET,
-			.bits = TRANSLATE_TIMESTAMPS | TRANSLATE_WINDOW,
-			.to_client = {.left = 7, .right = 8}}};
-
-	record.key = (struct flow_key){
-		.outer_port = flow_port(flow), .inner_port = 80, .protocol = PROTOCOL_TCP};
-	record.key.outer = addr4(flow_client(flow));
-	record.key.inner = addr4(SERVER);
-	return record;
-}
-
 static void install_flows(struct scene *scene)
 {
 	struct message *cells = calloc(INSTALL_BATCH, sizeof(*cells));
@@ -214,7 +181,7 @@ static void install_flows(struct scene *scene)
 
 		for (; count < INSTALL_BATCH && flow < scene->set.flows; count++, flow++) {
 			cells[count].type = MESSAGE_INSTALL;
-			cells[count].body.record = record_of(flow);
+			cells[count].body.record = client_record(flow);
 		}
 		batch.messages_in_count = count;
 		engine_run(scene->node.engine, &batch);

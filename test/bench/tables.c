@@ -8,9 +8,9 @@
 //
 // Prints one JSON document: of each round the TSC cycles per lookup and insert, and the gaps over
 // 10 us; the bytes per flow of both tables when they take no more.
+#include "clients.h"
 #include "table_side.h"
 
-#include "base/bytes.h"
 #include "base/check.h"
 #include "engine/engine.h"
 
@@ -61,18 +61,10 @@ static uint64_t draw(void)
 	return z ^ (z >> 31);
 }
 
-static struct addr addr4(uint32_t ip)
-{
-	uint8_t bytes[4];
-
-	be32_put(bytes, ip);
-	return addr_from_ip4(bytes);
-}
-
 // Flow number `flow`: clients of a /15 who come again from other ports.
 static void burst_set(struct burst *burst, unsigned i, uint32_t flow)
 {
-	uint32_t client = 0xc6120000u | (flow & 0x1ffff), server = 0xc633640au;
+	uint32_t client = flow_client(flow), server = SERVER;
 	uint16_t port = (uint16_t)(1024 + (flow >> 17));
 
 	burst->keys4[i] = (struct key4){client, server, port, 80, PROTOCOL_TCP};
