@@ -146,8 +146,8 @@ static bool is_near(uint32_t number, uint32_t from)
 }
 
 // True where the numbers are not the client's of this connection, judged by the server's or, where
-// that was not seen here either, by those it began with. Behind a FIN of the server's that passed
-// here there is nothing to be acknowledged.
+// that was not seen here either, by those it began with. Once a FIN of the server's has passed
+// here, nothing can be acknowledged but what lies between its first number and that.
 static bool is_far(const struct flow *flow, const struct tcp_segment *segment)
 {
 	const struct tcp_track *track = &flow->track;

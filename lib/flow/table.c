@@ -8,10 +8,11 @@
 //
 // A flow hangs in one of two buckets, both computed from its hash: in the first, until FIRST_FULL
 // of its slots are taken, then in the emptier one. There are at least twice as many slots as
-// entries, so a bucket holds 4 on average at most. Of a full table 5 of 100 flows hang in their
-// second bucket, and that both buckets of a hash are full practically never happens. A bucket
-// counts the flows that would have hung in it: where it says none, what is not in it is nowhere,
-// and 9 of 10 searches for what is not there end with one line. Nothing is ever displaced: an
+// entries, so a bucket holds 4 on average at most, and that both buckets of a hash are full
+// practically never happens. A bucket counts the flows that would have hung in it: where it says
+// none, what is not in it is nowhere, and a search for what is not there ends with one line. That
+// holds for 9 of 10 in a table that was just filled, and for 6 of 10 in a full one whose flows come
+// and go; of their flows 5 and 15 of 100 hang in their second bucket. Nothing is ever displaced: an
 // insert writes one slot, a remove clears one, a find reads at most two bucket lines and then only
 // entries whose tag and mark match (a wrong one in 2^32 / 8 looks). Whoever does not know the hash
 // key cannot aim at a bucket, and even full buckets only make inserts fail, never walks longer.
