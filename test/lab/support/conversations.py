@@ -129,9 +129,17 @@ def idle(lab, family):
         pair.echo()
 
 
+def keep_time_wait(lab):
+    """Where two processors swap the client's last ACK and its FIN, the server acknowledges both, and
+    a client that is closed by then answers the second with a RST: no end of TIME-WAIT (RFC 1337)."""
+    for host in ("client", "server"):
+        lab.output(host, "sysctl", "-qw", "net.ipv4.tcp_rfc1337=1")
+
+
 @check(parallel=True)
 def time_wait_reuse(lab, family):
     """The server closes first and keeps TIME-WAIT; the client opens from the same port at once."""
+    keep_time_wait(lab)
     listener = lab.listen(family, 9108)
     source = 0
     for turn in range(20):
@@ -146,10 +154,10 @@ def time_wait_reuse(lab, family):
         # The server's end is in TIME-WAIT only after the client's FIN got there.
         until(lambda: "TIME-WAIT" in lab.output("server", "ss", "-Htan",
                                                 f"( sport = 9108 and dport = {source} )"),
-              2, "no TIME-WAIT at the server: the test tests nothing")
+              2, f"turn {turn}: no TIME-WAIT at the server: the test tests nothing")
         # And the client's port is free only after the server's last ACK got there.
         until(lambda: not lab.output("client", "ss", "-Htan", f"( sport = {source} )"), 2,
-              "the client's end is still there")
+              f"turn {turn}: the client's end is still there")
     listener.close()
 
 
@@ -225,6 +233,7 @@ def profile_learnt(lab):
 @check
 def simultaneous_close(lab, family):
     """Both FINs are on their way at the same time: the path is longer than the time between."""
+    keep_time_wait(lab)
     lab.impair("client", "delay=20ms")
     try:
         with Pair(lab, family, 9130) as pair:
