@@ -3,7 +3,7 @@
 
 #include "base/serial.h"
 
-#define UNSEEN_BYTES (1u << 24) // of a connection, beyond what was seen of it here
+#define UNSEEN_BYTES (1u << 20) // of a connection, beyond what was seen of it here
 #define PARTS_YOUNG  128	// of a tick, 0.5 s: no connection has carried much more than that
 
 // Flag combinations no connection uses (TCP.md 1.1): a SYN or FIN with a RST, SYN with FIN, nothing

@@ -22,7 +22,7 @@ enum harm {
 	HARM_APART = 1 << 3,   // two nodes on its way did not see each other
 	HARM_JOINING = 1 << 4, // one was joining (again), and made no cookies, when it opened
 	HARM_UNTOLD = 1 << 6,  // one took the connection before it for open when it began
-	HARM_LATE = 1 << 7,    // its state came to one behind the server's answer
+	HARM_LATE = 1 << 7,    // its state came to one behind the server's answer or first data
 	HARM_FOUNDED = 1 << 5, // one had a secret others replaced by theirs: it was founded apart
 };
 

@@ -94,6 +94,7 @@ struct endpoint {
 	bool is_older;	       // the SYN was one of the client's former connections
 	bool unagreed;	       // got an option that was not agreed
 	bool odd_echo;	       // got an echo of a timestamp it never sent
+	bool odd_ack;	       // or an acknowledgement of what it never sent
 	const char *complaint; // first one, NULL
 };
 

@@ -221,7 +221,7 @@ static bool take_ack(struct endpoint *e, const struct segment *in)
 		// the client's SYN before another did.
 		if (e->lives == 1 &&
 			!(segment_len(in) == 0 && (e->config.is_reused || e->repeated)))
-			endpoint_complain(e, "an acknowledgement of what was never sent");
+			e->odd_ack = true;
 		endpoint_send_ack(e);
 		return false;
 	}

@@ -315,6 +315,14 @@ static bool is_kept(const struct flow_record *record)
 	return record->mode == MODE_TRACK || record->state < TCP_TIME_WAIT;
 }
 
+// The server has answered, or has sent more than its answer to the owner of a proxied connection.
+static bool is_late(const struct endpoint *server, const struct flow_record *record)
+{
+	if (record->mode == MODE_PROXY)
+		return server->state != END_LISTEN && server->high - server->iss > 1;
+	return record->state == TCP_SYN_SENT && server->state != END_LISTEN;
+}
+
 static void takes_install(struct sim *sim, unsigned node, const struct flow_record *record)
 {
 	struct connection *c = record_connection(sim, record);
@@ -327,7 +335,7 @@ static void takes_install(struct sim *sim, unsigned node, const struct flow_reco
 	if (told != NULL) {
 		if (told->life == life_of(sim, record))
 			check_told(sim, node, c, told, record);
-		if (record->state == TCP_SYN_SENT && c->ends[SERVER].state != END_LISTEN)
+		if (is_late(&c->ends[SERVER], record))
 			c->harm |= HARM_LATE;
 		if (is_kept(record))
 			note_holder(c, node, record);

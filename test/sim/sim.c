@@ -77,13 +77,20 @@ static void check_end(struct sim *sim, const struct connection *connection, unsi
 		sim_fail(sim, "the %s of connection %u got SACK that was not agreed", whose,
 			connection->number);
 	// What comes from the server before a copy is replaced by that of the owner's next life has
-	// the timestamps of the former one: where nobody is waited for, or where a forged segment
-	// has the server speak first.
+	// the timestamps of the former one: where nobody is waited for, or not as long as that one
+	// took, or where a forged segment has the server speak first.
 	if (endpoint->odd_echo &&
 		!((connection->harm & HARM_CRASH) &&
-			(sim->scenario.wait == SHARE_NONE || connection->is_forged)))
+			(sim->scenario.wait == SHARE_NONE || connection->is_forged ||
+				(connection->harm & HARM_LATE))))
 		sim_fail(sim,
 			"the %s of connection %u got an echo of a timestamp that was never sent",
+			whose, connection->number);
+	// Where the node that knew the connection crashed, another translates the server's FIN by
+	// the former connection of the same ports, if its number is near that one's end.
+	if (endpoint->odd_ack && !((connection->harm & HARM_CRASH) && connection->reuse.is_anew))
+		sim_fail(sim,
+			"the %s of connection %u got an acknowledgement of what was never sent",
 			whose, connection->number);
 	if (endpoint->complaint != NULL)
 		sim_fail(sim, "the %s of connection %u got %s", whose, connection->number,

@@ -224,6 +224,28 @@ static void t3_9_the_second_segment_at_a_copy(void **state)
 	come_to_copy(close_unseen);
 }
 
+// Nor one with both numbers a few megabytes beyond: that is where the next one's may begin, and
+// where hardly any of a connection goes on that another node saw.
+static void t3_9_numbers_that_are_not_near(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct handshake handshake;
+	struct packet data;
+	uint32_t ack = open_proxied(&scene, scene.a, &handshake, &syn);
+
+	(void)state;
+	close_unseen(&scene, &handshake, ack);
+	data = handshake.ack;
+	data.seq += 2u << 20;
+	data.ack += 2u << 20;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_DROP);
+	assert_int_equal(scene.b->verdict.reason, REASON_out_of_window);
+	data.seq -= 3u << 19;
+	data.ack -= 3u << 19;
+	assert_int_equal(node_offer(scene.b, OUTSIDE, &data), VERDICT_FORWARD);
+	scene_end(&scene);
+}
+
 // B asks the server for the next connection while its copy of the older one stands, of which A then
 // sees the end. Returns what the server acknowledges.
 static uint32_t ask_at_copy(struct scene *scene, const struct packet *anew)
@@ -634,6 +656,7 @@ int main(void)
 		cmocka_unit_test(t3_9_a_proof_that_does_not_fit),
 		cmocka_unit_test(t3_9_the_second_segment_comes_first),
 		cmocka_unit_test(t3_9_the_second_segment_at_a_copy),
+		cmocka_unit_test(t3_9_numbers_that_are_not_near),
 		cmocka_unit_test(t3_9_an_end_told_late),
 		cmocka_unit_test(t3_9_the_one_after_the_next),
 		cmocka_unit_test(t3_9_a_connection_that_is_told_again),
