@@ -99,13 +99,12 @@ bool opening_pool_is_low(const struct engine *engine)
 
 bool opening_queue(struct engine *engine, struct opening *opening, struct arrival *arrival)
 {
-	uint32_t end;
+	uint32_t end = arrival->view.seq + view_seg_len(&arrival->view);
 
-	if (hold_push(engine->pool, &opening->hold, arrival->frame, arrival->view.seq) != 0)
+	if (hold_push(engine->pool, &opening->hold, arrival->frame, end) != 0)
 		return false;
 	counter_add(&engine->stats.queued, 1);
 	opening->client_ack = arrival->view.ack;
-	end = arrival->view.seq + view_seg_len(&arrival->view);
 	if (opening->hold.frames == 1 || serial_after(end, opening->client_end))
 		opening->client_end = end;
 	arrival->verdict->kind = VERDICT_CONSUME;

@@ -89,10 +89,11 @@ static void queue_more(
 {
 	const struct view *view = &arrival->view;
 	uint32_t room = room_of(engine, flow);
-	uint32_t last = view->seq + view_seg_len(view) - (opening->isn_client + 1);
-
+	uint32_t end = view->seq + view_seg_len(view);
+	uint32_t last = end - (opening->isn_client + 1);
 	bool tiny = view_payload_len(view) == 1;
-	bool known = hold_find(engine->pool, &opening->hold, view->seq, arrival->frame->len);
+	// By the end: a FIN is as long as the ACK before it, and has its number.
+	bool known = hold_find(engine->pool, &opening->hold, end, arrival->frame->len);
 
 	if (serial_before(view->seq, opening->isn_client)) {
 		verdict_drop(arrival, REASON_out_of_window);

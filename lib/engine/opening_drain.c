@@ -47,7 +47,7 @@ static enum reason drain_one(
 	if (options_parse(&options, &view) != 0)
 		return REASON_bad_option;
 	segment = tcp_segment_of(flow, &view, TO_SERVER);
-	result = tcp_track_segment(&flow->track, TO_SERVER, &segment);
+	result = ending_judge(flow, TO_SERVER, &segment);
 	entry_count_state(engine, flow, before.state);
 	if (engine->policy->clustered)
 		share_changed(engine, flow, &before);

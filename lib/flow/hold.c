@@ -24,7 +24,7 @@
 struct cell {
 	uint32_t next;	     // next cell of the frame, or of the free list; HOLD_NONE: last
 	uint32_t next_frame; // first cell of the next frame of the hold; HOLD_NONE: last
-	uint32_t seq;	     // as given to hold_push()
+	uint32_t number;     // as given to hold_push()
 	uint16_t len;	     // bytes of the frame
 	uint8_t port;
 	uint8_t flags; // enum frame_flag
@@ -144,7 +144,7 @@ static uint32_t cells_fill(struct hold_pool *pool, const uint8_t *data, uint16_t
 	return first;
 }
 
-int hold_push(struct hold_pool *pool, struct hold *hold, const struct frame *frame, uint32_t seq)
+int hold_push(struct hold_pool *pool, struct hold *hold, const struct frame *frame, uint32_t number)
 {
 	uint32_t index;
 	struct cell *cell;
@@ -155,7 +155,7 @@ int hold_push(struct hold_pool *pool, struct hold *hold, const struct frame *fra
 	index = cells_fill(pool, frame->data, frame->len);
 	cell = &pool->cells[index];
 	cell->next_frame = HOLD_NONE;
-	cell->seq = seq;
+	cell->number = number;
 	cell->len = frame->len;
 	cell->port = frame->port;
 	cell->flags = frame->flags;
@@ -175,10 +175,10 @@ uint16_t hold_front_len(const struct hold_pool *pool, const struct hold *hold)
 	return hold->first == HOLD_NONE ? 0 : pool->cells[hold->first].len;
 }
 
-uint32_t hold_front_seq(const struct hold_pool *pool, const struct hold *hold)
+uint32_t hold_front_number(const struct hold_pool *pool, const struct hold *hold)
 {
 	CHECK(hold->first != HOLD_NONE);
-	return pool->cells[hold->first].seq;
+	return pool->cells[hold->first].number;
 }
 
 uint16_t hold_peek(
@@ -228,12 +228,12 @@ bool hold_pop(struct hold_pool *pool, struct hold *hold, struct frame *out)
 	return true;
 }
 
-bool hold_find(const struct hold_pool *pool, const struct hold *hold, uint32_t seq, uint16_t len)
+bool hold_find(const struct hold_pool *pool, const struct hold *hold, uint32_t number, uint16_t len)
 {
 	for (uint32_t index = hold->first; index != HOLD_NONE;) {
 		const struct cell *cell = &pool->cells[index];
 
-		if (cell->seq == seq && cell->len == len)
+		if (cell->number == number && cell->len == len)
 			return true;
 		index = cell->next_frame;
 	}

@@ -34,15 +34,16 @@ struct hold {
 
 void hold_init(struct hold *hold);
 
-// Copies a frame to the end. `seq` is kept beside it for hold_find(). -ERR_FULL where the pool has
-// not enough cells; nothing is kept then.
-int hold_push(struct hold_pool *pool, struct hold *hold, const struct frame *frame, uint32_t seq);
+// Copies a frame to the end. `number` is kept beside it for hold_find(). -ERR_FULL where the pool
+// has not enough cells; nothing is kept then.
+int hold_push(
+	struct hold_pool *pool, struct hold *hold, const struct frame *frame, uint32_t number);
 
 // Length of the first frame, 0 where empty.
 uint16_t hold_front_len(const struct hold_pool *pool, const struct hold *hold);
 
-// The `seq` of the first frame of a hold that has one.
-uint32_t hold_front_seq(const struct hold_pool *pool, const struct hold *hold);
+// The number of the first frame of a hold that has one.
+uint32_t hold_front_number(const struct hold_pool *pool, const struct hold *hold);
 
 // Copies the first frame into out->data (out->len + out->tailroom bytes of room), sets len, port
 // and flags, and frees its cells. False where the hold is empty or the room is too small.
@@ -52,8 +53,9 @@ bool hold_pop(struct hold_pool *pool, struct hold *hold, struct frame *out);
 uint16_t hold_peek(
 	const struct hold_pool *pool, const struct hold *hold, uint8_t *out, uint16_t room);
 
-// True where a frame was pushed with this `seq` and length. TCP.md 3.5: duplicates collapse.
-bool hold_find(const struct hold_pool *pool, const struct hold *hold, uint32_t seq, uint16_t len);
+// True where a frame was pushed with this number and length. TCP.md 3.5: duplicates collapse.
+bool hold_find(
+	const struct hold_pool *pool, const struct hold *hold, uint32_t number, uint16_t len);
 
 // Frees everything. Returns how many frames were dropped.
 unsigned hold_clear(struct hold_pool *pool, struct hold *hold);

@@ -68,6 +68,6 @@ void held_take(struct hold_pool *pool, struct connection *connection, unsigned q
 bool held_before(
 	const struct hold_pool *pool, const struct connection *connection, unsigned a, unsigned b)
 {
-	return serial_before(hold_front_seq(pool, &connection->held[a]),
-		hold_front_seq(pool, &connection->held[b]));
+	return serial_before(hold_front_number(pool, &connection->held[a]),
+		hold_front_number(pool, &connection->held[b]));
 }

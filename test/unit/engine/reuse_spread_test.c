@@ -615,6 +615,42 @@ static void beyond_the_fin(void **state)
 	scene_end(&scene);
 }
 
+// The client's FIN was queued until the server answered, and left with what was before it: nothing
+// passes beyond that either, as far as the server's window reaches.
+static void beyond_a_fin_that_was_queued(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet synack = {.from_server = true,
+		.flags = TCP_SYN | TCP_ACK,
+		.seq = ISN_S,
+		.window = 700,
+		.options = syn.options};
+	struct handshake handshake;
+	struct packet fin, data;
+
+	(void)state;
+	handshake_open(scene.a, &handshake, &syn);
+	synack.ack = scene.a->sent[0].view.seq + 1;
+	fin = handshake.ack;
+	fin.flags |= TCP_FIN;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &fin), VERDICT_CONSUME);
+	assert_int_equal(node_offer(scene.b, INSIDE, &synack), VERDICT_CONSUME);
+	carry_all(scene.b, scene.a);
+	assert_int_equal(scene.a->sent_count, 2);
+	assert_int_equal(scene.a->sent[1].view.tcp_flags, TCP_FIN | TCP_ACK);
+	carry_all(scene.a, scene.b);
+	assert_int_equal(
+		inner(&scene, tcp(TCP_FIN | TCP_ACK, ISN_S + 1, synack.ack + 1)), VERDICT_FORWARD);
+	carry_all(scene.b, scene.a);
+	assert_int_equal(node_state(scene.a, TCP_TIME_WAIT), 1);
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &fin), VERDICT_FORWARD); // once more
+	data = handshake.ack;
+	data.seq += 1000;
+	assert_int_equal(node_offer(scene.a, OUTSIDE, &data), VERDICT_DROP);
+	assert_int_equal(scene.a->verdict.reason, REASON_out_of_window);
+	scene_end(&scene);
+}
+
 // Of two owners the later one counts, across the end of a tick, too.
 static void the_later_of_two_owners(void **state)
 {
@@ -672,6 +708,7 @@ int main(void)
 		cmocka_unit_test(a_record_of_another_syn),
 		cmocka_unit_test(what_was_let_out_was_seen),
 		cmocka_unit_test(beyond_the_fin),
+		cmocka_unit_test(beyond_a_fin_that_was_queued),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ static void frames_come_back_in_order(void **state)
 		struct frame out = {.data = got, .headroom = 5, .tailroom = UINT16_MAX};
 
 		assert_int_equal(hold_front_len(pool, &hold), lens[i]);
-		assert_int_equal(hold_front_seq(pool, &hold), i);
+		assert_int_equal(hold_front_number(pool, &hold), i);
 		assert_true(hold_pop(pool, &hold, &out));
 		assert_int_equal(out.len, lens[i]);
 		assert_int_equal(out.tailroom, UINT16_MAX - lens[i]);
