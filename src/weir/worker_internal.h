@@ -1,4 +1,5 @@
-// Shared by worker.c (the turn) and worker_io.c (between mbufs and frames).
+// Shared by worker.c (the turn), worker_io.c (between mbufs and frames) and worker_mail.c
+// (letters).
 #pragma once
 
 #include "weir/node.h"
@@ -49,6 +50,8 @@ struct worker {
 	struct rte_mbuf *spare[ENGINE_BATCH_MAX]; // behind `out`, the first spare_count
 	unsigned spare_count;
 	struct worker_send send[CONFIG_PORTS_MAX];
+	struct message *answer_cells[ENGINE_BATCH_MAX]; // free, of `answers`; the first answer_room
+	unsigned answer_room;
 	uint64_t woken; // bit per worker something was handed to in this turn
 
 	// shared
@@ -80,3 +83,18 @@ void worker_drop_spares(struct worker *worker);
 
 // Does what the verdicts say, and sends.
 void worker_act(struct worker *worker, const struct batch *batch);
+
+// Letters of the two mailboxes, in the order they were read.
+struct letters {
+	struct mailbox *box[2];
+	unsigned count[2];
+};
+
+// Free cells of `answers`, in answer_cells[]. Returns their number.
+unsigned worker_answer_room(struct worker *worker);
+// The first so many of them were filled.
+void worker_post_answers(struct worker *worker, unsigned count);
+
+// At most `room`.
+struct letters worker_read_mail(struct worker *worker, struct message **mail, unsigned room);
+void worker_release_mail(struct worker *worker, const struct letters *letters);
