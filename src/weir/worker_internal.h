@@ -66,9 +66,9 @@ struct worker {
 // The receive queue of `port` this worker polls: one it has none of where >= port->rx_queues.
 static inline unsigned worker_queue(const struct worker *worker, const struct port *port)
 {
-	unsigned workers = worker->node->worker_count;
+	unsigned around = worker->index < port->rx_worker ? worker->node->worker_count : 0;
 
-	return (worker->index + workers - port->rx_worker) % workers;
+	return worker->index + around - port->rx_worker;
 }
 
 // Sends what workers without a queue of their own asked this one to send.
