@@ -50,6 +50,8 @@ struct worker {
 	struct rte_mbuf *spare[ENGINE_BATCH_MAX]; // behind `out`, the first spare_count
 	unsigned spare_count;
 	struct worker_send send[CONFIG_PORTS_MAX];
+	struct rte_mbuf *ended[ENGINE_BATCH_MAX]; // in this turn: go back to the pool together
+	unsigned ended_count;
 	struct message *answer_cells[ENGINE_BATCH_MAX]; // free, of `answers`; the first answer_room
 	unsigned answer_room;
 	uint64_t woken; // bit per worker something was handed to in this turn

@@ -1,7 +1,8 @@
 // Between DPDK's buffers and the engine's frames: taking, lending, acting on verdicts, sending. An
-// mbuf is owned by exactly one of: a device, frames[] of a turn, spare[], send[] of a turn, a ring
-// between workers. Each way back to the pool counts a reason or a transmission. mbuf->port holds
-// the index of a port in the configuration (arrival; in send[] departure), not DPDK's number.
+// mbuf is owned by exactly one of: a device, frames[] of a turn, spare[], send[] or ended[] of a
+// turn, a ring between workers. Each way back to the pool counts a reason or a transmission.
+// mbuf->port holds the index of a port in the configuration (arrival; in send[] departure), not
+// DPDK's number.
 #include "weir/worker_internal.h"
 
 #include "base/check.h"
@@ -319,7 +320,7 @@ static void act_on(struct worker *worker, unsigned index, bool captures)
 	case VERDICT_CONSUME:
 		break;
 	}
-	rte_pktmbuf_free(mbuf); // counted by the engine
+	worker->ended[worker->ended_count++] = mbuf; // counted by the engine
 }
 
 void worker_act(struct worker *worker, const struct batch *batch)
@@ -328,6 +329,9 @@ void worker_act(struct worker *worker, const struct batch *batch)
 
 	for (unsigned i = 0; i < batch->frame_count; i++)
 		act_on(worker, i, captures);
+	if (worker->ended_count)
+		rte_pktmbuf_free_bulk(worker->ended, worker->ended_count);
+	worker->ended_count = 0;
 	for (unsigned i = 0; i < batch->out_used; i++)
 		put_out(worker, &worker->out[i], worker->spare[i], worker->out[i].port);
 	close_ranks(worker, batch->out_used);
