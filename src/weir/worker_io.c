@@ -282,15 +282,17 @@ void worker_send_for_others(struct worker *worker)
 	}
 }
 
-static void put_out(
+static inline void put_out(
 	struct worker *worker, const struct frame *frame, struct rte_mbuf *mbuf, uint8_t port)
 {
 	struct worker_send *send = &worker->send[port];
+	unsigned place = send->count;
 
-	CHECK(port < worker->node->port_count && send->count < WORKER_SEND_MAX);
+	CHECK(port < worker->node->port_count && place < WORKER_SEND_MAX);
+	send->mbufs[place] = mbuf;
+	send->count = place + 1;
 	frame_to_mbuf(frame, mbuf);
 	mbuf->port = port;
-	send->mbufs[send->count++] = mbuf;
 }
 
 static void act_on(struct worker *worker, unsigned index, bool captures)
