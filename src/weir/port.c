@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "flow/key.h"
 #include "weir/node.h"
+#include "weir/packet_pool.h"
 #include "weir/port_internal.h"
 #include "weir/worker.h"
 #include "weir/xdp.h"
@@ -15,9 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <rte_errno.h>
 #include <rte_ethdev.h>
-#include <rte_lcore.h>
 #include <rte_mbuf.h>
 
 #define POOL_CACHE	   256 // buffers kept by each worker
@@ -244,24 +243,19 @@ static unsigned pool_flags(const struct node *node)
 	return has_kind(node, PORT_PCI) ? 0 : RTE_MEMPOOL_F_NO_IOVA_CONTIG;
 }
 
-// rte_pktmbuf_pool_create() with flags.
 static struct rte_mempool *create_pool(
 	const struct node *node, const char *name, uint32_t buffers, uint16_t bytes)
 {
-	struct rte_pktmbuf_pool_private private = {.mbuf_data_room_size = bytes};
-	struct rte_mempool *pool =
-		rte_mempool_create_empty(name, buffers, (unsigned)sizeof(struct rte_mbuf) + bytes,
-			POOL_CACHE, sizeof(private), (int)rte_socket_id(), pool_flags(node));
+	const struct packet_pool pool = {
+		.name = name,
+		.buffers = buffers,
+		.data_bytes = bytes,
+		.cache = POOL_CACHE,
+		.flags = pool_flags(node),
+		.own_memory = !node->huge_pages && !has_kind(node, PORT_PCI),
+	};
 
-	if (!pool)
-		return NULL;
-	rte_pktmbuf_pool_init(pool, &private);
-	if (rte_mempool_populate_default(pool) < 0) {
-		rte_mempool_free(pool);
-		return NULL;
-	}
-	rte_mempool_obj_iter(pool, rte_pktmbuf_init, NULL);
-	return pool;
+	return packet_pool_create(&pool);
 }
 
 static int make_pool(struct node *node)

@@ -46,7 +46,7 @@
 #include <rte_pause.h>
 #include <rte_ring.h>
 
-#define SPIN_TURNS	300 // empty turns before the first nap
+#define SPIN_TURNS	600 // empty turns before the first nap
 #define NAP_SHORT_NS	50000ULL
 #define NAP_LONG_NS	1000000ULL
 #define NAP_PATIENCE_NS 20000000ULL // silence before naps grow
@@ -78,46 +78,10 @@ static void account_paths(struct worker *worker, uint64_t cycles)
 		total += packets[path];
 	}
 	for (unsigned path = 0; path < PATH_COUNT; path++) {
-		if (packets[path])
+		if (packets[path]) // mostly all of them, which saves a division
 			counter_add(&worker->counters.path_cycles[path],
-				cycles * packets[path] / total);
+				packets[path] == total ? cycles : cycles * packets[path] / total);
 	}
-}
-
-// Letters of the two mailboxes, in the order they were read.
-struct letters {
-	struct mailbox *box[2];
-	unsigned count[2];
-};
-
-// At most `room`. The mailboxes take turns in being first, and the first takes half of the room
-// unless the other leaves more.
-static struct letters read_mail(struct worker *worker, struct message **mail, unsigned room)
-{
-	struct letters letters = {.box = {&worker->mail, &worker->sync_mail}};
-	struct message *ignored[ENGINE_BATCH_MAX];
-
-	if (!worker->sync_mail.cells) {
-		letters.count[0] = mailbox_read(&worker->mail, mail, room);
-		return letters;
-	}
-	if (worker->first_box) {
-		letters.box[0] = &worker->sync_mail;
-		letters.box[1] = &worker->mail;
-	}
-	worker->first_box ^= 1;
-	unsigned other = mailbox_read(letters.box[1], ignored, room / 2);
-	letters.count[0] = mailbox_read(letters.box[0], mail, room - other);
-	letters.count[1] =
-		mailbox_read(letters.box[1], mail + letters.count[0], room - letters.count[0]);
-	return letters;
-}
-
-static void release_mail(struct worker *worker, const struct letters *letters)
-{
-	mailbox_release(letters->box[0], letters->count[0]);
-	if (worker->sync_mail.cells)
-		mailbox_release(letters->box[1], letters->count[1]);
 }
 
 // The cluster's counter may be corrected while it runs; the tick waits rather than goes back.
@@ -141,14 +105,13 @@ static void follow_counter(struct worker *worker)
 static bool turn(struct worker *worker, bool inward)
 {
 	const struct node *node = worker->node;
-	struct message *mail[ENGINE_BATCH_MAX], *answers[ENGINE_BATCH_MAX];
-	uint64_t start = rte_rdtsc();
+	struct message *mail[ENGINE_BATCH_MAX];
 
 	worker_send_for_others(worker);
 	unsigned frames = worker_take(worker, inward);
 	// No more letters than can be answered: a policy that is not given back is never freed.
-	unsigned room = mailbox_room(&worker->answers, answers, ENGINE_BATCH_MAX);
-	struct letters letters = read_mail(worker, mail, room);
+	unsigned room = worker_answer_room(worker);
+	struct letters letters = worker_read_mail(worker, mail, room);
 	worker->now_ns = node_now_ns();
 	follow_counter(worker);
 	struct batch batch = {
@@ -163,24 +126,21 @@ static bool turn(struct worker *worker, bool inward)
 		.out_room = worker_lend(worker),
 		.messages_in = mail,
 		.messages_in_count = letters.count[0] + letters.count[1],
-		.messages_out = answers,
+		.messages_out = worker->answer_cells,
 		.messages_out_room = room,
 	};
-	uint64_t decide = rte_rdtsc();
+	uint64_t decide = frames ? rte_rdtsc() : 0;
 	engine_run(worker->engine, &batch);
 	if (frames)
 		account_paths(worker, rte_rdtsc() - decide);
 	worker_act(worker, &batch);
-	release_mail(worker, &letters);
-	mailbox_post(&worker->answers, batch.messages_out_used);
+	worker_release_mail(worker, &letters);
+	worker_post_answers(worker, batch.messages_out_used);
 	counter_add(&worker->counters.turns, 1);
 	worker->talked = batch.messages_in_count > 0 || batch.messages_out_used > 0;
 	if (batch.messages_out_used == room)
 		worker->filled_ns = worker->now_ns;
-	bool busy = frames > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
-	if (busy)
-		counter_add(&worker->counters.cycles_busy, rte_rdtsc() - start);
-	return busy;
+	return frames > 0 || batch.messages_in_count > 0 || batch.out_used > 0;
 }
 
 // What ends a nap: the bell first, then the sockets of the worker's queues. True where each of its
@@ -253,7 +213,7 @@ static int worker_main(void *argument)
 {
 	struct worker *worker = argument;
 	unsigned empty = 0;
-	uint64_t begin = rte_rdtsc();
+	uint64_t begin = rte_rdtsc(), start = begin, end;
 
 	worker->waked = find_waits(worker);
 
@@ -264,16 +224,21 @@ static int worker_main(void *argument)
 		// Without a policy packets would only be dropped: they wait in their devices.
 		bool inward = node_get_state(worker->node) != NODE_STARTING;
 
-		if (turn(worker, inward)) {
+		bool busy = turn(worker, inward);
+		end = rte_rdtsc();
+		set(&worker->counters.cycles_total, end - begin);
+		if (busy) {
+			counter_add(&worker->counters.cycles_busy, end - start);
 			// Who it talks with may want this processor, and its answer rings.
 			empty = worker->talked && worker->waked ? SPIN_TURNS : 0;
 			worker->busy_ns = worker->now_ns;
 		} else if (worker->naps && ++empty > SPIN_TURNS) {
 			nap(worker, inward);
+			end = rte_rdtsc();
 		} else {
 			rte_pause();
 		}
-		set(&worker->counters.cycles_total, rte_rdtsc() - begin);
+		start = end;
 	}
 	turn(worker, false);
 	return 0;

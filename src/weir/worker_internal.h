@@ -1,4 +1,5 @@
-// Shared by worker.c (the turn) and worker_io.c (between mbufs and frames).
+// Shared by worker.c (the turn), worker_io.c (between mbufs and frames) and worker_mail.c
+// (letters).
 #pragma once
 
 #include "weir/node.h"
@@ -49,6 +50,10 @@ struct worker {
 	struct rte_mbuf *spare[ENGINE_BATCH_MAX]; // behind `out`, the first spare_count
 	unsigned spare_count;
 	struct worker_send send[CONFIG_PORTS_MAX];
+	struct rte_mbuf *ended[ENGINE_BATCH_MAX]; // in this turn: go back to the pool together
+	unsigned ended_count;
+	struct message *answer_cells[ENGINE_BATCH_MAX]; // free, of `answers`; the first answer_room
+	unsigned answer_room;
 	uint64_t woken; // bit per worker something was handed to in this turn
 
 	// shared
@@ -63,9 +68,9 @@ struct worker {
 // The receive queue of `port` this worker polls: one it has none of where >= port->rx_queues.
 static inline unsigned worker_queue(const struct worker *worker, const struct port *port)
 {
-	unsigned workers = worker->node->worker_count;
+	unsigned around = worker->index < port->rx_worker ? worker->node->worker_count : 0;
 
-	return (worker->index + workers - port->rx_worker) % workers;
+	return worker->index + around - port->rx_worker;
 }
 
 // Sends what workers without a queue of their own asked this one to send.
@@ -80,3 +85,18 @@ void worker_drop_spares(struct worker *worker);
 
 // Does what the verdicts say, and sends.
 void worker_act(struct worker *worker, const struct batch *batch);
+
+// Letters of the two mailboxes, in the order they were read.
+struct letters {
+	struct mailbox *box[2];
+	unsigned count[2];
+};
+
+// Free cells of `answers`, in answer_cells[]. Returns their number.
+unsigned worker_answer_room(struct worker *worker);
+// The first so many of them were filled.
+void worker_post_answers(struct worker *worker, unsigned count);
+
+// At most `room`.
+struct letters worker_read_mail(struct worker *worker, struct message **mail, unsigned room);
+void worker_release_mail(struct worker *worker, const struct letters *letters);

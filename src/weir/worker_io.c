@@ -1,7 +1,8 @@
 // Between DPDK's buffers and the engine's frames: taking, lending, acting on verdicts, sending. An
-// mbuf is owned by exactly one of: a device, frames[] of a turn, spare[], send[] of a turn, a ring
-// between workers. Each way back to the pool counts a reason or a transmission. mbuf->port holds
-// the index of a port in the configuration (arrival; in send[] departure), not DPDK's number.
+// mbuf is owned by exactly one of: a device, frames[] of a turn, spare[], send[] or ended[] of a
+// turn, a ring between workers. Each way back to the pool counts a reason or a transmission.
+// mbuf->port holds the index of a port in the configuration (arrival; in send[] departure), not
+// DPDK's number.
 #include "weir/worker_internal.h"
 
 #include "base/check.h"
@@ -39,12 +40,14 @@ static void drop(struct worker *worker, struct rte_mbuf *mbuf, enum reason reaso
 	rte_pktmbuf_free(mbuf);
 }
 
-static uint8_t checksum_flags(uint64_t mbuf_flags)
+static inline uint8_t checksum_flags(uint64_t mbuf_flags)
 {
 	const uint64_t l3 = mbuf_flags & RTE_MBUF_F_RX_IP_CKSUM_MASK;
 	const uint64_t l4 = mbuf_flags & RTE_MBUF_F_RX_L4_CKSUM_MASK;
 	uint8_t flags = 0;
 
+	if (!(l3 | l4))
+		return 0; // most virtual devices look at none
 	if (l3 == RTE_MBUF_F_RX_IP_CKSUM_GOOD)
 		flags |= FRAME_L3_GOOD;
 	else if (l3 == RTE_MBUF_F_RX_IP_CKSUM_BAD)
@@ -58,12 +61,11 @@ static uint8_t checksum_flags(uint64_t mbuf_flags)
 
 // Adds a packet to the turn. Chains are joined; one that does not fit into its first buffer, or is
 // longer than any frame of its port, is not shown to the engine: a device may have cut it.
-static unsigned add_frame(struct worker *worker, unsigned count, struct rte_mbuf *mbuf)
+static inline unsigned add_frame(
+	struct worker *worker, unsigned count, struct rte_mbuf *mbuf, uint32_t frame_bytes)
 {
-	const struct port *port = &worker->node->ports[mbuf->port];
-
-	if (mbuf->pkt_len > port->frame_bytes ||
-		(mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf))) {
+	if (unlikely(mbuf->pkt_len > frame_bytes ||
+		     (mbuf->nb_segs > 1 && rte_pktmbuf_linearize(mbuf)))) {
 		drop(worker, mbuf, REASON_too_big);
 		return count;
 	}
@@ -79,6 +81,11 @@ static unsigned add_frame(struct worker *worker, unsigned count, struct rte_mbuf
 	return count + 1;
 }
 
+static unsigned next_of(unsigned index, unsigned number)
+{
+	return index + 1 == number ? 0 : index + 1;
+}
+
 static unsigned take_handed(struct worker *worker, unsigned count)
 {
 	struct rte_mbuf *burst[PORT_BURST];
@@ -86,16 +93,16 @@ static unsigned take_handed(struct worker *worker, unsigned count)
 	unsigned workers = worker->node->worker_count;
 
 	// Another one first each turn, and room is left for a burst of the worker's own ports.
-	for (unsigned i = 0; i < workers; i++) {
-		unsigned from = (worker->first_worker + i) % workers;
-
+	for (unsigned i = 0, from = worker->first_worker; i < workers;
+		i++, from = next_of(from, workers)) {
 		if (from == worker->index || count + 2 * PORT_BURST > ENGINE_BATCH_MAX)
 			continue;
 		unsigned got = rte_ring_sc_dequeue_burst(
 			worker->handed[from], (void **)burst, PORT_BURST, NULL);
 		counter_add(&worker->counters.handed_in, got);
 		for (unsigned j = 0; j < got; j++)
-			count = add_frame(worker, count, burst[j]);
+			count = add_frame(worker, count, burst[j],
+				worker->node->ports[burst[j]->port].frame_bytes);
 	}
 	return count;
 }
@@ -112,26 +119,25 @@ static unsigned take_port(struct worker *worker, unsigned count, unsigned index)
 {
 	const struct port *port = &worker->node->ports[index];
 	struct worker_port_stats *stats = &worker->counters.ports[index];
-	struct rte_mbuf *burst[PORT_BURST];
-	unsigned room = ENGINE_BATCH_MAX - count;
+	struct rte_mbuf *burst[ENGINE_BATCH_MAX];
+	unsigned room = ENGINE_BATCH_MAX - count, before = count;
 	int queue = rx_queue(worker, port);
+	uint32_t frame_bytes = port->frame_bytes;
 	uint64_t bytes = 0;
 
 	if (queue < 0 || room == 0)
 		return count;
-	unsigned got = rte_eth_rx_burst(port->id, (uint16_t)queue, burst,
-		(uint16_t)(room < PORT_BURST ? room : PORT_BURST));
+	unsigned got = rte_eth_rx_burst(port->id, (uint16_t)queue, burst, (uint16_t)room);
 	if (got == 0)
 		return count;
-	bool captures = capture_wants();
 	for (unsigned i = 0; i < got; i++) {
 		bytes += burst[i]->pkt_len;
 		burst[i]->port = (uint16_t)index;
-		unsigned before = count;
-		count = add_frame(worker, count, burst[i]);
-		if (captures && count > before)
-			offer(worker, CAPTURE_RX, burst[i], (uint8_t)index, NULL);
+		count = add_frame(worker, count, burst[i], frame_bytes);
 	}
+	bool captures = capture_wants();
+	for (unsigned i = before; i < count && captures; i++)
+		offer(worker, CAPTURE_RX, worker->arrived[i], (uint8_t)index, NULL);
 	counter_add(&stats->rx_packets, got);
 	counter_add(&stats->rx_bytes, bytes);
 	return count;
@@ -139,26 +145,19 @@ static unsigned take_port(struct worker *worker, unsigned count, unsigned index)
 
 unsigned worker_take(struct worker *worker, bool inward)
 {
-	unsigned ports = worker->node->port_count;
+	unsigned ports = worker->node->port_count, port = worker->first_port;
 	unsigned count = take_handed(worker, 0);
 
-	worker->first_worker = (worker->first_worker + 1) % worker->node->worker_count;
-
-	for (unsigned i = 0; inward && i < ports; i++)
-		count = take_port(worker, count, (worker->first_port + i) % ports);
-	worker->first_port = (worker->first_port + 1) % ports;
+	worker->first_worker = next_of(worker->first_worker, worker->node->worker_count);
+	for (unsigned i = 0; inward && i < ports; i++, port = next_of(port, ports))
+		count = take_port(worker, count, port);
+	worker->first_port = next_of(worker->first_port, ports);
 	return count;
 }
 
-unsigned worker_lend(struct worker *worker)
+static void describe_spares(struct worker *worker, unsigned begin, unsigned end)
 {
-	unsigned missing = ENGINE_BATCH_MAX - worker->spare_count;
-
-	// All or nothing: when the pool is empty the engine gets what is left.
-	if (missing && rte_pktmbuf_alloc_bulk(worker->node->pool,
-			       &worker->spare[worker->spare_count], missing) == 0)
-		worker->spare_count = ENGINE_BATCH_MAX;
-	for (unsigned i = 0; i < worker->spare_count; i++) {
+	for (unsigned i = begin; i < end; i++) {
 		struct rte_mbuf *mbuf = worker->spare[i];
 
 		worker->out[i] = (struct frame){
@@ -167,7 +166,30 @@ unsigned worker_lend(struct worker *worker)
 			.tailroom = rte_pktmbuf_tailroom(mbuf),
 		};
 	}
+}
+
+unsigned worker_lend(struct worker *worker)
+{
+	unsigned before = worker->spare_count, missing = ENGINE_BATCH_MAX - before;
+
+	// All or nothing: when the pool is empty the engine gets what is left.
+	if (missing &&
+		rte_pktmbuf_alloc_bulk(worker->node->pool, &worker->spare[before], missing) == 0)
+		worker->spare_count = ENGINE_BATCH_MAX;
+	describe_spares(worker, before, worker->spare_count);
 	return worker->spare_count;
+}
+
+// The engine sent the first `used` of out[], and may have begun to write the next one: the last of
+// spare[] take the places of those that are gone. The others are described as they were.
+static void close_ranks(struct worker *worker, unsigned used)
+{
+	unsigned left = worker->spare_count - used;
+
+	for (unsigned i = 0; i < used && i < left; i++)
+		worker->spare[i] = worker->spare[worker->spare_count - 1 - i];
+	worker->spare_count = left;
+	describe_spares(worker, 0, left < used + 1 ? left : used + 1);
 }
 
 void worker_drop_spares(struct worker *worker)
@@ -260,15 +282,17 @@ void worker_send_for_others(struct worker *worker)
 	}
 }
 
-static void put_out(
+static inline void put_out(
 	struct worker *worker, const struct frame *frame, struct rte_mbuf *mbuf, uint8_t port)
 {
 	struct worker_send *send = &worker->send[port];
+	unsigned place = send->count;
 
-	CHECK(port < worker->node->port_count && send->count < WORKER_SEND_MAX);
+	CHECK(port < worker->node->port_count && place < WORKER_SEND_MAX);
+	send->mbufs[place] = mbuf;
+	send->count = place + 1;
 	frame_to_mbuf(frame, mbuf);
 	mbuf->port = port;
-	send->mbufs[send->count++] = mbuf;
 }
 
 static void act_on(struct worker *worker, unsigned index, bool captures)
@@ -298,7 +322,7 @@ static void act_on(struct worker *worker, unsigned index, bool captures)
 	case VERDICT_CONSUME:
 		break;
 	}
-	rte_pktmbuf_free(mbuf); // counted by the engine
+	worker->ended[worker->ended_count++] = mbuf; // counted by the engine
 }
 
 void worker_act(struct worker *worker, const struct batch *batch)
@@ -307,11 +331,12 @@ void worker_act(struct worker *worker, const struct batch *batch)
 
 	for (unsigned i = 0; i < batch->frame_count; i++)
 		act_on(worker, i, captures);
+	if (worker->ended_count)
+		rte_pktmbuf_free_bulk(worker->ended, worker->ended_count);
+	worker->ended_count = 0;
 	for (unsigned i = 0; i < batch->out_used; i++)
 		put_out(worker, &worker->out[i], worker->spare[i], worker->out[i].port);
-	worker->spare_count -= batch->out_used;
-	for (unsigned i = 0; i < worker->spare_count && batch->out_used; i++)
-		worker->spare[i] = worker->spare[i + batch->out_used];
+	close_ranks(worker, batch->out_used);
 	for (unsigned i = 0; i < worker->node->port_count; i++)
 		flush_port(worker, i);
 	for (; worker->woken; worker->woken &= worker->woken - 1)

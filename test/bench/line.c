@@ -212,8 +212,10 @@ static uint16_t on_receive(uint16_t port, uint16_t queue, struct rte_mbuf **mbuf
 		rte_pktmbuf_free_bulk(mbufs, count);
 		return 0;
 	}
+	if (count == 0 || flows == 0)
+		return count;
 	start = rte_rdtsc();
-	for (uint16_t i = 0; i < count && flows > 0; i++)
+	for (uint16_t i = 0; i < count; i++)
 		frame_set_flow(rte_pktmbuf_mtod(mbufs[i], uint8_t *), argument != NULL,
 			next_flow(flows, argument != NULL));
 	took = rte_rdtsc() - start;
