@@ -12,6 +12,7 @@
 #include "weir/replay/packet.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct burst {
@@ -29,14 +30,27 @@ struct burst {
 	uint64_t flows[BOX_BURST_MAX]; // of those that may prove a cookie, or of all with one_each,
 				       // else 0
 	uint8_t *rooms;
+	size_t used; // of the rooms
 };
 
 // The rest is set by the caller. 0, or 1 where there is no memory for it.
 int burst_open(struct burst *burst, unsigned most, const struct policy *policy);
 void burst_close(struct burst *burst);
 
+// True where what packets are decides on turns: else nobody looks at their views.
+static inline bool burst_minds(const struct burst *burst)
+{
+	return burst->proxies || burst->one_each || burst->apart;
+}
+
+// The same of burst_fits(), where burst_minds() and there is room.
+bool burst_suits(const struct burst *burst, const struct replay_packet *packet);
+
 // True where the packet may be offered in the same turn as those before it.
-bool burst_fits(const struct burst *burst, const struct replay_packet *packet);
+static inline bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
+{
+	return burst->count < burst->most && (!burst_minds(burst) || burst_suits(burst, packet));
+}
 
 // Where the next packet of an empty burst goes that is no packet of the capture; then, when it is
 // there, that packet.

@@ -1,0 +1,51 @@
+// Which hosts are on the inside: what says the side of a packet where one capture has both. Asked
+// for every packet, hence without a look at services or at how long a prefix is.
+#pragma once
+
+#include "base/addr.h"
+#include "policy/policy.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+// The two halves of an address.
+struct inside_prefix {
+	uint64_t high, low;
+	uint64_t high_mask, low_mask;
+	bool not_ip4; // IPv4 would have a place in it
+};
+
+struct inside {
+	struct inside_prefix *prefixes;
+	unsigned count;
+};
+
+// Of these prefixes, or where there are none of the services' own. 0, or 1 where there is no
+// memory.
+int inside_open(struct inside *inside, const struct prefix *prefixes, unsigned count,
+	const struct policy *policy);
+void inside_close(struct inside *inside);
+
+static inline bool inside_has_words(
+	const struct inside *inside, uint64_t high, uint64_t low, bool ip4)
+{
+	for (unsigned i = 0; i < inside->count; i++) {
+		const struct inside_prefix *prefix = &inside->prefixes[i];
+
+		if ((((high ^ prefix->high) & prefix->high_mask) |
+			    ((low ^ prefix->low) & prefix->low_mask)) == 0 &&
+			!(prefix->not_ip4 && ip4))
+			return true;
+	}
+	return false;
+}
+
+static inline bool inside_has(const struct inside *inside, const struct addr *addr)
+{
+	return inside_has_words(
+		inside, be64_get(addr->b), be64_get(addr->b + 8), addr_is_ip4(addr));
+}
+
+// The same of the source of what most frames are, TCP in IPv4 without options, as view_parse()
+// finds it. False, and nothing said, of others.
+bool inside_has_source(const struct inside *inside, const uint8_t *data, unsigned len, bool *has);
