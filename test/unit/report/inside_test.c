@@ -94,7 +94,7 @@ static void of_services(void **state)
 static unsigned make_frame(uint8_t data[128], bool in)
 {
 	static const uint8_t usual[66] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0,	 // Ethernet
-		0x45, 0, 0, 52, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 18, 0, 1, // IPv4
+		0x45, 0, 0, 53, 0, 0, 0x40, 0, 64, 6, 0, 0, 192, 0, 2, 1, 198, 18, 0, 1, // IPv4
 		156, 64, 0, 80, 0, 0, 0, 1, 0, 0, 0, 1, 0x80, 16, 1, 0, 0, 0, 0, 0,	 // TCP
 		1, 1, 8, 10, 0, 0, 0, 1, 0, 0};
 
@@ -107,7 +107,8 @@ static unsigned make_frame(uint8_t data[128], bool in)
 // Whatever is changed: it agrees with the view, or says nothing.
 static void agrees_with_the_view(void **state)
 {
-	static const uint8_t values[] = {0, 1, 5, 6, 0x40, 0x45, 0x46, 0x50, 0x80, 0xf0, 0xff};
+	static const uint8_t values[] = {
+		0, 1, 5, 6, 0x20, 0x40, 0x45, 0x46, 0x50, 0x80, 0xf0, 0xff};
 	unsigned said = 0, silent = 0, ins = 0;
 	struct inside inside;
 	uint8_t data[128];

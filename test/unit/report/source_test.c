@@ -117,6 +117,16 @@ static void stop_hearing(char said[TEXT_BYTES])
 	close(usual_fd);
 }
 
+static unsigned take(struct source *source, struct replay_packet *packets, char said[TEXT_BYTES])
+{
+	unsigned count;
+
+	hear();
+	count = source_take(source, packets, REPLAY_TAKE_MAX);
+	stop_hearing(said);
+	return count;
+}
+
 // --- what libpcap reads ---
 
 static pcap_t *open_reference(char error[PCAP_ERRBUF_SIZE])
@@ -133,13 +143,14 @@ static void expect_packet(pcap_t *reference, const struct replay_packet *packet)
 	bool fits;
 
 	assert_int_equal(pcap_next_ex(reference, &header, &data), 1);
-	kept = header->caplen;
+	kept = header->caplen < sizeof(room) ? header->caplen : sizeof(room);
+	fits = header->caplen <= sizeof(room);
 	if (!link_is_ethernet(pcap_datalink(reference))) {
-		kept = link_to_ethernet(pcap_datalink(reference), data, kept, room, sizeof(room));
+		kept = link_to_ethernet(
+			pcap_datalink(reference), data, header->caplen, room, sizeof(room));
 		data = room;
+		fits &= kept < sizeof(room);
 	}
-	fits = header->caplen <= UINT16_MAX && kept < sizeof(room);
-	kept = kept < sizeof(room) ? kept : sizeof(room);
 	assert_int_equal(packet->time_ns,
 		(uint64_t)header->ts.tv_sec * 1000000000 + (uint64_t)header->ts.tv_usec);
 	assert_int_equal(packet->len, kept);
@@ -157,13 +168,11 @@ static unsigned expect_rest(struct source *source, pcap_t *reference, const char
 	char said[TEXT_BYTES];
 	int end;
 
-	hear();
-	while ((count = source_take(source, packets, REPLAY_TAKE_MAX)) > 0) {
+	while ((count = take(source, packets, said)) > 0) {
 		for (unsigned i = 0; i < count; i++)
 			expect_packet(reference, &packets[i]);
 		all += count;
 	}
-	stop_hearing(said);
 	end = pcap_next_ex(reference, &header, &data);
 	assert_int_equal(source->cut, end == PCAP_ERROR);
 	if (end == PCAP_ERROR)
@@ -242,6 +251,9 @@ static void larger_than_the_room(void **state)
 	assert_int_equal(read_all(true, NULL), 431);
 	add(2000, 0, SNAPLEN + 1, SNAPLEN + 1);
 	assert_int_equal(read_all(false, "invalid packet capture length"), 431);
+	begin(MAGIC_US, false, 1000000, DLT_EN10MB);
+	add(2000, 0, SNAPLEN + 1, SNAPLEN + 1);
+	assert_int_equal(read_all(false, "invalid packet capture length"), 0);
 }
 
 static void other_link_types(void **state)
@@ -376,10 +388,8 @@ static void cut_while_it_is_read(void **state)
 	assert_int_equal(source_take(&source, packets, 7), 7);
 	assert_int_equal(source_at_bytes(&source), 24 + 7 * 16 + 37 * (1 + 2 + 3 + 4 + 5 + 6));
 	assert_int_equal(ftruncate(capture.fd, 1000000), 0);
-	hear();
-	while ((count = source_take(&source, packets, REPLAY_TAKE_MAX)) > 0)
+	while ((count = take(&source, packets, said)) > 0)
 		all += count;
-	stop_hearing(said);
 	assert_in_range(all, 500, 2000);
 	assert_true(source.cut);
 	assert_non_null(strstr(said, "truncated dump file"));
