@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LINE_BYTES 64 // of a cache
-#define ROOM_BYTES ((size_t)BOX_FRONT + UINT16_MAX + BOX_BACK + 2 * LINE_BYTES)
+#define ROOM_BYTES ((size_t)BOX_FRONT + UINT16_MAX + BOX_BACK + 3 * BURST_LINE_BYTES)
 
 int burst_open(struct burst *burst, unsigned most, const struct policy *policy)
 {
@@ -79,17 +78,6 @@ bool burst_suits(const struct burst *burst, const struct replay_packet *packet)
 	return !has_flow(burst, flow_number(view));
 }
 
-// One behind another: few pages, and few lines of the cache. An odd number of lines each, or all of
-// them would have the same places there.
-static uint8_t *make_room(struct burst *burst, unsigned len)
-{
-	uint8_t *data = burst->rooms + burst->used + BOX_FRONT;
-
-	burst->used +=
-		((BOX_FRONT + len + BOX_BACK) / LINE_BYTES + 1) / 2 * 2 * LINE_BYTES + LINE_BYTES;
-	return data;
-}
-
 struct frame *burst_room(struct burst *burst)
 {
 	struct frame *frame = &burst->frames[0];
@@ -111,33 +99,9 @@ void burst_take(struct burst *burst, uint64_t at_ns)
 	burst->side = frame->port;
 }
 
-static void mind(struct burst *burst, unsigned i, const struct view *view)
+void burst_mark(struct burst *burst, unsigned i, const struct view *view)
 {
 	if (is_one_each(burst, view) || (burst->proxies && may_prove(view)))
 		burst->flows[i] = flow_number(view);
 	burst->lonely = burst->apart && !is_plain(view);
-}
-
-struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns)
-{
-	unsigned i = burst->count++;
-	struct frame *frame = &burst->frames[i];
-
-	if (i == 0) {
-		burst->used = 0;
-		burst->side = packet->side;
-	}
-	*frame = (struct frame){.data = make_room(burst, packet->len),
-		.len = packet->len,
-		.headroom = BOX_FRONT,
-		.tailroom = BOX_BACK,
-		.port = packet->side,
-		.flags = packet->truncated ? FRAME_TRUNCATED : 0};
-	burst->at_ns[i] = at_ns;
-	burst->lens[i] = packet->len;
-	burst->flows[i] = 0;
-	if (burst_minds(burst))
-		mind(burst, i, &packet->view);
-	memcpy(frame->data, packet->data, packet->len);
-	return frame;
 }

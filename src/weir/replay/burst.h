@@ -14,6 +14,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+
+#define BURST_LINE_BYTES 64 // of a cache
 
 struct burst {
 	unsigned most; // packets of one turn
@@ -57,5 +60,42 @@ static inline bool burst_fits(const struct burst *burst, const struct replay_pac
 struct frame *burst_room(struct burst *burst);
 void burst_take(struct burst *burst, uint64_t at_ns);
 
+// What there is to know of packet `i`, where burst_minds().
+void burst_mark(struct burst *burst, unsigned i, const struct view *view);
+
+// One behind another: few pages, and few lines of the cache. An odd number of lines each, or all of
+// them would have the same places there.
+static inline uint8_t *burst_make_room(struct burst *burst, unsigned len)
+{
+	uint8_t *data = burst->rooms + burst->used + BOX_FRONT;
+	unsigned pairs = (BOX_FRONT + len + BOX_BACK) / (2 * BURST_LINE_BYTES);
+
+	burst->used += (size_t)(2 * pairs + 3) * BURST_LINE_BYTES;
+	return data;
+}
+
 // Copies the packet; there must be room. Returns its frame.
-struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns);
+static inline struct frame *burst_add(
+	struct burst *burst, const struct replay_packet *packet, uint64_t at_ns)
+{
+	unsigned i = burst->count++;
+	struct frame *frame = &burst->frames[i];
+
+	if (i == 0) {
+		burst->used = 0;
+		burst->side = packet->side;
+	}
+	*frame = (struct frame){.data = burst_make_room(burst, packet->len),
+		.len = packet->len,
+		.headroom = BOX_FRONT,
+		.tailroom = BOX_BACK,
+		.port = packet->side,
+		.flags = packet->truncated ? FRAME_TRUNCATED : 0};
+	burst->at_ns[i] = at_ns;
+	burst->lens[i] = packet->len;
+	burst->flows[i] = 0;
+	if (burst_minds(burst))
+		burst_mark(burst, i, &packet->view);
+	memcpy(frame->data, packet->data, packet->len);
+	return frame;
+}

@@ -49,29 +49,49 @@ static void view(struct replay_packet *packet)
 }
 
 // The side a packet arrives on is its source's. What is not IP counts as from the outside.
-static void choose_side(struct replay_input *input, struct replay_packet *packet, bool viewed)
+static enum side side_of(const struct replay_input *input, const struct view *view)
 {
-	bool inside;
-
-	if (viewed || !inside_has_source(&input->inside, packet->data, packet->len, &inside)) {
-		if (!viewed)
-			view(packet);
-		inside = packet->view.bits != 0 && inside_has(&input->inside, &packet->view.src);
-	}
-	packet->side = inside ? SIDE_INSIDE : SIDE_OUTSIDE;
+	return view->bits != 0 && inside_has(&input->inside, &view->src) ? SIDE_INSIDE
+									 : SIDE_OUTSIDE;
 }
 
 static void look_at(struct replay_input *input, struct replay_packet *packet)
 {
-	bool compared = input->synthetic == NULL && input->looked < LOOKED_MAX;
-	bool viewed = input->viewed || compared;
-
-	if (viewed)
-		view(packet);
+	view(packet);
 	if (input->count == 1)
-		choose_side(input, packet, viewed);
-	if (compared)
+		packet->side = side_of(input, &packet->view);
+	if (input->synthetic == NULL && input->looked < LOOKED_MAX)
 		compare(input, packet);
+}
+
+// Where their sides are all that is asked for.
+static void choose_sides(
+	const struct replay_input *input, struct replay_packet *packets, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		struct replay_packet *packet = &packets[i];
+		bool inside;
+
+		if (inside_has_source(&input->inside, packet->data, packet->len, &inside)) {
+			packet->side = inside ? SIDE_INSIDE : SIDE_OUTSIDE;
+			continue;
+		}
+		view(packet);
+		packet->side = side_of(input, &packet->view);
+	}
+}
+
+static void look_at_all(struct replay_input *input, struct replay_packet *packets, unsigned count)
+{
+	bool compared = input->synthetic == NULL && input->looked < LOOKED_MAX;
+
+	if (!input->viewed && !compared) {
+		if (input->count == 1)
+			choose_sides(input, packets, count);
+		return;
+	}
+	for (unsigned i = 0; i < count; i++)
+		look_at(input, &packets[i]);
 }
 
 static int open_sources(struct replay_input *input)
@@ -193,8 +213,7 @@ unsigned replay_input_take(struct replay_input *input, struct replay_packet *pac
 		count = source_take(&input->sources[0], packets, most);
 	else
 		count = merge(input, packets, most);
-	for (unsigned i = 0; i < count; i++)
-		look_at(input, &packets[i]);
+	look_at_all(input, packets, count);
 	return count;
 }
 

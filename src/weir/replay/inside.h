@@ -12,12 +12,11 @@
 struct inside_prefix {
 	uint64_t high, low;
 	uint64_t high_mask, low_mask;
-	bool not_ip4; // IPv4 would have a place in it
 };
 
 struct inside {
-	struct inside_prefix *prefixes;
-	unsigned count;
+	struct inside_prefix *prefixes; // those that IPv4 may lie in first
+	unsigned ip4_count, count;
 };
 
 // Of these prefixes, or where there are none of the services' own. 0, or 1 where there is no
@@ -29,12 +28,13 @@ void inside_close(struct inside *inside);
 static inline bool inside_has_words(
 	const struct inside *inside, uint64_t high, uint64_t low, bool ip4)
 {
-	for (unsigned i = 0; i < inside->count; i++) {
+	unsigned count = ip4 ? inside->ip4_count : inside->count;
+
+	for (unsigned i = 0; i < count; i++) {
 		const struct inside_prefix *prefix = &inside->prefixes[i];
 
 		if ((((high ^ prefix->high) & prefix->high_mask) |
-			    ((low ^ prefix->low) & prefix->low_mask)) == 0 &&
-			!(prefix->not_ip4 && ip4))
+			    ((low ^ prefix->low) & prefix->low_mask)) == 0)
 			return true;
 	}
 	return false;

@@ -62,6 +62,7 @@ struct replay {
 	uint64_t first_ns; // capture's time of its first packet
 	uint64_t begin_ns; // when the loop began, of the replay
 	uint64_t at_ns;	   // of the packet offered last, of the replay
+	uint64_t until_ns; // this moment lasts
 	uint64_t cycles;   // when the stage before this one ended
 	bool offering;	   // packets of this moment are being offered
 	bool turning;	   // in a turn with packets
@@ -199,6 +200,7 @@ static int step(struct replay *replay, uint64_t to_ns)
 	replay->at_ns = to_ns > replay->at_ns ? to_ns : replay->at_ns;
 	flush(replay); // what a retry or a reset set free
 	replay->opening = site_is_opening(&replay->site);
+	replay->until_ns = to_ns + STEP_NS;
 	replay->cycles = cycles_now();
 	return status;
 }
@@ -238,13 +240,11 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		packet->time_ns > replay->first_ns ? packet->time_ns - replay->first_ns : 0;
 	uint64_t at_ns = replay->begin_ns + offset;
 	struct frame *frame;
-	uint64_t step_ns;
 
 	if (at_ns < replay->at_ns)
 		at_ns = replay->at_ns; // captures of several interfaces are not quite in order
-	step_ns = at_ns - at_ns % STEP_NS;
-	if (step_ns > replay->site.now_ns) {
-		if (step(replay, step_ns))
+	if (at_ns >= replay->until_ns) {
+		if (step(replay, at_ns - at_ns % STEP_NS))
 			return 1;
 	} else if (!burst_fits(&replay->burst, packet)) {
 		flush(replay);
@@ -402,6 +402,7 @@ static int establish(struct replay *replay)
 		report->parts[i].idle = report->parts[i].talk = (struct replay_cost){0};
 	replay_report_measure(report);
 	replay->opening = site_is_opening(&replay->site);
+	replay->until_ns = replay->site.now_ns - replay->site.now_ns % STEP_NS + STEP_NS;
 	if (replay->load.used) {
 		report->synthetic = &replay->load.synthetic;
 		report->opening_packets = replay->load.offered;
