@@ -1,14 +1,6 @@
 #include "weir/replay/inside.h"
 
-#include "pkt/view.h"
-
 #include <stdlib.h>
-
-#define ETHERNET_BYTES	  14
-#define HEADERS_BYTES	  (20 + 20) // of IPv4 and TCP, at least
-#define ETHERTYPE_VERSION 0x080045  // and header length
-#define FRAGMENT_PROTOCOL 0x3fff00ff
-#define IP4_IN_ADDR	  0xffff00000000
 
 static void take(struct inside *inside, const struct prefix *prefix)
 {
@@ -64,21 +56,4 @@ void inside_close(struct inside *inside)
 {
 	free(inside->prefixes);
 	inside->prefixes = NULL;
-}
-
-bool inside_has_source(const struct inside *inside, const uint8_t *data, unsigned len, bool *has)
-{
-	const uint8_t *ip = data + ETHERNET_BYTES;
-	unsigned ip_bytes, tcp_header_bytes;
-
-	if (len < ETHERNET_BYTES + HEADERS_BYTES || be32_get(ip - 2) >> 8 != ETHERTYPE_VERSION ||
-		(be32_get(ip + 6) & FRAGMENT_PROTOCOL) != PROTOCOL_TCP)
-		return false;
-	ip_bytes = be16_get(ip + 2);
-	tcp_header_bytes = (ip[20 + 12] >> 4) * 4u;
-	if (tcp_header_bytes < 20 || ip_bytes < 20 + tcp_header_bytes ||
-		ip_bytes > len - ETHERNET_BYTES)
-		return false;
-	*has = inside_has_words(inside, 0, IP4_IN_ADDR | be32_get(ip + 12), true);
-	return true;
 }

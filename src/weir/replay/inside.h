@@ -3,10 +3,18 @@
 #pragma once
 
 #include "base/addr.h"
+#include "pkt/view.h"
 #include "policy/policy.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+// Ethertype, version and header length; fragment and protocol; in front of an IPv4 address.
+#define INSIDE_ETHERNET_BYTES	 14
+#define INSIDE_HEADERS_BYTES	 (20 + 20) // of IPv4 and TCP, at least
+#define INSIDE_IP4		 0x080045
+#define INSIDE_FRAGMENT_PROTOCOL 0x3fff00ff
+#define INSIDE_IP4_ADDR		 0xffff00000000
 
 // The two halves of an address.
 struct inside_prefix {
@@ -48,4 +56,21 @@ static inline bool inside_has(const struct inside *inside, const struct addr *ad
 
 // The same of the source of what most frames are, TCP in IPv4 without options, as view_parse()
 // finds it. False, and nothing said, of others.
-bool inside_has_source(const struct inside *inside, const uint8_t *data, unsigned len, bool *has);
+static inline bool inside_has_source(
+	const struct inside *inside, const uint8_t *data, unsigned len, bool *has)
+{
+	const uint8_t *ip = data + INSIDE_ETHERNET_BYTES;
+	unsigned ip_bytes, tcp_header_bytes;
+
+	if (len < INSIDE_ETHERNET_BYTES + INSIDE_HEADERS_BYTES ||
+		be32_get(ip - 2) >> 8 != INSIDE_IP4 ||
+		(be32_get(ip + 6) & INSIDE_FRAGMENT_PROTOCOL) != PROTOCOL_TCP)
+		return false;
+	ip_bytes = be16_get(ip + 2);
+	tcp_header_bytes = (ip[20 + 12] >> 4) * 4u;
+	if (tcp_header_bytes < 20 || ip_bytes < 20 + tcp_header_bytes ||
+		ip_bytes > len - INSIDE_ETHERNET_BYTES)
+		return false;
+	*has = inside_has_words(inside, 0, INSIDE_IP4_ADDR | be32_get(ip + 12), true);
+	return true;
+}

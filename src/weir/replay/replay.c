@@ -66,6 +66,7 @@ struct replay {
 	uint64_t cycles;   // when the stage before this one ended
 	bool offering;	   // packets of this moment are being offered
 	bool turning;	   // in a turn with packets
+	bool paced;	   // each packet waits until it is due
 	bool opening;	   // connections were half open behind the last turn
 };
 
@@ -250,7 +251,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		flush(replay);
 	}
 	replay->at_ns = at_ns;
-	if (replay->options->pace > 0)
+	if (replay->paced)
 		keep_pace(replay);
 	replay->report.sides[packet->side]++;
 	replay->report.cut_packets += packet->truncated;
@@ -259,7 +260,7 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		fresh_apply(&replay->fresh, frame);
 	if (replay->play.player != NULL)
 		play(replay, frame);
-	if (replay->options->pace > 0 || replay->opening)
+	if (replay->paced || replay->opening)
 		flush(replay);
 	return 0;
 }
@@ -279,7 +280,7 @@ static int offer_all(struct replay *replay, const struct replay_packet *packets,
 static int pass(struct replay *replay)
 {
 	struct replay_packet packets[REPLAY_TAKE_MAX];
-	unsigned most = replay->options->pace > 0 ? 1 : REPLAY_TAKE_MAX, count;
+	unsigned most = replay->paced ? 1 : REPLAY_TAKE_MAX, count;
 
 	replay->begin_ns = replay->at_ns;
 	replay->fresh.passed_ms = (uint32_t)(replay->begin_ns / NS_PER_MS);
@@ -438,6 +439,7 @@ static int prepare(struct replay *replay)
 		return failed("not enough memory");
 	replay->burst.one_each = replay->play.player != NULL;
 	replay->burst.apart = options->config_count > 1;
+	replay->paced = options->pace > 0;
 	replay->input.viewed = burst_minds(&replay->burst);
 	machine_begin(&replay->report.machine);
 	return open_site(replay) || establish(replay);
