@@ -147,7 +147,10 @@ int replay_input_rewind(struct replay_input *input)
 	for (unsigned i = 0; i < input->count; i++)
 		if (source_rewind(&input->sources[i]))
 			return 1;
-	input->ahead[0] = input->ahead[1] = (struct replay_ahead){0};
+	for (unsigned i = 0; i < input->count; i++) {
+		input->ahead[i].at = input->ahead[i].count = 0;
+		input->ahead[i].over = false;
+	}
 	return 0;
 }
 
