@@ -3,8 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Not a power of two apart, or the packets of a turn would share the same cache lines.
-#define ROOM_BYTES ((size_t)BOX_FRONT + UINT16_MAX + BOX_BACK + 65)
+#define ROOM_BYTES ((size_t)BOX_FRONT + UINT16_MAX + BOX_BACK + 3 * BURST_LINE_BYTES)
 
 int burst_open(struct burst *burst, unsigned most, const struct policy *policy)
 {
@@ -63,11 +62,11 @@ static bool is_one_each(const struct burst *burst, const struct view *view)
 
 // A connection becomes half open by the packet that proves its cookie. The SYN/ACK that opens it,
 // in the same turn, would leave what follows queued up to the end of the turn instead of forwarded.
-bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
+bool burst_suits(const struct burst *burst, const struct replay_packet *packet)
 {
 	const struct view *view = &packet->view;
 
-	if (burst->count == burst->most || (burst->count > 0 && burst->lonely))
+	if (burst->count > 0 && burst->lonely)
 		return false;
 	if (burst->apart && burst->count > 0 && (packet->side != burst->side || !is_plain(view)))
 		return false;
@@ -79,19 +78,12 @@ bool burst_fits(const struct burst *burst, const struct replay_packet *packet)
 	return !has_flow(burst, flow_number(view));
 }
 
-static struct frame *room_at(struct burst *burst, unsigned i)
-{
-	burst->frames[i] = (struct frame){.data = burst->rooms + i * ROOM_BYTES + BOX_FRONT,
-		.headroom = BOX_FRONT,
-		.tailroom = BOX_BACK};
-	return &burst->frames[i];
-}
-
 struct frame *burst_room(struct burst *burst)
 {
-	struct frame *frame = room_at(burst, 0);
+	struct frame *frame = &burst->frames[0];
 
-	frame->tailroom = UINT16_MAX;
+	*frame = (struct frame){
+		.data = burst->rooms + BOX_FRONT, .headroom = BOX_FRONT, .tailroom = UINT16_MAX};
 	return frame;
 }
 
@@ -107,22 +99,9 @@ void burst_take(struct burst *burst, uint64_t at_ns)
 	burst->side = frame->port;
 }
 
-struct frame *burst_add(struct burst *burst, const struct replay_packet *packet, uint64_t at_ns)
+void burst_mark(struct burst *burst, unsigned i, const struct view *view)
 {
-	unsigned i = burst->count++;
-	struct frame *frame = room_at(burst, i);
-
-	frame->len = packet->len;
-	frame->port = packet->side;
-	frame->flags = packet->truncated ? FRAME_TRUNCATED : 0;
-	memcpy(frame->data, packet->data, packet->len);
-	burst->at_ns[i] = at_ns;
-	burst->lens[i] = packet->len;
-	burst->flows[i] = 0;
-	if (is_one_each(burst, &packet->view) || (burst->proxies && may_prove(&packet->view)))
-		burst->flows[i] = flow_number(&packet->view);
-	burst->lonely = burst->apart && !is_plain(&packet->view);
-	if (i == 0)
-		burst->side = packet->side;
-	return frame;
+	if (is_one_each(burst, view) || (burst->proxies && may_prove(view)))
+		burst->flows[i] = flow_number(view);
+	burst->lonely = burst->apart && !is_plain(view);
 }

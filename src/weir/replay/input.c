@@ -8,21 +8,6 @@
 
 #define LOOKED_MAX 100000
 
-static bool is_inside(const struct replay_input *input, const struct addr *addr)
-{
-	const struct replay_options *options = input->options;
-	const struct policy *policy = input->policy;
-
-	for (unsigned i = 0; i < options->inside_count; i++)
-		if (prefix_contains(&options->inside[i], addr))
-			return true;
-	for (unsigned s = 0; options->inside_count == 0 && s < policy->service_count; s++)
-		for (unsigned i = 0; i < policy->services[s].to_count; i++)
-			if (prefix_contains(&policy->services[s].to[i], addr))
-				return true;
-	return false;
-}
-
 static bool is_protected(const struct policy *policy, const struct addr *addr)
 {
 	for (unsigned s = 0; s < policy->service_count; s++) {
@@ -42,7 +27,7 @@ static void compare(struct replay_input *input, const struct replay_packet *pack
 {
 	bool from, to;
 
-	if (packet->view.bits == 0 || input->looked == LOOKED_MAX)
+	if (packet->view.bits == 0)
 		return;
 	input->looked++;
 	from = is_protected(input->policy, &packet->view.src);
@@ -53,7 +38,7 @@ static void compare(struct replay_input *input, const struct replay_packet *pack
 	input->turned += from != (packet->side == SIDE_INSIDE);
 }
 
-static void look_at(struct replay_input *input, struct replay_packet *packet)
+static void view(struct replay_packet *packet)
 {
 	struct frame frame = {.data = (uint8_t *)(uintptr_t)packet->data,
 		.len = packet->len,
@@ -61,21 +46,52 @@ static void look_at(struct replay_input *input, struct replay_packet *packet)
 
 	if (view_parse(&packet->view, &frame) != REASON_NONE)
 		packet->view.bits = 0;
-	// The side a packet arrives on is its source's. What is not IP counts as from the outside.
+}
+
+// The side a packet arrives on is its source's. What is not IP counts as from the outside.
+static enum side side_of(const struct replay_input *input, const struct view *view)
+{
+	return view->bits != 0 && inside_has(&input->inside, &view->src) ? SIDE_INSIDE
+									 : SIDE_OUTSIDE;
+}
+
+static void look_at(struct replay_input *input, struct replay_packet *packet)
+{
+	view(packet);
 	if (input->count == 1)
-		packet->side = packet->view.bits != 0 && is_inside(input, &packet->view.src)
-				       ? SIDE_INSIDE
-				       : SIDE_OUTSIDE;
-	if (input->synthetic == NULL)
+		packet->side = side_of(input, &packet->view);
+	if (input->synthetic == NULL && input->looked < LOOKED_MAX)
 		compare(input, packet);
 }
 
-static void look_ahead(struct replay_input *input, unsigned i)
+// Where their sides are all that is asked for.
+static void choose_sides(
+	const struct replay_input *input, struct replay_packet *packets, unsigned count)
 {
-	input->has_ahead[i] = source_next(&input->sources[i], &input->ahead[i]);
-	if (!input->has_ahead[i])
+	for (unsigned i = 0; i < count; i++) {
+		struct replay_packet *packet = &packets[i];
+		bool inside;
+
+		if (inside_has_source(&input->inside, packet->data, packet->len, &inside)) {
+			packet->side = inside ? SIDE_INSIDE : SIDE_OUTSIDE;
+			continue;
+		}
+		view(packet);
+		packet->side = side_of(input, &packet->view);
+	}
+}
+
+static void look_at_all(struct replay_input *input, struct replay_packet *packets, unsigned count)
+{
+	bool compared = input->synthetic == NULL && input->looked < LOOKED_MAX;
+
+	if (!input->viewed && !compared) {
+		if (input->count == 1)
+			choose_sides(input, packets, count);
 		return;
-	input->ahead[i].side = i == 0 ? SIDE_OUTSIDE : SIDE_INSIDE;
+	}
+	for (unsigned i = 0; i < count; i++)
+		look_at(input, &packets[i]);
 }
 
 static int open_sources(struct replay_input *input)
@@ -105,6 +121,10 @@ int replay_input_open(struct replay_input *input, const struct replay_options *o
 		(struct replay_input){.options = options, .policy = policy, .synthetic = synthetic};
 	if (synthetic != NULL)
 		return 0;
+	if (inside_open(&input->inside, options->inside, options->inside_count, policy)) {
+		fprintf(stderr, "weir: replay: not enough memory\n");
+		return 1;
+	}
 	if (open_sources(input))
 		return 1;
 	if (options->loops > 1 && !is_again(input)) {
@@ -112,8 +132,6 @@ int replay_input_open(struct replay_input *input, const struct replay_options *o
 				"save it to a file first\n");
 		return 1;
 	}
-	for (unsigned i = 0; input->count == 2 && i < 2; i++)
-		look_ahead(input, i);
 	return 0;
 }
 
@@ -121,6 +139,7 @@ void replay_input_close(struct replay_input *input)
 {
 	for (unsigned i = 0; i < input->count; i++)
 		source_close(&input->sources[i]);
+	inside_close(&input->inside);
 }
 
 int replay_input_rewind(struct replay_input *input)
@@ -128,54 +147,77 @@ int replay_input_rewind(struct replay_input *input)
 	for (unsigned i = 0; i < input->count; i++)
 		if (source_rewind(&input->sources[i]))
 			return 1;
-	for (unsigned i = 0; input->count == 2 && i < 2; i++)
-		look_ahead(input, i);
+	for (unsigned i = 0; i < input->count; i++) {
+		input->ahead[i].at = input->ahead[i].count = 0;
+		input->ahead[i].over = false;
+	}
 	return 0;
 }
 
-// Of two packets the earlier one; of the same time that of the outside.
-static bool merge(struct replay_input *input, struct replay_packet *packet)
+// What was handed out lies in its reader's memory: it goes only now.
+static void look_ahead(struct replay_input *input, unsigned i)
 {
-	unsigned first = 0;
+	struct replay_ahead *ahead = &input->ahead[i];
 
-	if (!input->has_ahead[0] && !input->has_ahead[1])
-		return false;
-	if (!input->has_ahead[0] ||
-		(input->has_ahead[1] && input->ahead[1].time_ns < input->ahead[0].time_ns))
-		first = 1;
-	*packet = input->ahead[first];
-	return true;
+	if (ahead->at < ahead->count || ahead->over)
+		return;
+	ahead->at = 0;
+	ahead->count = source_take(&input->sources[i], ahead->packets, REPLAY_TAKE_MAX);
+	ahead->over = ahead->count == 0;
+	for (unsigned k = 0; k < ahead->count; k++)
+		ahead->packets[k].side = i == 0 ? SIDE_OUTSIDE : SIDE_INSIDE;
 }
 
-static bool make(struct synthetic *synthetic, struct replay_packet *packet)
+static const struct replay_packet *next_of(const struct replay_ahead *ahead)
+{
+	return ahead->at < ahead->count ? &ahead->packets[ahead->at] : NULL;
+}
+
+// Of two packets the earlier one; of the same time that of the outside. As long as there is one of
+// each, or never will be.
+static unsigned merge(struct replay_input *input, struct replay_packet *packets, unsigned most)
+{
+	unsigned count = 0, first;
+
+	look_ahead(input, 0);
+	look_ahead(input, 1);
+	while (count < most) {
+		const struct replay_packet *one = next_of(&input->ahead[0]);
+		const struct replay_packet *other = next_of(&input->ahead[1]);
+
+		if ((one == NULL && !input->ahead[0].over) ||
+			(other == NULL && !input->ahead[1].over) || (one == NULL && other == NULL))
+			break;
+		first = one == NULL || (other != NULL && other->time_ns < one->time_ns);
+		packets[count++] = *(first == 0 ? one : other);
+		input->ahead[first].at++;
+	}
+	return count;
+}
+
+static unsigned make(struct synthetic *synthetic, struct replay_packet *packet)
 {
 	struct synthetic_packet made;
 
 	if (!synthetic_next(synthetic, &made))
-		return false;
+		return 0;
 	*packet = (struct replay_packet){
 		.time_ns = made.at_ns, .data = made.data, .len = made.len, .side = made.side};
-	return true;
+	return 1;
 }
 
-bool replay_input_next(struct replay_input *input, struct replay_packet *packet)
+unsigned replay_input_take(struct replay_input *input, struct replay_packet *packets, unsigned most)
 {
-	bool got;
+	unsigned count;
 
-	if (input->synthetic != NULL) {
-		got = make(input->synthetic, packet);
-	} else if (input->count == 1) {
-		got = source_next(&input->sources[0], packet);
-	} else {
-		// The packet handed out last lies in its reader's memory: it goes only now.
-		if (input->taken)
-			look_ahead(input, input->taken - 1);
-		got = merge(input, packet);
-		input->taken = got ? (packet->side == SIDE_OUTSIDE ? 1 : 2) : 0;
-	}
-	if (got)
-		look_at(input, packet);
-	return got;
+	if (input->synthetic != NULL)
+		count = make(input->synthetic, packets);
+	else if (input->count == 1)
+		count = source_take(&input->sources[0], packets, most);
+	else
+		count = merge(input, packets, most);
+	look_at_all(input, packets, count);
+	return count;
 }
 
 bool replay_input_is_cut(const struct replay_input *input)

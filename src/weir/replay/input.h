@@ -1,25 +1,33 @@
 // What a replay reads: one capture whose packets are given their side by address, or one of each
 // side, merged by time while they are read; or synthetic load, which is made instead. Nothing but
-// the next packet of each is in memory.
+// the next packets of each are in memory.
 #pragma once
 
+#include "weir/replay/inside.h"
 #include "weir/replay/replay.h"
 #include "weir/replay/source.h"
 
 struct policy;
 struct synthetic;
 
+// Read of one of two captures, and not handed out.
+struct replay_ahead {
+	struct replay_packet packets[REPLAY_TAKE_MAX];
+	unsigned at, count;
+	bool over; // nothing follows
+};
+
 struct replay_input {
 	const struct replay_options *options;
 	const struct policy *policy;
+	struct inside inside;
 	struct source sources[2];
 	unsigned count;
-	struct synthetic *synthetic;   // NULL: captures
-	struct replay_packet ahead[2]; // next packet of each source, where there are two
-	bool has_ahead[2];
-	uint64_t looked;	   // at the sides of packets
-	uint64_t compared, turned; // report.h
-	unsigned taken;		   // 1 + the source of the packet handed out last, 0: none
+	struct synthetic *synthetic;  // NULL: captures
+	struct replay_ahead ahead[2]; // of each source, where there are two
+	bool viewed;		      // set by the caller: packets need their view
+	uint64_t looked;	      // at the sides of packets
+	uint64_t compared, turned;    // report.h
 };
 
 // Opens what the options name; the inside is options->inside, or where that is empty the services'
@@ -31,8 +39,10 @@ void replay_input_close(struct replay_input *input);
 // Begins anew, for the next loop. 0, or 1 after an error message.
 int replay_input_rewind(struct replay_input *input);
 
-// The next packet; false at the end.
-bool replay_input_next(struct replay_input *input, struct replay_packet *packet);
+// The next packets, at most `most` and REPLAY_TAKE_MAX: those that are there without waiting for
+// them. How many; 0 at the end. They stay until the next call.
+unsigned replay_input_take(
+	struct replay_input *input, struct replay_packet *packets, unsigned most);
 
 // True where a capture ended early.
 bool replay_input_is_cut(const struct replay_input *input);

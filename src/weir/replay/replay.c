@@ -1,6 +1,6 @@
 // One engine, or two of one cluster, one thread, the capture's time.
 //
-//   next packet of the input  ->  the burst of its moment  ->  box_offer()  ->  what became of it
+//   next packets of the input  ->  the burst of its moment  ->  box_offer()  ->  what became of it
 //                                                          \->  made(): frames of the engine's own
 //
 // The engine's clock moves in steps of STEP_NS. All packets of a step see the same time, and
@@ -62,9 +62,12 @@ struct replay {
 	uint64_t first_ns; // capture's time of its first packet
 	uint64_t begin_ns; // when the loop began, of the replay
 	uint64_t at_ns;	   // of the packet offered last, of the replay
+	uint64_t until_ns; // this moment lasts
 	uint64_t cycles;   // when the stage before this one ended
 	bool offering;	   // packets of this moment are being offered
 	bool turning;	   // in a turn with packets
+	bool paced;	   // each packet waits until it is due
+	bool opening;	   // connections were half open behind the last turn
 };
 
 static int failed(const char *what)
@@ -155,6 +158,7 @@ static void offer_burst(struct replay *replay)
 
 	if (count == 0)
 		return;
+	spent(replay, REPLAY_PREPARE, 0);
 	box = site_taker(&replay->site, burst->side);
 	replay->offering = replay->turning = true;
 	box_offer(box, burst->frames, burst->verdicts, count);
@@ -168,6 +172,7 @@ static void offer_burst(struct replay *replay)
 	tell(replay);
 	spent(replay, REPLAY_WRITE, count);
 	site_exchange(&replay->site);
+	replay->opening = site_is_opening(&replay->site);
 	replay->cycles = cycles_now();
 }
 
@@ -189,11 +194,14 @@ static int step(struct replay *replay, uint64_t to_ns)
 	int status;
 
 	flush(replay);
+	spent(replay, REPLAY_PREPARE, 0);
 	replay_output_settle(&replay->output, replay->first_ns + replay->at_ns);
 	replay->offering = false;
 	status = site_advance(&replay->site, to_ns);
 	replay->at_ns = to_ns > replay->at_ns ? to_ns : replay->at_ns;
 	flush(replay); // what a retry or a reset set free
+	replay->opening = site_is_opening(&replay->site);
+	replay->until_ns = to_ns + STEP_NS;
 	replay->cycles = cycles_now();
 	return status;
 }
@@ -204,6 +212,7 @@ static void keep_pace(struct replay *replay)
 	uint64_t due_ns = replay->start_ns + (uint64_t)due, now_ns;
 	struct timespec nap;
 
+	spent(replay, REPLAY_PREPARE, 0);
 	while ((now_ns = machine_clock_ns()) < due_ns && interrupt_signal() == 0) {
 		nap.tv_sec = (time_t)((due_ns - now_ns) / NS_PER_S);
 		nap.tv_nsec = (long)((due_ns - now_ns) % NS_PER_S);
@@ -232,44 +241,53 @@ static int offer(struct replay *replay, const struct replay_packet *packet)
 		packet->time_ns > replay->first_ns ? packet->time_ns - replay->first_ns : 0;
 	uint64_t at_ns = replay->begin_ns + offset;
 	struct frame *frame;
-	uint64_t step_ns;
 
 	if (at_ns < replay->at_ns)
 		at_ns = replay->at_ns; // captures of several interfaces are not quite in order
-	step_ns = at_ns - at_ns % STEP_NS;
-	if (step_ns > replay->site.now_ns) {
-		if (step(replay, step_ns))
+	if (at_ns >= replay->until_ns) {
+		if (step(replay, at_ns - at_ns % STEP_NS))
 			return 1;
 	} else if (!burst_fits(&replay->burst, packet)) {
 		flush(replay);
 	}
 	replay->at_ns = at_ns;
-	if (replay->options->pace > 0)
+	if (replay->paced)
 		keep_pace(replay);
 	replay->report.sides[packet->side]++;
 	replay->report.cut_packets += packet->truncated;
 	frame = burst_add(&replay->burst, packet, at_ns);
 	if (replay->options->fresh)
 		fresh_apply(&replay->fresh, frame);
-	play(replay, frame);
-	spent(replay, REPLAY_PREPARE, 1);
-	if (replay->options->pace > 0 || site_is_opening(&replay->site))
+	if (replay->play.player != NULL)
+		play(replay, frame);
+	if (replay->paced || replay->opening)
 		flush(replay);
+	return 0;
+}
+
+static int offer_all(struct replay *replay, const struct replay_packet *packets, unsigned count)
+{
+	if (replay_report_captured(&replay->report) == 0)
+		replay->first_ns = packets[0].time_ns;
+	for (unsigned i = 0; i < count; i++)
+		if (offer(replay, &packets[i]))
+			return 1;
+	spent(replay, REPLAY_PREPARE, count);
 	return 0;
 }
 
 // One loop. 0, or 1 after an error message.
 static int pass(struct replay *replay)
 {
-	struct replay_packet packet;
+	struct replay_packet packets[REPLAY_TAKE_MAX];
+	unsigned most = replay->paced ? 1 : REPLAY_TAKE_MAX, count;
 
 	replay->begin_ns = replay->at_ns;
 	replay->fresh.passed_ms = (uint32_t)(replay->begin_ns / NS_PER_MS);
-	while (interrupt_signal() == 0 && replay_input_next(&replay->input, &packet)) {
-		if (replay_report_captured(&replay->report) == 0)
-			replay->first_ns = packet.time_ns;
-		spent(replay, REPLAY_READ, 1);
-		if (offer(replay, &packet))
+	while (interrupt_signal() == 0 &&
+		(count = replay_input_take(&replay->input, packets, most)) > 0) {
+		spent(replay, REPLAY_READ, count);
+		if (offer_all(replay, packets, count))
 			return 1;
 	}
 	flush(replay);
@@ -384,6 +402,8 @@ static int establish(struct replay *replay)
 	for (unsigned i = 0; i < report->part_count; i++)
 		report->parts[i].idle = report->parts[i].talk = (struct replay_cost){0};
 	replay_report_measure(report);
+	replay->opening = site_is_opening(&replay->site);
+	replay->until_ns = replay->site.now_ns - replay->site.now_ns % STEP_NS + STEP_NS;
 	if (replay->load.used) {
 		report->synthetic = &replay->load.synthetic;
 		report->opening_packets = replay->load.offered;
@@ -419,6 +439,8 @@ static int prepare(struct replay *replay)
 		return failed("not enough memory");
 	replay->burst.one_each = replay->play.player != NULL;
 	replay->burst.apart = options->config_count > 1;
+	replay->paced = options->pace > 0;
+	replay->input.viewed = burst_minds(&replay->burst);
 	machine_begin(&replay->report.machine);
 	return open_site(replay) || establish(replay);
 }

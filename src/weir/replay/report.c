@@ -37,12 +37,11 @@ void replay_report_turn(
 	add_turn(frames > 0 ? &at->engine : &at->idle, frames, cycles);
 	if (frames == 0)
 		return;
-	report->turn_frames = frames;
-	report->turn_cycles = cycles;
+	report->turn_share = cycles / frames;
 	report->turns++;
 	// A packet's answer leaves when its turn ends, whatever the packet itself took.
 	histogram_add(&report->latency, cycles, frames);
-	histogram_add(&report->costs, cycles / frames, frames);
+	histogram_add(&report->costs, report->turn_share, frames);
 }
 
 void replay_report_talked(struct replay_report *report, unsigned part, uint64_t cycles)
@@ -92,7 +91,7 @@ void replay_report_verdict(struct replay_report *report, unsigned part,
 {
 	struct timeline_bucket *bucket = timeline_at(&report->timeline, at_ns);
 	enum replay_outcome outcome = outcome_of(verdict);
-	uint64_t share = report->turn_cycles / report->turn_frames;
+	uint64_t share = report->turn_share;
 
 	report->read++;
 	report->parts[part].read++;

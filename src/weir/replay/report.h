@@ -95,8 +95,7 @@ struct replay_report {
 	struct replay_cost outcomes[REPLAY_OUTCOMES];
 	struct replay_cost reasons[REASON_COUNT]; // of those dropped on arrival
 	uint64_t sizes[REPLAY_SIZES];
-	uint64_t turn_cycles; // of the last turn
-	unsigned turn_frames;
+	uint64_t turn_share;	  // cycles of the last turn for each of its packets
 	struct histogram latency; // cycles from the offer of a packet to the end of its turn
 	struct histogram costs;	  // cycles of a turn for each of its packets
 	struct timeline timeline;

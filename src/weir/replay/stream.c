@@ -134,6 +134,19 @@ static ssize_t read_stream(void *cookie, char *out, size_t size)
 	return got;
 }
 
+// Of a file that is stored as it is.
+static int seek_stream(void *cookie, off64_t *offset, int whence)
+{
+	struct stream *stream = cookie;
+
+	if (!stream->regular || stream->compressed || whence != SEEK_SET ||
+		lseek(stream->fd, *offset, SEEK_SET) < 0)
+		return -1;
+	stream->at = stream->have = 0;
+	stream->read_bytes = stream->given_bytes = (uint64_t)*offset;
+	return 0;
+}
+
 static int close_stream(void *cookie)
 {
 	struct stream *stream = cookie;
@@ -154,7 +167,8 @@ static FILE *refuse(const char *path, const char *why)
 
 static FILE *wrap(struct stream *stream, const char *path)
 {
-	static const cookie_io_functions_t functions = {.read = read_stream, .close = close_stream};
+	static const cookie_io_functions_t functions = {
+		.read = read_stream, .seek = seek_stream, .close = close_stream};
 	FILE *file;
 
 	stream->room = malloc(BUFFER_BYTES);

@@ -26,7 +26,8 @@ struct stream {
 };
 
 // Opens `path` ("-": standard input). The FILE owns what was opened; fclose() ends both. `stream`
-// must stay where it is until then. NULL after an error message.
+// must stay where it is until then. A file that is not compressed can be read from any place, by
+// fseeko(). NULL after an error message.
 FILE *stream_open(struct stream *stream, const char *path);
 
 // How far into the stored file was read; 0 where nobody knows.

@@ -1,5 +1,6 @@
 #include "weir/replay/timeline.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #define FIRST_WIDTH_NS 1000000ULL
@@ -25,14 +26,21 @@ static void widen(struct timeline *timeline)
 	timeline->used = (timeline->used + 1) / 2;
 }
 
-struct timeline_bucket *timeline_at(struct timeline *timeline, uint64_t time_ns)
+static void find(struct timeline *timeline, uint64_t time_ns)
 {
-	unsigned at;
-
 	while (time_ns / timeline->width_ns >= TIMELINE_BUCKETS)
 		widen(timeline);
-	at = (unsigned)(time_ns / timeline->width_ns);
-	if (at >= timeline->used)
-		timeline->used = at + 1;
-	return &timeline->buckets[at];
+	timeline->last = (unsigned)(time_ns / timeline->width_ns);
+	timeline->last_ns = timeline->last * timeline->width_ns;
+	if (timeline->last >= timeline->used)
+		timeline->used = timeline->last + 1;
+}
+
+struct timeline_bucket *timeline_at(struct timeline *timeline, uint64_t time_ns)
+{
+	bool same = timeline->used > 0 && time_ns - timeline->last_ns < timeline->width_ns;
+
+	if (!same)
+		find(timeline, time_ns);
+	return &timeline->buckets[timeline->last];
 }

@@ -17,6 +17,8 @@ struct timeline_bucket {
 struct timeline {
 	uint64_t width_ns; // of one bucket
 	unsigned used;	   // buckets up to the last one with anything in it
+	unsigned last;	   // asked for
+	uint64_t last_ns;  // where it begins
 	struct timeline_bucket buckets[TIMELINE_BUCKETS];
 };
 

@@ -26,8 +26,10 @@ static void first_buckets(void **state)
 	(void)state;
 	timeline_init(&timeline);
 	assert_ptr_equal(timeline_at(&timeline, 0), &timeline.buckets[0]);
+	assert_int_equal(timeline.used, 1);
 	assert_ptr_equal(timeline_at(&timeline, MS - 1), &timeline.buckets[0]);
 	assert_ptr_equal(timeline_at(&timeline, MS), &timeline.buckets[1]);
+	assert_ptr_equal(timeline_at(&timeline, 0), &timeline.buckets[0]);
 	assert_int_equal(timeline.used, 2);
 }
 
