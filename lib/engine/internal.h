@@ -4,6 +4,7 @@
 #include "cookie/msyn.h"
 #include "cookie/syncookie.h"
 #include "engine/engine.h"
+#include "engine/flood.h"
 #include "engine/terms.h"
 #include "flow/hold.h"
 #include "flow/table.h"
@@ -186,6 +187,7 @@ struct engine {
 	uint64_t pool_low_ns; // last time the pool ran low, 0: never
 
 	struct syn_terms syn_terms;
+	struct flood flood;
 	struct arrival arrivals[ENGINE_BATCH_MAX];
 	uint32_t guess_inserts; // flow_table_inserts() when their guesses were made
 	struct engine_stats stats;
@@ -235,7 +237,7 @@ struct admission admit(struct engine *engine, struct arrival *arrival);
 void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
-void admit_count_rule(struct engine *engine, uint32_t rule);
+void admit_count_rule(struct engine *engine, uint32_t rule, uint64_t hits);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
 // The service of an arrival, found once; `former` may be any that has been asked for, or NULL.
 void admit_serve(
@@ -351,6 +353,20 @@ void syn_answer(struct engine *engine, struct arrival *arrival);
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
+
+// flood.c: SYNs that are like one before. In each call flood_begin() comes first, then flood_take()
+// for each frame: true for those of the flood, for which nothing else is done until their turn, and
+// flood_answer(); in between flood_hash(), flood_end() at the end.
+void flood_begin(struct engine *engine);
+bool flood_take(struct engine *engine, unsigned i);
+void flood_hash(struct engine *engine);
+void flood_answer(struct engine *engine, unsigned i);
+void flood_end(struct engine *engine);
+// Of a SYN that is about to be answered.
+void flood_learn(struct engine *engine, const struct arrival *arrival,
+	const struct syn_terms *terms, const struct options *offered);
+// What kinds were made from has changed.
+void flood_forget(struct flood *flood);
 
 // msyn.c: the SYN of `msyn` mode.
 void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,

@@ -1,0 +1,218 @@
+// SYNs that are like one before. In a flood nearly all differ in nothing but source and numbers.
+// So of a SYN that was answered in the usual way (syn.c) its kind is remembered: a stencil that
+// tells such frames by a few comparisons, what rules and services said of it, wherever it comes
+// from, and the form of its answer. What fits gets the same answer without ever being parsed,
+// asked about or looked up.
+//
+// Who writes what: syn_answer() has a kind learnt; the next call's frames are held against it, and
+// those that fit are answered in their turn among the others. A new policy, and new keys or
+// profiles, make all kinds forgotten; another epoch makes those of the last one useless. Nothing
+// else an answer is made of changes but the window, which is looked at each time.
+//
+// Learning costs what many SYNs do, and the more, the more rules there are: a flood that is never
+// the same twice may cause it only so often.
+#include "engine/internal.h"
+
+#include <string.h>
+
+#define IP_AT 14
+#define FRONT_BYTES    34u	   // in front of the TCP header
+#define FLOOD_FEW     4	   // frames in a call: no flood
+#define LEARN_NS      1000 // between two kinds at least
+#define LEARN_ROW_NS  250  // and for each row of the rules
+#define LEARN_ROWS_MAX 16384
+
+static uint32_t load32(const uint8_t *p)
+{
+	uint32_t word;
+
+	memcpy(&word, p, sizeof(word));
+	return word;
+}
+
+// Where a kind would be: by destination and length. Anything will do, for the stencil decides.
+static struct flood_kind *kind_at(struct flood *flood, const struct frame *frame)
+{
+	const uint8_t *dst = frame->data + FRONT_BYTES - 4;
+	uint32_t word = load32(dst) ^ load32(dst + 4) >> 8 ^ (uint32_t)frame->len << 2;
+
+	return &flood->kinds[(word * 0x9e3779b1u >> 24) % FLOOD_KINDS];
+}
+
+void flood_forget(struct flood *flood)
+{
+	for (unsigned i = 0; i < FLOOD_KINDS; i++)
+		stencil_clear(&flood->kinds[i].stencil);
+}
+
+void flood_begin(struct engine *engine)
+{
+	struct flood *flood = &engine->flood;
+	const struct batch *batch = engine->batch;
+
+	flood->taken = flood->hashed = flood->answered = 0;
+	flood->keys = NULL;
+	if (batch->frame_count >= FLOOD_FEW && !batch->stopped && engine->policy != NULL)
+		flood->keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
+	tuple_lanes_init(&flood->lanes, true);
+}
+
+static void hash_lanes(struct flood *flood)
+{
+	unsigned count = flood->lanes.count;
+
+	tuple_lanes_hash(flood->keys->cookie, &flood->lanes, flood->hashes + flood->hashed);
+	flood->hashed += count;
+}
+
+static bool scope_holds(const struct flood_kind *kind, const struct frame *frame)
+{
+	const uint8_t *tcp = frame->data + FRONT_BYTES;
+	struct addr src = addr_from_ip4(tcp - 8);
+
+	return rule_scope_holds(&kind->scope, &src, be16_get(tcp));
+}
+
+static bool fits(const struct flood *flood, const struct flood_kind *kind, const struct frame *frame)
+{
+	return stencil_fits(&kind->stencil, frame) && kind->epoch == flood->keys->epoch &&
+	       (kind->scope.row_count == 0 || scope_holds(kind, frame));
+}
+
+// What most others are not: the stencil looks closer.
+static bool seems_first_syn(const uint8_t *data)
+{
+	return data[IP_AT] == 0x45 && (data[FRONT_BYTES + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+bool flood_take(struct engine *engine, unsigned i)
+{
+	struct flood *flood = &engine->flood;
+	const struct frame *frame = &engine->batch->frames[i];
+	struct flood_kind *kind;
+
+	flood->kind_of[i] = NULL;
+	if (flood->keys == NULL || frame->len < FRONT_BYTES + 20 || !seems_first_syn(frame->data))
+		return false;
+	kind = kind_at(flood, frame);
+	if (!fits(flood, kind, frame))
+		return false;
+	flood->kind_of[i] = kind;
+	flood->taken++;
+	kind->taken++;
+	tuple_lanes_add(&flood->lanes, frame->data + FRONT_BYTES - 8);
+	if (flood->lanes.count == TUPLES_MAX)
+		hash_lanes(flood);
+	return true;
+}
+
+void flood_hash(struct engine *engine)
+{
+	if (engine->flood.lanes.count > 0)
+		hash_lanes(&engine->flood);
+}
+
+static void write_answer(
+	struct flood_kind *kind, struct frame *frame, uint64_t hash, uint32_t now_ms)
+{
+	const uint8_t *tcp = frame->data + FRONT_BYTES;
+	bool timestamps = kind->timestamps_at != 0;
+	struct syncookie cookie =
+		syncookie_seal(kind->epoch, hash, kind->cookie_options, timestamps, now_ms);
+	const struct answer_numbers numbers = {.seq = cookie.seq,
+		.ack = be32_get(tcp + 4) + 1,
+		.tsval = cookie.tsval,
+		.tsecr = timestamps ? be32_get(frame->data + kind->timestamps_at) : 0};
+
+	answer_write_cut(frame, &kind->form, &numbers);
+}
+
+void flood_answer(struct engine *engine, unsigned i)
+{
+	struct flood *flood = &engine->flood;
+	struct frame *frame = &engine->batch->frames[i];
+	struct verdict *verdict = &engine->batch->verdicts[i];
+	struct flood_kind *kind = flood->kind_of[i];
+	uint16_t window = syn_queue_window(engine, kind->service);
+
+	if (window != kind->window) {
+		answer_form_set_window(&kind->form, window);
+		kind->window = window;
+	}
+	write_answer(kind, frame, flood->hashes[flood->answered++], engine->now_ms);
+	verdict->kind = VERDICT_REPLY;
+	verdict->reason = REASON_NONE;
+	verdict->port = frame->port;
+	verdict->rule = kind->scope.decision.rule;
+}
+
+static void count_kind(struct engine *engine, struct flood_kind *kind)
+{
+	struct engine_service_stats *service = &engine->services[kind->service->id];
+
+	admit_count_rule(engine, kind->scope.decision.rule, kind->taken);
+	counter_add(&service->syn, kind->taken);
+	counter_add(&service->synack_sent, kind->taken);
+	kind->taken = 0;
+}
+
+void flood_end(struct engine *engine)
+{
+	struct flood *flood = &engine->flood;
+
+	if (flood->taken == 0)
+		return;
+	for (unsigned i = 0; i < FLOOD_KINDS; i++)
+		if (flood->kinds[i].taken > 0)
+			count_kind(engine, &flood->kinds[i]);
+	counter_add(&engine->stats.received, flood->taken);
+	counter_add(&engine->stats.path_packets[PATH_SYN], flood->taken);
+	counter_add(&engine->stats.consumed, flood->taken);
+	counter_add(&engine->stats.generated, flood->taken);
+}
+
+// May another kind be learnt now?
+static bool may_learn(struct engine *engine)
+{
+	uint32_t rows = engine->policy->classifier.row_count;
+	struct flood *flood = &engine->flood;
+
+	if (flood->keys == NULL || engine->now_ns < flood->learn_ns || rows > LEARN_ROWS_MAX)
+		return false;
+	flood->learn_ns = engine->now_ns + LEARN_NS + (uint64_t)rows * LEARN_ROW_NS;
+	return true;
+}
+
+// False where the frame or the rules are of no use to others like it.
+static bool learn(const struct engine *engine, const struct arrival *arrival,
+	uint16_t timestamps_at, struct flood_kind *kind)
+{
+	struct rule_query query;
+
+	admit_query(arrival, &query);
+	return stencil_cut(&kind->stencil, arrival->frame, &arrival->view, timestamps_at) &&
+	       rule_scope_find(&kind->scope, &engine->policy->classifier, &query) &&
+	       kind->scope.decision.allow && !kind->scope.decision.is_signed;
+}
+
+void flood_learn(struct engine *engine, const struct arrival *arrival,
+	const struct syn_terms *terms, const struct options *offered)
+{
+	const struct syn_shape *shape = &terms->shape;
+	uint16_t timestamps_at = offered->bits & OPTION_TIMESTAMPS ? offered->timestamps_at : 0;
+	struct flood_kind *kind;
+
+	if (terms->family != VIEW_IP4 || arrival->from_peer || !may_learn(engine))
+		return;
+	kind = kind_at(&engine->flood, arrival->frame);
+	if (kind->taken > 0 || FRONT_BYTES + terms->form.tcp_bytes > arrival->frame->len)
+		return;
+	kind->form = terms->form;
+	kind->service = terms->service;
+	kind->epoch = terms->keys->epoch;
+	kind->cookie_options = terms->cookie_options;
+	kind->window = shape->window;
+	kind->timestamps_at = shape->options & OPTION_TIMESTAMPS ? timestamps_at : 0;
+	if (!learn(engine, arrival, timestamps_at, kind))
+		stencil_clear(&kind->stencil);
+}

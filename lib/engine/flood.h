@@ -1,0 +1,37 @@
+// SYNs that are like one before (flood.c). Nobody else includes this but internal.h.
+#pragma once
+
+#include "cookie/keyring.h"
+#include "cookie/tuple.h"
+#include "pkt/answer.h"
+#include "pkt/stencil.h"
+#include "rule/scope.h"
+#include "service/service.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FLOOD_KINDS 16 // a power of two
+
+// SYNs of one cut, to one service, with the same options: all that their answers have in common.
+struct flood_kind {
+	struct stencil stencil; // of none: this kind is no more
+	struct rule_scope scope;
+	struct answer_form form;
+	const struct service *service;
+	uint32_t epoch;
+	uint32_t cookie_options;
+	uint16_t window;	// of `form`
+	uint16_t timestamps_at; // of TSval in the SYN; 0: its answer has none
+	uint32_t taken;		// in this call
+};
+
+struct flood {
+	struct flood_kind kinds[FLOOD_KINDS]; // each where its destination and length say
+	uint64_t learn_ns;		      // no earlier is another kind learnt
+	const struct epoch_keys *keys;	      // of this call; NULL: none is taken
+	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none
+	unsigned taken, hashed, answered;	      // of them, in their order
+	struct tuple_lanes lanes;
+	uint64_t hashes[ENGINE_BATCH_MAX + TUPLES_MAX]; // of their cookies
+};
