@@ -191,18 +191,17 @@ static void frames_take(struct engine *engine)
 	unsigned count = 0; // that are not of a flood
 
 	CHECK(batch->frame_count <= ENGINE_BATCH_MAX);
-	flood_begin(engine);
+	flood_take(engine);
 	for (unsigned i = 0; i < batch->frame_count; i++) {
 		struct arrival *arrival = &engine->arrivals[count];
 
-		if (flood_take(engine, i))
+		if (engine->flood.kind_of[i] != NULL)
 			continue;
 		arrival->frame = &batch->frames[i];
 		arrival->verdict = &batch->verdicts[i];
 		arrival->from_peer = false;
 		ready[count++] = ingress_prepare(engine, arrival);
 	}
-	flood_hash(engine);
 	ingress_hash_batch(engine, count);
 	admit_batch(engine, count);
 	syn_batch(engine, count);

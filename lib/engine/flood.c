@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #define IP_AT 14
 #define FRONT_BYTES    34u	   // in front of the TCP header
 #define FLOOD_FEW     4	   // frames in a call: no flood
@@ -22,7 +24,7 @@
 #define LEARN_ROW_NS  250  // and for each row of the rules
 #define LEARN_ROWS_MAX 16384
 
-static uint32_t load32(const uint8_t *p)
+static ALWAYS_INLINE uint32_t load32(const uint8_t *p)
 {
 	uint32_t word;
 
@@ -31,7 +33,7 @@ static uint32_t load32(const uint8_t *p)
 }
 
 // Where a kind would be: by destination and length. Anything will do, for the stencil decides.
-static struct flood_kind *kind_at(struct flood *flood, const struct frame *frame)
+static ALWAYS_INLINE struct flood_kind *kind_at(struct flood *flood, const struct frame *frame)
 {
 	const uint8_t *dst = frame->data + FRONT_BYTES - 4;
 	uint32_t word = load32(dst) ^ load32(dst + 4) >> 8 ^ (uint32_t)frame->len << 2;
@@ -45,71 +47,98 @@ void flood_forget(struct flood *flood)
 		stencil_clear(&flood->kinds[i].stencil);
 }
 
-void flood_begin(struct engine *engine)
+static ALWAYS_INLINE bool scope_holds(const struct flood_kind *kind, const struct frame *frame)
+{
+	const uint8_t *tcp = frame->data + FRONT_BYTES;
+	struct addr src;
+
+	if (kind->scope.row_count == 0)
+		return true;
+	src = addr_from_ip4(tcp - 8);
+	return rule_scope_holds(&kind->scope, &src, be16_get(tcp));
+}
+
+// What most others are not: the stencil looks closer.
+static ALWAYS_INLINE bool seems_first_syn(const struct frame *frame)
+{
+	return frame->len >= FRONT_BYTES + 20 && frame->data[IP_AT] == 0x45 &&
+	       (frame->data[FRONT_BYTES + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+static ALWAYS_INLINE void add_words(struct flood *flood, unsigned at, const struct frame *frame)
+{
+	const uint8_t *tuple = frame->data + FRONT_BYTES - 8;
+	uint64_t(*words)[SIPHASH_LANES] = flood->words[at / SIPHASH_LANES];
+
+	memcpy(&words[0][at % SIPHASH_LANES], tuple, 8);
+	memcpy(&words[1][at % SIPHASH_LANES], tuple + 8, 8);
+}
+
+static ALWAYS_INLINE void take(struct flood *flood, const struct batch *batch, bool wide)
+{
+	uint32_t epoch = flood->keys->epoch;
+	unsigned taken = 0;
+
+	for (unsigned i = 0; i < batch->frame_count; i++) {
+		const struct frame *frame = &batch->frames[i];
+		struct flood_kind *kind;
+
+		flood->kind_of[i] = NULL;
+		if (!seems_first_syn(frame))
+			continue;
+		kind = kind_at(flood, frame);
+		if (!(wide ? stencil_fits_wide(&kind->stencil, frame)
+			   : stencil_fits_any(&kind->stencil, frame)) ||
+			kind->epoch != epoch || !scope_holds(kind, frame))
+			continue;
+		flood->kind_of[i] = kind;
+		kind->taken++;
+		add_words(flood, taken++, frame);
+	}
+	flood->taken = taken;
+}
+
+#ifdef __x86_64__
+__attribute__((target("avx2"))) static void take_wide(
+	struct flood *flood, const struct batch *batch)
+{
+	take(flood, batch, true);
+}
+#endif
+
+static void take_any(struct flood *flood, const struct batch *batch)
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2")) {
+		take_wide(flood, batch);
+		return;
+	}
+#endif
+	take(flood, batch, false);
+}
+
+static void hash(struct flood *flood)
+{
+	for (unsigned at = 0; at < flood->taken; at += 2 * SIPHASH_LANES)
+		siphash24_words_two(flood->keys->cookie, flood->words[at / SIPHASH_LANES],
+			TUPLE_WORDS_IP4, &flood->hashes[at]);
+}
+
+void flood_take(struct engine *engine)
 {
 	struct flood *flood = &engine->flood;
 	const struct batch *batch = engine->batch;
 
-	flood->taken = flood->hashed = flood->answered = 0;
+	flood->taken = flood->answered = 0;
 	flood->keys = NULL;
 	if (batch->frame_count >= FLOOD_FEW && !batch->stopped && engine->policy != NULL)
 		flood->keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
-	tuple_lanes_init(&flood->lanes, true);
-}
-
-static void hash_lanes(struct flood *flood)
-{
-	unsigned count = flood->lanes.count;
-
-	tuple_lanes_hash(flood->keys->cookie, &flood->lanes, flood->hashes + flood->hashed);
-	flood->hashed += count;
-}
-
-static bool scope_holds(const struct flood_kind *kind, const struct frame *frame)
-{
-	const uint8_t *tcp = frame->data + FRONT_BYTES;
-	struct addr src = addr_from_ip4(tcp - 8);
-
-	return rule_scope_holds(&kind->scope, &src, be16_get(tcp));
-}
-
-static bool fits(const struct flood *flood, const struct flood_kind *kind, const struct frame *frame)
-{
-	return stencil_fits(&kind->stencil, frame) && kind->epoch == flood->keys->epoch &&
-	       (kind->scope.row_count == 0 || scope_holds(kind, frame));
-}
-
-// What most others are not: the stencil looks closer.
-static bool seems_first_syn(const uint8_t *data)
-{
-	return data[IP_AT] == 0x45 && (data[FRONT_BYTES + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
-bool flood_take(struct engine *engine, unsigned i)
-{
-	struct flood *flood = &engine->flood;
-	const struct frame *frame = &engine->batch->frames[i];
-	struct flood_kind *kind;
-
-	flood->kind_of[i] = NULL;
-	if (flood->keys == NULL || frame->len < FRONT_BYTES + 20 || !seems_first_syn(frame->data))
-		return false;
-	kind = kind_at(flood, frame);
-	if (!fits(flood, kind, frame))
-		return false;
-	flood->kind_of[i] = kind;
-	flood->taken++;
-	kind->taken++;
-	tuple_lanes_add(&flood->lanes, frame->data + FRONT_BYTES - 8);
-	if (flood->lanes.count == TUPLES_MAX)
-		hash_lanes(flood);
-	return true;
-}
-
-void flood_hash(struct engine *engine)
-{
-	if (engine->flood.lanes.count > 0)
-		hash_lanes(&engine->flood);
+	if (flood->keys == NULL) {
+		memset(flood->kind_of, 0, batch->frame_count * sizeof(flood->kind_of[0]));
+		return;
+	}
+	take_any(flood, batch);
+	hash(flood);
 }
 
 static void write_answer(

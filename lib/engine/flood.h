@@ -26,12 +26,16 @@ struct flood_kind {
 	uint32_t taken;		// in this call
 };
 
+// Of one call.
+#define FLOOD_BLOCKS (ENGINE_BATCH_MAX / SIPHASH_LANES)
+
 struct flood {
 	struct flood_kind kinds[FLOOD_KINDS]; // each where its destination and length say
 	uint64_t learn_ns;		      // no earlier is another kind learnt
-	const struct epoch_keys *keys;	      // of this call; NULL: none is taken
+	const struct epoch_keys *keys;	      // of this call; NULL: no frame is taken
 	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none
-	unsigned taken, hashed, answered;	      // of them, in their order
-	struct tuple_lanes lanes;
-	uint64_t hashes[ENGINE_BATCH_MAX + TUPLES_MAX]; // of their cookies
+	unsigned taken, answered;		      // of them, in their order
+	uint64_t words[FLOOD_BLOCKS][TUPLE_WORDS_IP4][SIPHASH_LANES]; // what their cookies hash
+	uint64_t hashes[ENGINE_BATCH_MAX];
 };
+_Static_assert(FLOOD_BLOCKS % 2 == 0, "hashed two by two");

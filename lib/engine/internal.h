@@ -354,12 +354,10 @@ const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 
-// flood.c: SYNs that are like one before. In each call flood_begin() comes first, then flood_take()
-// for each frame: true for those of the flood, for which nothing else is done until their turn, and
-// flood_answer(); in between flood_hash(), flood_end() at the end.
-void flood_begin(struct engine *engine);
-bool flood_take(struct engine *engine, unsigned i);
-void flood_hash(struct engine *engine);
+// flood.c: SYNs that are like one before. flood_take() comes first in each call and finds those
+// that are (flood.kind_of). Nothing else is done for them until their turn, flood_answer();
+// flood_end() counts them.
+void flood_take(struct engine *engine);
 void flood_answer(struct engine *engine, unsigned i);
 void flood_end(struct engine *engine);
 // Of a SYN that is about to be answered.

@@ -98,7 +98,7 @@ static void cut_byte(
 	if (i % 2 != 0 || !ours)
 		return;
 	stencil->tcp_words[piece][i / 2] = at >= SRC_AT;
-	stencil->tcp_more += at >= SRC_AT ? HALF : 0;
+	stencil->more[1] += at >= SRC_AT ? HALF : 0;
 	if (piece == 0)
 		stencil->ip_words[i / 2] = at >= IP_AT && at < TCP_AT;
 }
@@ -117,8 +117,8 @@ bool stencil_cut(struct stencil *stencil, const struct frame *frame, const struc
 	stencil->second_at = (uint16_t)(view->end - STENCIL_BYTES);
 	memcpy(stencil->expected[0], frame->data + FIRST_AT, STENCIL_BYTES);
 	memcpy(stencil->expected[1], frame->data + stencil->second_at, STENCIL_BYTES);
-	stencil->ip_more = (TCP_AT - IP_AT) / 2 * HALF;
-	stencil->tcp_more = (uint32_t)(checksum_word(tcp_bytes) + checksum_word(PROTOCOL_TCP));
+	stencil->more[0] = (TCP_AT - IP_AT) / 2 * HALF;
+	stencil->more[1] = (uint32_t)(checksum_word(tcp_bytes) + checksum_word(PROTOCOL_TCP));
 	for (unsigned i = 0; i < STENCIL_BYTES; i++) {
 		cut_byte(stencil, 0, i, FIRST_AT + i, timestamps_at);
 		cut_byte(stencil, 1, i, stencil->second_at + i, timestamps_at);
@@ -163,8 +163,8 @@ bool stencil_fits_any(const struct stencil *stencil, const struct frame *frame)
 	if (!is_covered(first, stencil->expected[0], stencil->covered[0]) ||
 		!is_covered(second, stencil->expected[1], stencil->covered[1]))
 		return false;
-	ip = sum_words(stencil->ip_more, first, stencil->ip_words);
-	tcp = sum_words(stencil->tcp_more, first, stencil->tcp_words[0]);
+	ip = sum_words(stencil->more[0], first, stencil->ip_words);
+	tcp = sum_words(stencil->more[1], first, stencil->tcp_words[0]);
 	tcp = sum_words(tcp, second, stencil->tcp_words[1]);
 	return frame->flags != 0 ||
 	       (checksum_is_good((uint32_t)ip) && checksum_is_good((uint32_t)tcp));
@@ -189,8 +189,7 @@ static ALWAYS_INLINE WIDE bool sums_good(
 	const struct stencil *stencil, __m256i first, __m256i second)
 {
 	const __m256i half = _mm256_set1_epi16((int16_t)HALF);
-	const __m128i more =
-		_mm_set_epi32(0, 0, (int)stencil->tcp_more, (int)stencil->ip_more);
+	const __m128i more = _mm_loadu_si128((const __m128i *)stencil->more);
 	__m256i ip, tcp, both;
 	__m128i sums;
 
@@ -208,24 +207,23 @@ static ALWAYS_INLINE WIDE bool sums_good(
 	return _mm_cvtsi128_si64(sums) == 0x0000ffff0000ffff;
 }
 
-static WIDE bool fits_wide(const struct stencil *stencil, const struct frame *frame)
+// In line wherever programs are optimised as a whole.
+extern ALWAYS_INLINE WIDE bool stencil_fits_wide(
+	const struct stencil *stencil, const struct frame *frame)
 {
-	__m256i first = load(frame->data + FIRST_AT);
-	__m256i second = load(frame->data + stencil->second_at);
-	__m256i wrong = _mm256_or_si256(
-		differing(first, stencil, 0), differing(second, stencil, 1));
+	__m256i first, second, wrong;
 
-	return _mm256_testz_si256(wrong, wrong) &&
+	if (about_of(frame) != stencil->about || stencil->about == 0)
+		return false;
+	first = load(frame->data + FIRST_AT);
+	second = load(frame->data + stencil->second_at);
+	wrong = _mm256_or_si256(differing(first, stencil, 0), differing(second, stencil, 1));
+	return _mm256_testz_si256(wrong, wrong) && source_good(stencil, frame->data) &&
 	       (frame->flags != 0 || sums_good(stencil, first, second));
 }
-#endif
-
-bool stencil_fits(const struct stencil *stencil, const struct frame *frame)
+#else
+bool stencil_fits_wide(const struct stencil *stencil, const struct frame *frame)
 {
-#ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2"))
-		return stencil->about != 0 && about_of(frame) == stencil->about &&
-		       source_good(stencil, frame->data) && fits_wide(stencil, frame);
-#endif
 	return stencil_fits_any(stencil, frame);
 }
+#endif

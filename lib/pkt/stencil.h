@@ -3,6 +3,7 @@
 // fits they are right in every respect, as view_take_usual() finds them, and say the same.
 #pragma once
 
+#include "base/cpu.h"
 #include "pkt/frame.h"
 #include "pkt/view.h"
 
@@ -13,16 +14,16 @@
 
 // The frame is looked at in two pieces: bytes 10 to 41, and the last of the packet.
 struct stencil {
-	uint64_t about;	    // length, port and flags of the frame, as they lie in struct frame
-	uint32_t dst;	    // as loaded
-	uint16_t dport;	    // as loaded
-	uint16_t second_at; // offset of the second piece
 	uint8_t expected[2][STENCIL_BYTES];
 	uint8_t covered[2][STENCIL_BYTES];	    // bits that must be as expected
 	uint16_t ip_words[STENCIL_BYTES / 2];	    // 1: counts for the header's sum, in the first
 	uint16_t tcp_words[2][STENCIL_BYTES / 2];   // 1: counts for the segment's
-	uint32_t ip_more, tcp_more; // of the sums: the pseudo-header, and half of 2^16 for each word
-};
+	uint32_t more[4]; // of both sums: the pseudo-header, and half of 2^16 for each word
+	uint64_t about;	  // length, port and flags of the frame, as they lie in struct frame
+	uint32_t dst;	  // as loaded
+	uint16_t dport;	  // as loaded
+	uint16_t second_at; // offset of the second piece
+} CPU_ALIGNED;
 
 // Cuts it from a frame that view_take_usual() takes. Open are the MAC addresses, TOS, TTL, the
 // identification, DF, the source's address and port, SEG.SEQ, SEG.ACK, the window, urgent pointer
@@ -37,8 +38,7 @@ static inline void stencil_clear(struct stencil *stencil)
 	stencil->about = 0;
 }
 
-// True for frames of the cut that view_take_usual() takes, and none else.
-bool stencil_fits(const struct stencil *stencil, const struct frame *frame);
-
-// The same without wide registers, which must agree with it.
+// True for frames of the cut that view_take_usual() takes, and none else: in AVX2, for callers that
+// are made for it, and without wide registers, which must agree.
+bool stencil_fits_wide(const struct stencil *stencil, const struct frame *frame);
 bool stencil_fits_any(const struct stencil *stencil, const struct frame *frame);
