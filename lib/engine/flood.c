@@ -58,13 +58,6 @@ static ALWAYS_INLINE bool scope_holds(const struct flood_kind *kind, const struc
 	return rule_scope_holds(&kind->scope, &src, be16_get(tcp));
 }
 
-// What most others are not: the stencil looks closer.
-static ALWAYS_INLINE bool seems_first_syn(const struct frame *frame)
-{
-	return frame->len >= FRONT_BYTES + 20 && frame->data[IP_AT] == 0x45 &&
-	       (frame->data[FRONT_BYTES + 13] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
 static ALWAYS_INLINE void add_words(struct flood *flood, unsigned at, const struct frame *frame)
 {
 	const uint8_t *tuple = frame->data + FRONT_BYTES - 8;
@@ -74,57 +67,54 @@ static ALWAYS_INLINE void add_words(struct flood *flood, unsigned at, const stru
 	memcpy(&words[1][at % SIPHASH_LANES], tuple + 8, 8);
 }
 
-static ALWAYS_INLINE void take(struct flood *flood, const struct batch *batch, bool wide)
+static ALWAYS_INLINE bool take(struct flood *flood, const struct frame *frame, unsigned i, bool wide)
 {
-	uint32_t epoch = flood->keys->epoch;
-	unsigned taken = 0;
+	struct flood_kind *kind = kind_at(flood, frame);
 
-	for (unsigned i = 0; i < batch->frame_count; i++) {
-		const struct frame *frame = &batch->frames[i];
-		struct flood_kind *kind;
-
-		flood->kind_of[i] = NULL;
-		if (!seems_first_syn(frame))
-			continue;
-		kind = kind_at(flood, frame);
-		if (!(wide ? stencil_fits_wide(&kind->stencil, frame)
-			   : stencil_fits_any(&kind->stencil, frame)) ||
-			kind->epoch != epoch || !scope_holds(kind, frame))
-			continue;
-		flood->kind_of[i] = kind;
-		kind->taken++;
-		add_words(flood, taken++, frame);
-	}
-	flood->taken = taken;
+	if (!(wide ? stencil_fits_wide(&kind->stencil, frame)
+		   : stencil_fits_any(&kind->stencil, frame)) ||
+		kind->epoch != flood->keys->epoch || !scope_holds(kind, frame))
+		return false;
+	flood->kind_of[i] = kind;
+	flood->taken_of[kind - flood->kinds]++;
+	add_words(flood, flood->taken++, frame);
+	return true;
 }
 
 #ifdef __x86_64__
-__attribute__((target("avx2"))) static void take_wide(
-	struct flood *flood, const struct batch *batch)
+__attribute__((target("avx2"))) static bool take_wide(
+	struct flood *flood, const struct frame *frame, unsigned i)
 {
-	take(flood, batch, true);
+	return take(flood, frame, i, true);
 }
 #endif
 
-static void take_any(struct flood *flood, const struct batch *batch)
+static bool take_any(struct flood *flood, const struct frame *frame, unsigned i)
 {
+	return take(flood, frame, i, false);
+}
+
+bool flood_take(struct engine *engine, unsigned i)
+{
+	const struct frame *frame = &engine->batch->frames[i];
+
 #ifdef __x86_64__
-	if (__builtin_cpu_supports("avx2")) {
-		take_wide(flood, batch);
-		return;
-	}
+	if (__builtin_cpu_supports("avx2"))
+		return take_wide(&engine->flood, frame, i);
 #endif
-	take(flood, batch, false);
+	return take_any(&engine->flood, frame, i);
 }
 
-static void hash(struct flood *flood)
+void flood_hash(struct engine *engine)
 {
+	struct flood *flood = &engine->flood;
+
 	for (unsigned at = 0; at < flood->taken; at += 2 * SIPHASH_LANES)
 		siphash24_words_two(flood->keys->cookie, flood->words[at / SIPHASH_LANES],
 			TUPLE_WORDS_IP4, &flood->hashes[at]);
 }
 
-void flood_take(struct engine *engine)
+bool flood_begin(struct engine *engine)
 {
 	struct flood *flood = &engine->flood;
 	const struct batch *batch = engine->batch;
@@ -133,12 +123,7 @@ void flood_take(struct engine *engine)
 	flood->keys = NULL;
 	if (batch->frame_count >= FLOOD_FEW && !batch->stopped && engine->policy != NULL)
 		flood->keys = keyring_get(&engine->ring, keyring_epoch(engine->tick));
-	if (flood->keys == NULL) {
-		memset(flood->kind_of, 0, batch->frame_count * sizeof(flood->kind_of[0]));
-		return;
-	}
-	take_any(flood, batch);
-	hash(flood);
+	return flood->keys != NULL;
 }
 
 static void write_answer(
@@ -175,14 +160,13 @@ void flood_answer(struct engine *engine, unsigned i)
 	verdict->rule = kind->scope.decision.rule;
 }
 
-static void count_kind(struct engine *engine, struct flood_kind *kind)
+static void count_kind(struct engine *engine, const struct flood_kind *kind, uint32_t count)
 {
 	struct engine_service_stats *service = &engine->services[kind->service->id];
 
-	admit_count_rule(engine, kind->scope.decision.rule, kind->taken);
-	counter_add(&service->syn, kind->taken);
-	counter_add(&service->synack_sent, kind->taken);
-	kind->taken = 0;
+	admit_count_rule(engine, kind->scope.decision.rule, count);
+	counter_add(&service->syn, count);
+	counter_add(&service->synack_sent, count);
 }
 
 void flood_end(struct engine *engine)
@@ -192,8 +176,9 @@ void flood_end(struct engine *engine)
 	if (flood->taken == 0)
 		return;
 	for (unsigned i = 0; i < FLOOD_KINDS; i++)
-		if (flood->kinds[i].taken > 0)
-			count_kind(engine, &flood->kinds[i]);
+		if (flood->taken_of[i] > 0)
+			count_kind(engine, &flood->kinds[i], flood->taken_of[i]);
+	memset(flood->taken_of, 0, sizeof(flood->taken_of));
 	counter_add(&engine->stats.received, flood->taken);
 	counter_add(&engine->stats.path_packets[PATH_SYN], flood->taken);
 	counter_add(&engine->stats.consumed, flood->taken);
@@ -224,17 +209,18 @@ static bool learn(const struct engine *engine, const struct arrival *arrival,
 	       kind->scope.decision.allow && !kind->scope.decision.is_signed;
 }
 
-void flood_learn(struct engine *engine, const struct arrival *arrival,
+__attribute__((noinline)) void flood_learn(struct engine *engine, const struct arrival *arrival,
 	const struct syn_terms *terms, const struct options *offered)
 {
 	const struct syn_shape *shape = &terms->shape;
 	uint16_t timestamps_at = offered->bits & OPTION_TIMESTAMPS ? offered->timestamps_at : 0;
 	struct flood_kind *kind;
 
-	if (terms->family != VIEW_IP4 || arrival->from_peer || !may_learn(engine))
+	if (arrival->from_peer || !may_learn(engine))
 		return;
 	kind = kind_at(&engine->flood, arrival->frame);
-	if (kind->taken > 0 || FRONT_BYTES + terms->form.tcp_bytes > arrival->frame->len)
+	if (engine->flood.taken_of[kind - engine->flood.kinds] > 0 ||
+		FRONT_BYTES + terms->form.tcp_bytes > arrival->frame->len)
 		return;
 	kind->form = terms->form;
 	kind->service = terms->service;

@@ -23,7 +23,6 @@ struct flood_kind {
 	uint32_t cookie_options;
 	uint16_t window;	// of `form`
 	uint16_t timestamps_at; // of TSval in the SYN; 0: its answer has none
-	uint32_t taken;		// in this call
 };
 
 // Of one call.
@@ -35,6 +34,7 @@ struct flood {
 	const struct epoch_keys *keys;	      // of this call; NULL: no frame is taken
 	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none
 	unsigned taken, answered;		      // of them, in their order
+	uint32_t taken_of[FLOOD_KINDS];		      // of each kind
 	uint64_t words[FLOOD_BLOCKS][TUPLE_WORDS_IP4][SIPHASH_LANES]; // what their cookies hash
 	uint64_t hashes[ENGINE_BATCH_MAX];
 };

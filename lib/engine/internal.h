@@ -187,12 +187,12 @@ struct engine {
 	uint64_t pool_low_ns; // last time the pool ran low, 0: never
 
 	struct syn_terms syn_terms;
-	struct flood flood;
 	struct arrival arrivals[ENGINE_BATCH_MAX];
 	uint32_t guess_inserts; // flow_table_inserts() when their guesses were made
 	struct engine_stats stats;
 	struct engine_service_stats services[SERVICE_COUNT_MAX];
 	counter rule_hits[RULE_COUNT_MAX];
+	struct flood flood;
 	uint8_t scratch[MESSAGE_FRAME_MAX];
 };
 
@@ -357,7 +357,9 @@ uint16_t syn_queue_window(struct engine *engine, const struct service *service);
 // flood.c: SYNs that are like one before. flood_take() comes first in each call and finds those
 // that are (flood.kind_of). Nothing else is done for them until their turn, flood_answer();
 // flood_end() counts them.
-void flood_take(struct engine *engine);
+bool flood_begin(struct engine *engine);
+bool flood_take(struct engine *engine, unsigned i);
+void flood_hash(struct engine *engine);
 void flood_answer(struct engine *engine, unsigned i);
 void flood_end(struct engine *engine);
 // Of a SYN that is about to be answered.

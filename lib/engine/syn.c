@@ -243,7 +243,8 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 	shape = shape_of(engine, terms, offered, view);
 	if (!terms->shaped || memcmp(&terms->shape, &shape, sizeof(shape)) != 0)
 		take_shape(terms, &shape);
-	flood_learn(engine, arrival, terms, offered);
+	if (terms->family == VIEW_IP4 && engine->now_ns >= engine->flood.learn_ns)
+		flood_learn(engine, arrival, terms, offered);
 	cookie = syncookie_seal(keys->epoch, cookie_hash(keys, arrival), terms->cookie_options,
 		shape.options & OPTION_TIMESTAMPS, engine->now_ms);
 	numbers = (struct answer_numbers){.seq = cookie.seq,
