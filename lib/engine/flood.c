@@ -17,11 +17,11 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#define IP_AT 14
-#define FRONT_BYTES    34u	   // in front of the TCP header
-#define FLOOD_FEW     4	   // frames in a call: no flood
-#define LEARN_NS      1000 // between two kinds at least
-#define LEARN_ROW_NS  250  // and for each row of the rules
+#define IP_AT	       14
+#define FRONT_BYTES    34u  // in front of the TCP header
+#define FLOOD_FEW      4    // frames in a call: no flood
+#define LEARN_NS       1000 // between two kinds at least
+#define LEARN_ROW_NS   250  // and for each row of the rules
 #define LEARN_ROWS_MAX 16384
 
 static ALWAYS_INLINE uint32_t load32(const uint8_t *p)
@@ -67,7 +67,8 @@ static ALWAYS_INLINE void add_words(struct flood *flood, unsigned at, const stru
 	memcpy(&words[1][at % SIPHASH_LANES], tuple + 8, 8);
 }
 
-static ALWAYS_INLINE bool take(struct flood *flood, const struct frame *frame, unsigned i, bool wide)
+static ALWAYS_INLINE bool take(
+	struct flood *flood, const struct frame *frame, unsigned i, bool wide)
 {
 	struct flood_kind *kind = kind_at(flood, frame);
 

@@ -29,9 +29,9 @@ struct flood_kind {
 #define FLOOD_BLOCKS (ENGINE_BATCH_MAX / SIPHASH_LANES)
 
 struct flood {
-	struct flood_kind kinds[FLOOD_KINDS]; // each where its destination and length say
-	uint64_t learn_ns;		      // no earlier is another kind learnt
-	const struct epoch_keys *keys;	      // of this call; NULL: no frame is taken
+	struct flood_kind kinds[FLOOD_KINDS];	      // each where its destination and length say
+	uint64_t learn_ns;			      // no earlier is another kind learnt
+	const struct epoch_keys *keys;		      // of this call; NULL: no frame is taken
 	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none
 	unsigned taken, answered;		      // of them, in their order
 	uint32_t taken_of[FLOOD_KINDS];		      // of each kind

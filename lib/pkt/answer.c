@@ -8,7 +8,7 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#define ETHERNET_BYTES     14
+#define ETHERNET_BYTES	   14
 #define IP4_HEADER_BYTES   20
 #define TCP_HEADER_BYTES   20
 #define OPTIONS_MOST_BYTES 20 // of most SYNs: MSS, SACK permitted, timestamps, window scale
@@ -166,14 +166,13 @@ extern ALWAYS_INLINE int answer_write(struct frame *frame, const struct view *vi
 	return 0;
 }
 
-extern ALWAYS_INLINE void answer_write_cut(struct frame *frame, const struct answer_form *form,
-	const struct answer_numbers *numbers)
+extern ALWAYS_INLINE void answer_write_cut(
+	struct frame *frame, const struct answer_form *form, const struct answer_numbers *numbers)
 {
 	const uint8_t *ip = frame->data + ETHERNET_BYTES;
 	uint32_t ports = load32(ip + IP4_HEADER_BYTES);
-	const struct ends ends = {.src = load32(ip + 16),
-		.dst = load32(ip + 12),
-		.ports = ports << 16 | ports >> 16};
+	const struct ends ends = {
+		.src = load32(ip + 16), .dst = load32(ip + 12), .ports = ports << 16 | ports >> 16};
 
 	write_at(frame, ETHERNET_BYTES, &ends, form, numbers);
 }

@@ -36,8 +36,8 @@ int answer_write(struct frame *frame, const struct view *view, const struct answ
 
 // The same of a frame of a stencil's cut (pkt/stencil.h), from the frame alone, which is no shorter
 // than its answer.
-void answer_write_cut(struct frame *frame, const struct answer_form *form,
-	const struct answer_numbers *numbers);
+void answer_write_cut(
+	struct frame *frame, const struct answer_form *form, const struct answer_numbers *numbers);
 
 // The form with another window.
 void answer_form_set_window(struct answer_form *form, uint16_t window);

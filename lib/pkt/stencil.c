@@ -29,13 +29,11 @@ struct range {
 
 // What may be anything.
 static const struct range open_ranges[] = {
-	{IP_AT + 1, IP_AT + 2},	  // TOS
-	{IP_AT + 4, IP_AT + 6},	  // identification
-	{IP_AT + 8, IP_AT + 9},	  // TTL
-	{IP_AT + 10, IP_AT + 12}, // checksum
-	{SRC_AT, DST_AT},
-	{TCP_AT, DPORT_AT},
-	{TCP_AT + 4, TCP_AT + 12},  // SEG.SEQ, SEG.ACK
+	{IP_AT + 1, IP_AT + 2},						 // TOS
+	{IP_AT + 4, IP_AT + 6},						 // identification
+	{IP_AT + 8, IP_AT + 9},						 // TTL
+	{IP_AT + 10, IP_AT + 12},					 // checksum
+	{SRC_AT, DST_AT}, {TCP_AT, DPORT_AT}, {TCP_AT + 4, TCP_AT + 12}, // SEG.SEQ, SEG.ACK
 	{TCP_AT + 14, TCP_AT + 20}, // window, checksum, urgent pointer
 };
 
@@ -157,7 +155,8 @@ bool stencil_fits_any(const struct stencil *stencil, const struct frame *frame)
 	const uint8_t *first = frame->data + FIRST_AT, *second;
 	int32_t ip, tcp;
 
-	if (stencil->about == 0 || about_of(frame) != stencil->about || !source_good(stencil, frame->data))
+	if (stencil->about == 0 || about_of(frame) != stencil->about ||
+		!source_good(stencil, frame->data))
 		return false;
 	second = frame->data + stencil->second_at;
 	if (!is_covered(first, stencil->expected[0], stencil->covered[0]) ||
@@ -178,10 +177,11 @@ static ALWAYS_INLINE WIDE __m256i load(const void *p)
 	return _mm256_loadu_si256((const __m256i *)p);
 }
 
-static ALWAYS_INLINE WIDE __m256i differing(__m256i piece, const struct stencil *stencil, unsigned i)
+static ALWAYS_INLINE WIDE __m256i differing(
+	__m256i piece, const struct stencil *stencil, unsigned i)
 {
-	return _mm256_and_si256(_mm256_xor_si256(piece, load(stencil->expected[i])),
-		load(stencil->covered[i]));
+	return _mm256_and_si256(
+		_mm256_xor_si256(piece, load(stencil->expected[i])), load(stencil->covered[i]));
 }
 
 // Both sums side by side. They are of few words: folded once, a good one is 65535 and no other is.
@@ -198,8 +198,7 @@ static ALWAYS_INLINE WIDE bool sums_good(
 	ip = _mm256_madd_epi16(first, load(stencil->ip_words));
 	tcp = _mm256_add_epi32(_mm256_madd_epi16(first, load(stencil->tcp_words[0])),
 		_mm256_madd_epi16(second, load(stencil->tcp_words[1])));
-	both = _mm256_add_epi32(
-		_mm256_unpacklo_epi32(ip, tcp), _mm256_unpackhi_epi32(ip, tcp));
+	both = _mm256_add_epi32(_mm256_unpacklo_epi32(ip, tcp), _mm256_unpackhi_epi32(ip, tcp));
 	sums = _mm_add_epi32(_mm256_castsi256_si128(both), _mm256_extracti128_si256(both, 1));
 	sums = _mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums));
 	sums = _mm_add_epi32(sums, more);

@@ -15,13 +15,13 @@
 // The frame is looked at in two pieces: bytes 10 to 41, and the last of the packet.
 struct stencil {
 	uint8_t expected[2][STENCIL_BYTES];
-	uint8_t covered[2][STENCIL_BYTES];	    // bits that must be as expected
-	uint16_t ip_words[STENCIL_BYTES / 2];	    // 1: counts for the header's sum, in the first
-	uint16_t tcp_words[2][STENCIL_BYTES / 2];   // 1: counts for the segment's
-	uint32_t more[4]; // of both sums: the pseudo-header, and half of 2^16 for each word
-	uint64_t about;	  // length, port and flags of the frame, as they lie in struct frame
-	uint32_t dst;	  // as loaded
-	uint16_t dport;	  // as loaded
+	uint8_t covered[2][STENCIL_BYTES];	  // bits that must be as expected
+	uint16_t ip_words[STENCIL_BYTES / 2];	  // 1: counts for the header's sum, in the first
+	uint16_t tcp_words[2][STENCIL_BYTES / 2]; // 1: counts for the segment's
+	uint32_t more[4];   // of both sums: the pseudo-header, and half of 2^16 for each word
+	uint64_t about;	    // length, port and flags of the frame, as they lie in struct frame
+	uint32_t dst;	    // as loaded
+	uint16_t dport;	    // as loaded
 	uint16_t second_at; // offset of the second piece
 } CPU_ALIGNED;
 

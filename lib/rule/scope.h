@@ -1,5 +1,5 @@
-// What the rules say of everything that is sent to one place: queries that differ in nothing but the
-// source's address, within its family, and the source's port.
+// What the rules say of everything that is sent to one place: queries that differ in nothing but
+// the source's address, within its family, and the source's port.
 #pragma once
 
 #include "rule/rule.h"
