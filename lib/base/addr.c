@@ -42,6 +42,18 @@ struct addr addr_mask(const struct addr *addr, unsigned bits)
 	return masked;
 }
 
+unsigned prefix_deciding_bits(const struct prefix *prefix, const struct addr *addr)
+{
+	unsigned at = 0;
+
+	if (prefix->family == 0 || (prefix->family == 4) != addr_is_ip4(addr))
+		return 0;
+	while (at < prefix->bits &&
+		((prefix->addr.b[at / 8] ^ addr->b[at / 8]) & 0x80 >> at % 8) == 0)
+		at++;
+	return at < prefix->bits ? at + 1 : at;
+}
+
 int addr_parse(struct addr *out, const char *text)
 {
 	uint8_t ip[16];

@@ -17,34 +17,25 @@
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#define IP_AT	       14
-#define FRONT_BYTES    34u  // in front of the TCP header
-#define FLOOD_FEW      4    // frames in a call: no flood
-#define LEARN_NS       1000 // between two kinds at least
-#define LEARN_ROW_NS   250  // and for each row of the rules
+#define IP4_BITS       96    // of ::ffff:a.b.c.d in front of an IPv4 address
+#define FRONT_BYTES    34u   // in front of the TCP header
+#define FLOOD_FEW      4     // frames in a call: no flood
+#define LEARN_NS       20000 // between two kinds at least
+#define LEARN_ROW_NS   250   // and for each row of the rules
 #define LEARN_ROWS_MAX 16384
 
-static ALWAYS_INLINE uint32_t load32(const uint8_t *p)
+static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
 {
-	uint32_t word;
+	uint64_t word;
 
 	memcpy(&word, p, sizeof(word));
 	return word;
 }
 
-// Where a kind would be: by destination and length. Anything will do, for the stencil decides.
-static ALWAYS_INLINE struct flood_kind *kind_at(struct flood *flood, const struct frame *frame)
-{
-	const uint8_t *dst = frame->data + FRONT_BYTES - 4;
-	uint32_t word = load32(dst) ^ load32(dst + 4) >> 8 ^ (uint32_t)frame->len << 2;
-
-	return &flood->kinds[(word * 0x9e3779b1u >> 24) % FLOOD_KINDS];
-}
-
 void flood_forget(struct flood *flood)
 {
 	for (unsigned i = 0; i < FLOOD_KINDS; i++)
-		stencil_clear(&flood->kinds[i].stencil);
+		flood->marks[i].about = 0;
 }
 
 static ALWAYS_INLINE bool scope_holds(const struct flood_kind *kind, const struct frame *frame)
@@ -67,19 +58,31 @@ static ALWAYS_INLINE void add_words(struct flood *flood, unsigned at, const stru
 	memcpy(&words[1][at % SIPHASH_LANES], tuple + 8, 8);
 }
 
+static ALWAYS_INLINE bool is_of(const struct flood *flood, const struct flood_kind *kind,
+	const struct frame *frame, bool wide)
+{
+	return (wide ? stencil_fits_wide(&kind->stencil, frame)
+		     : stencil_fits_any(&kind->stencil, frame)) &&
+	       kind->epoch == flood->keys->epoch && scope_holds(kind, frame);
+}
+
 static ALWAYS_INLINE bool take(
 	struct flood *flood, const struct frame *frame, unsigned i, bool wide)
 {
-	struct flood_kind *kind = kind_at(flood, frame);
+	uint64_t about = stencil_about(frame), to = load64(frame->data + FRONT_BYTES - 4);
 
-	if (!(wide ? stencil_fits_wide(&kind->stencil, frame)
-		   : stencil_fits_any(&kind->stencil, frame)) ||
-		kind->epoch != flood->keys->epoch || !scope_holds(kind, frame))
-		return false;
-	flood->kind_of[i] = kind;
-	flood->taken_of[kind - flood->kinds]++;
-	add_words(flood, flood->taken++, frame);
-	return true;
+	for (unsigned at = 0; at < FLOOD_KINDS; at++) {
+		const struct flood_mark *mark = &flood->marks[at];
+
+		if (mark->about != about || (to & mark->to_covered) != mark->to ||
+			!is_of(flood, &flood->kinds[at], frame, wide))
+			continue;
+		flood->kind_of[i] = &flood->kinds[at];
+		flood->taken_of[at]++;
+		add_words(flood, flood->taken++, frame);
+		return true;
+	}
+	return false;
 }
 
 #ifdef __x86_64__
@@ -198,37 +201,69 @@ static bool may_learn(struct engine *engine)
 	return true;
 }
 
+// By how many bits of the destination others of the kind are told.
+static uint8_t deciding_bits(
+	const struct policy *policy, const struct rule_scope *scope, const struct addr *dst)
+{
+	unsigned bits = service_deciding_bits(policy->services, policy->service_count, dst);
+
+	bits = bits > scope->dst_bits ? bits : scope->dst_bits;
+	return (uint8_t)(bits > IP4_BITS + 8 ? bits - IP4_BITS : 8);
+}
+
 // False where the frame or the rules are of no use to others like it.
 static bool learn(const struct engine *engine, const struct arrival *arrival,
 	uint16_t timestamps_at, struct flood_kind *kind)
 {
+	const struct policy *policy = engine->policy;
+	struct stencil_bounds bounds = {.timestamps_at = timestamps_at};
 	struct rule_query query;
 
 	admit_query(arrival, &query);
-	return stencil_cut(&kind->stencil, arrival->frame, &arrival->view, timestamps_at) &&
-	       rule_scope_find(&kind->scope, &engine->policy->classifier, &query) &&
-	       kind->scope.decision.allow && !kind->scope.decision.is_signed;
+	if (!rule_scope_find(&kind->scope, &policy->classifier, &query) ||
+		!kind->scope.decision.allow || kind->scope.decision.is_signed)
+		return false;
+	bounds.dst_bits = deciding_bits(policy, &kind->scope, &query.dst);
+	return stencil_cut(&kind->stencil, arrival->frame, &arrival->view, bounds);
 }
 
-__attribute__((noinline)) void flood_learn(struct engine *engine, const struct arrival *arrival,
+// Where one like it is known, it takes its place, else that of the one that was learnt first.
+static unsigned place_for(struct flood *flood, const struct stencil *stencil)
+{
+	for (unsigned i = 0; i < FLOOD_KINDS; i++)
+		if (memcmp(&flood->kinds[i].stencil, stencil, sizeof(*stencil)) == 0)
+			return i;
+	return flood->next++ % FLOOD_KINDS;
+}
+
+static void remember(struct flood *flood, const struct flood_kind *kind)
+{
+	const struct stencil *stencil = &kind->stencil;
+	unsigned at = place_for(flood, stencil);
+
+	if (flood->taken_of[at] > 0)
+		return; // has answers to give
+	flood->kinds[at] = *kind;
+	flood->marks[at] = (struct flood_mark){
+		.about = stencil->about, .to = stencil->to, .to_covered = stencil->to_covered};
+}
+
+void flood_learn(struct engine *engine, const struct arrival *arrival,
 	const struct syn_terms *terms, const struct options *offered)
 {
 	const struct syn_shape *shape = &terms->shape;
 	uint16_t timestamps_at = offered->bits & OPTION_TIMESTAMPS ? offered->timestamps_at : 0;
-	struct flood_kind *kind;
+	struct flood_kind kind;
 
-	if (arrival->from_peer || !may_learn(engine))
-		return;
-	kind = kind_at(&engine->flood, arrival->frame);
-	if (engine->flood.taken_of[kind - engine->flood.kinds] > 0 ||
+	if (arrival->from_peer || !may_learn(engine) ||
 		FRONT_BYTES + terms->form.tcp_bytes > arrival->frame->len)
 		return;
-	kind->form = terms->form;
-	kind->service = terms->service;
-	kind->epoch = terms->keys->epoch;
-	kind->cookie_options = terms->cookie_options;
-	kind->window = shape->window;
-	kind->timestamps_at = shape->options & OPTION_TIMESTAMPS ? timestamps_at : 0;
-	if (!learn(engine, arrival, timestamps_at, kind))
-		stencil_clear(&kind->stencil);
+	kind.form = terms->form;
+	kind.service = terms->service;
+	kind.epoch = terms->keys->epoch;
+	kind.cookie_options = terms->cookie_options;
+	kind.window = shape->window;
+	kind.timestamps_at = shape->options & OPTION_TIMESTAMPS ? timestamps_at : 0;
+	if (learn(engine, arrival, timestamps_at, &kind))
+		remember(&engine->flood, &kind);
 }

@@ -11,11 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define FLOOD_KINDS 16 // a power of two
+#define FLOOD_KINDS 8
 
 // SYNs of one cut, to one service, with the same options: all that their answers have in common.
 struct flood_kind {
-	struct stencil stencil; // of none: this kind is no more
+	struct stencil stencil;
 	struct rule_scope scope;
 	struct answer_form form;
 	const struct service *service;
@@ -29,7 +29,11 @@ struct flood_kind {
 #define FLOOD_BLOCKS (ENGINE_BATCH_MAX / SIPHASH_LANES)
 
 struct flood {
-	struct flood_kind kinds[FLOOD_KINDS];	      // each where its destination and length say
+	struct flood_kind kinds[FLOOD_KINDS];
+	struct flood_mark {
+		uint64_t about, to, to_covered;	      // its stencil's; without a kind about is 0
+	} marks[FLOOD_KINDS];			      // by which each kind is looked for
+	unsigned next;				      // whose place the next one takes
 	uint64_t learn_ns;			      // no earlier is another kind learnt
 	const struct epoch_keys *keys;		      // of this call; NULL: no frame is taken
 	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none

@@ -57,25 +57,24 @@ static uint16_t load16(const uint8_t *p)
 	return word;
 }
 
-// Length, port and flags, which lie in the 8 bytes behind the pointer.
-static ALWAYS_INLINE uint64_t about_of(const struct frame *frame)
+// Of one of the destination's bytes.
+static uint8_t dst_covered(unsigned byte, unsigned dst_bits)
 {
-	const struct frame mask = {.len = UINT16_MAX, .port = UINT8_MAX, .flags = UINT8_MAX};
-	uint64_t about, bits;
-
-	memcpy(&about, &frame->len, sizeof(about));
-	memcpy(&bits, &mask.len, sizeof(bits));
-	return about & bits;
+	if (dst_bits >= 8 * byte + 8)
+		return UINT8_MAX;
+	return dst_bits <= 8 * byte ? 0 : (uint8_t)(0xff00u >> (dst_bits - 8 * byte));
 }
-_Static_assert(sizeof(struct frame) == offsetof(struct frame, len) + 8, "in one word");
 
-static uint8_t covered_bits(unsigned at, uint16_t timestamps_at)
+static uint8_t covered_bits(unsigned at, struct stencil_bounds bounds)
 {
 	for (unsigned i = 0; i < OPEN_RANGES; i++)
 		if (at >= open_ranges[i].from && at < open_ranges[i].to)
 			return 0;
-	if (timestamps_at != 0 && at >= timestamps_at && at - timestamps_at < TIMESTAMPS_BYTES)
+	if (bounds.timestamps_at != 0 && at >= bounds.timestamps_at &&
+		at - bounds.timestamps_at < TIMESTAMPS_BYTES)
 		return 0;
+	if (at >= DST_AT && at < TCP_AT)
+		return dst_covered(at - DST_AT, bounds.dst_bits);
 	return at == FLAGS_AT ? FLAGS_COVERS : UINT8_MAX;
 }
 
@@ -87,12 +86,12 @@ static bool may_be_cut(const struct frame *frame, const struct view *view)
 }
 
 // What stands in both pieces counts in the first.
-static void cut_byte(
-	struct stencil *stencil, unsigned piece, unsigned i, unsigned at, uint16_t timestamps_at)
+static void cut_byte(struct stencil *stencil, unsigned piece, unsigned i, unsigned at,
+	struct stencil_bounds bounds)
 {
 	bool ours = piece == 0 ? at >= ETHERTYPE_AT : at >= FIRST_END;
 
-	stencil->covered[piece][i] = ours ? covered_bits(at, timestamps_at) : 0;
+	stencil->covered[piece][i] = ours ? covered_bits(at, bounds) : 0;
 	if (i % 2 != 0 || !ours)
 		return;
 	stencil->tcp_words[piece][i / 2] = at >= SRC_AT;
@@ -102,36 +101,42 @@ static void cut_byte(
 }
 
 bool stencil_cut(struct stencil *stencil, const struct frame *frame, const struct view *view,
-	uint16_t timestamps_at)
+	struct stencil_bounds bounds)
 {
 	unsigned tcp_bytes = (unsigned)(view->end - TCP_AT);
 
-	if (!may_be_cut(frame, view))
+	if (!may_be_cut(frame, view) || bounds.dst_bits < 8 || bounds.dst_bits > 32)
 		return false;
 	memset(stencil, 0, sizeof(*stencil));
-	stencil->about = about_of(frame);
-	stencil->dst = load32(frame->data + DST_AT);
-	stencil->dport = load16(frame->data + DPORT_AT);
+	stencil->about = stencil_about(frame);
 	stencil->second_at = (uint16_t)(view->end - STENCIL_BYTES);
 	memcpy(stencil->expected[0], frame->data + FIRST_AT, STENCIL_BYTES);
 	memcpy(stencil->expected[1], frame->data + stencil->second_at, STENCIL_BYTES);
 	stencil->more[0] = (TCP_AT - IP_AT) / 2 * HALF;
 	stencil->more[1] = (uint32_t)(checksum_word(tcp_bytes) + checksum_word(PROTOCOL_TCP));
 	for (unsigned i = 0; i < STENCIL_BYTES; i++) {
-		cut_byte(stencil, 0, i, FIRST_AT + i, timestamps_at);
-		cut_byte(stencil, 1, i, stencil->second_at + i, timestamps_at);
+		cut_byte(stencil, 0, i, FIRST_AT + i, bounds);
+		cut_byte(stencil, 1, i, stencil->second_at + i, bounds);
 	}
+	for (unsigned i = 0; i < STENCIL_BYTES; i++) {
+		stencil->expected[0][i] &= stencil->covered[0][i];
+		stencil->expected[1][i] &= stencil->covered[1][i];
+	}
+	memcpy(&stencil->to, frame->data + DST_AT, sizeof(stencil->to));
+	memcpy(&stencil->to_covered, &stencil->covered[0][DST_AT - FIRST_AT],
+		sizeof(stencil->to_covered));
+	stencil->to &= stencil->to_covered;
 	return true;
 }
 
 // Neither "this network", loopback, multicast nor behind it; a port; and not from itself.
-static ALWAYS_INLINE bool source_good(const struct stencil *stencil, const uint8_t *data)
+static ALWAYS_INLINE bool source_good(const uint8_t *data)
 {
 	unsigned net = data[SRC_AT];
 	uint16_t sport = load16(data + TCP_AT);
 
 	return net - 1 < 223 && net != 127 && sport != 0 &&
-	       (load32(data + SRC_AT) != stencil->dst || sport != stencil->dport);
+	       (load32(data + SRC_AT) != load32(data + DST_AT) || sport != load16(data + DPORT_AT));
 }
 
 static bool is_covered(const uint8_t *p, const uint8_t *expected, const uint8_t *covered)
@@ -155,8 +160,8 @@ bool stencil_fits_any(const struct stencil *stencil, const struct frame *frame)
 	const uint8_t *first = frame->data + FIRST_AT, *second;
 	int32_t ip, tcp;
 
-	if (stencil->about == 0 || about_of(frame) != stencil->about ||
-		!source_good(stencil, frame->data))
+	if (stencil->about == 0 || stencil_about(frame) != stencil->about ||
+		!source_good(frame->data))
 		return false;
 	second = frame->data + stencil->second_at;
 	if (!is_covered(first, stencil->expected[0], stencil->covered[0]) ||
@@ -212,12 +217,12 @@ extern ALWAYS_INLINE WIDE bool stencil_fits_wide(
 {
 	__m256i first, second, wrong;
 
-	if (about_of(frame) != stencil->about || stencil->about == 0)
+	if (stencil_about(frame) != stencil->about || stencil->about == 0)
 		return false;
 	first = load(frame->data + FIRST_AT);
 	second = load(frame->data + stencil->second_at);
 	wrong = _mm256_or_si256(differing(first, stencil, 0), differing(second, stencil, 1));
-	return _mm256_testz_si256(wrong, wrong) && source_good(stencil, frame->data) &&
+	return _mm256_testz_si256(wrong, wrong) && source_good(frame->data) &&
 	       (frame->flags != 0 || sums_good(stencil, first, second));
 }
 #else

@@ -27,7 +27,12 @@ bool rule_scope_find(struct rule_scope *scope, const struct classifier *classifi
 	for (uint32_t i = 0; i < classifier->row_count; i++) {
 		const struct rule_row *row = &classifier->rows[i];
 
-		if (is_foreign(row, ip4) || !rule_row_matches_rest(row, query))
+		unsigned bits = prefix_deciding_bits(&row->dst, &query->dst);
+
+		if (is_foreign(row, ip4))
+			continue;
+		scope->dst_bits = bits > scope->dst_bits ? bits : scope->dst_bits;
+		if (!rule_row_matches_rest(row, query))
 			continue;
 		if (is_blind(row, ip4)) {
 			scope->decision = (struct rule_decision){.rule = row->rule,

@@ -1,5 +1,5 @@
 // What the rules say of everything that is sent to one place: queries that differ in nothing but
-// the source's address, within its family, and the source's port.
+// the source's address, within its family, the source's port, and the last bits of the destination.
 #pragma once
 
 #include "rule/rule.h"
@@ -11,6 +11,7 @@
 
 struct rule_scope {
 	struct rule_decision decision; // of all that none of `rows` matches
+	unsigned dst_bits;	       // of the destination, which the others share
 	unsigned row_count;
 	const struct rule_row *rows[RULE_SCOPE_ROWS_MAX]; // look at the source, and come first
 };

@@ -92,11 +92,12 @@ static uint16_t draw_options(uint8_t options[40])
 
 static struct frame draw_frame(uint8_t *room, unsigned number)
 {
-	char client[32];
+	char client[32], server[32];
 	uint8_t options[40];
 	bool ip6 = draw(3) == 0;
 	struct packet packet = {.ip6 = ip6,
 		.client = client,
+		.server = ip6 ? NULL : server,
 		.client_port = (uint16_t)(1 + draw(65535)),
 		.server_port = (uint16_t)(80 + (draw(4) == 0 ? draw(4) : 0)),
 		.flags = TCP_SYN | (draw(4) == 0 ? TCP_ECE | TCP_CWR : 0),
@@ -108,6 +109,7 @@ static struct frame draw_frame(uint8_t *room, unsigned number)
 
 	snprintf(client, sizeof(client), ip6 ? "2001:db8:1:%u::%x" : "192.0.%u.%u", draw(200),
 		1 + number);
+	snprintf(server, sizeof(server), "198.51.100.%u", draw(2) ? 10 : draw(256));
 	if (draw(16) == 0)
 		packet.flags = TCP_ACK;
 	packet.options = (struct bytes){options, draw_options(options)};
@@ -192,6 +194,8 @@ static void syns_are_as_one_by_one(void **state)
 // and services that change places and modes.
 static void draw_policy(struct policy *policy, const struct node *node)
 {
+	static const char *const targets[4] = {
+		"198.51.100.0/25", "198.51.100.8/29", "any", "198.51.100.10"};
 	static const char *const sources[4] = {
 		"192.0.3.0/24", "192.0.0.0/17", "any", "2001:db8::/32"};
 	uint32_t count = draw(7);
@@ -202,6 +206,10 @@ static void draw_policy(struct policy *policy, const struct node *node)
 	assert_non_null(policy->rows);
 	assert_non_null(policy->services);
 	memcpy(policy->services, node->policy.services, SERVICES * sizeof(*policy->services));
+	for (unsigned i = 0; i < SERVICES; i++)
+		if (draw(3) == 0)
+			assert_int_equal(
+				prefix_parse(&policy->services[i].to[0], targets[draw(4)]), 0);
 	for (unsigned i = 0; i < SERVICES; i++)
 		policy->services[i].mode = draw(6) ? node->policy.services[i].mode : MODE_BYPASS;
 	for (uint32_t i = 0; i < count; i++) {
@@ -216,6 +224,7 @@ static void draw_policy(struct policy *policy, const struct node *node)
 			.is_signed = draw(4) == 0,
 			.rule = 100 + i};
 		assert_int_equal(prefix_parse(&row->src, sources[draw(4)]), 0);
+		assert_int_equal(prefix_parse(&row->dst, targets[draw(4)]), 0);
 	}
 	memcpy(policy->rows + count, node->policy.classifier.rows,
 		node->policy.row_count * sizeof(*policy->rows));

@@ -47,7 +47,8 @@ static uint16_t draw_options(uint8_t options[40], uint16_t *timestamps_at)
 struct drawn {
 	char client[32];
 	uint8_t options[40];
-	uint16_t timestamps_at;
+	char server[32];
+	struct stencil_bounds bounds;
 	struct packet packet;
 };
 
@@ -62,6 +63,9 @@ static void draw_open(struct drawn *drawn)
 	if (draw(16) == 0)
 		snprintf(drawn->client, sizeof(drawn->client), "198.51.100.10");
 	packet->client = drawn->client;
+	snprintf(drawn->server, sizeof(drawn->server), "198.%u.%u.%u", draw(8) ? 51 : 50,
+		draw(4) ? 100 : 228, 10 + (draw(2) ? 0 : draw(8)));
+	packet->server = drawn->server;
 	packet->client_port = (uint16_t)(draw(16) ? 1 + draw(65535) : 80);
 	packet->tos = (uint8_t)draw(256);
 	packet->ttl = (uint8_t)draw(256);
@@ -70,14 +74,14 @@ static void draw_open(struct drawn *drawn)
 	packet->seq = draw(UINT32_MAX);
 	packet->ack = draw(UINT32_MAX);
 	packet->window = (uint16_t)draw(65536);
-	if (drawn->timestamps_at != 0)
+	if (drawn->bounds.timestamps_at != 0)
 		for (unsigned i = 8; i < 16; i++)
 			drawn->options[i] = (uint8_t)draw(256);
 }
 
 static void draw_model(struct drawn *drawn)
 {
-	uint16_t len = draw_options(drawn->options, &drawn->timestamps_at);
+	uint16_t len = draw_options(drawn->options, &drawn->bounds.timestamps_at);
 
 	drawn->packet = (struct packet){.flags = TCP_SYN | (draw(4) ? 0 : TCP_ECE | TCP_CWR),
 		.options = {drawn->options, len},
@@ -87,12 +91,13 @@ static void draw_model(struct drawn *drawn)
 		.tags = {draw(32) ? 0 : 0x8100},
 		.ip_options = {"\1\1\1\1", draw(32) ? 0 : 4}};
 	draw_open(drawn);
+	drawn->bounds.dst_bits = (uint8_t)(8 + draw(25));
 	if (drawn->packet.ip6)
-		drawn->packet.client = NULL;
+		drawn->packet.client = drawn->packet.server = NULL;
 }
 
 // The frame without what is open.
-static void blank(uint8_t out[FRAME_MOST], const struct frame *frame, uint16_t timestamps_at)
+static void blank(uint8_t out[FRAME_MOST], const struct frame *frame, struct stencil_bounds bounds)
 {
 	static const uint8_t open[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 18, 19, 22, 24, 25,
 		26, 27, 28, 29, 34, 35, 38, 39, 40, 41, 42, 43, 44, 45, 48, 49, 50, 51, 52, 53};
@@ -103,11 +108,14 @@ static void blank(uint8_t out[FRAME_MOST], const struct frame *frame, uint16_t t
 	for (unsigned i = 0; i < sizeof(open); i++)
 		out[open[i]] = 0;
 	out[20] &= 0x3f;
-	if (timestamps_at != 0)
-		memset(out + timestamps_at, 0, 8);
+	for (unsigned bit = bounds.dst_bits; bit < 32; bit++)
+		out[30 + bit / 8] &= (uint8_t) ~(0x80u >> bit % 8);
+	if (bounds.timestamps_at != 0)
+		memset(out + bounds.timestamps_at, 0, 8);
 }
 
-static bool expected(const struct frame *model, const struct frame *frame, uint16_t timestamps_at)
+static bool expected(
+	const struct frame *model, const struct frame *frame, struct stencil_bounds bounds)
 {
 	uint8_t a[FRAME_MOST], b[FRAME_MOST];
 	struct view view;
@@ -115,15 +123,15 @@ static bool expected(const struct frame *model, const struct frame *frame, uint1
 	if (!view_take_usual(&view, frame) || frame->len != model->len ||
 		frame->port != model->port || frame->flags != model->flags)
 		return false;
-	blank(a, model, timestamps_at);
-	blank(b, frame, timestamps_at);
+	blank(a, model, bounds);
+	blank(b, frame, bounds);
 	return memcmp(a, b, sizeof(a)) == 0;
 }
 
 static bool assert_as_expected(const struct stencil *stencil, const struct frame *model,
-	const struct frame *frame, uint16_t timestamps_at)
+	const struct frame *frame, struct stencil_bounds bounds)
 {
-	bool fits = expected(model, frame, timestamps_at);
+	bool fits = expected(model, frame, bounds);
 
 	assert_int_equal(stencil_fits_any(stencil, frame), fits);
 	if (__builtin_cpu_supports("avx2"))
@@ -184,11 +192,14 @@ static void as_parsed_and_compared(void **state)
 		model = packet_build(model_room, &drawn.packet);
 		model.flags = draw(2) ? FRAME_L3_GOOD | FRAME_L4_GOOD : 0;
 		if (!view_take_usual(&view, &model) ||
-			!stencil_cut(&stencil, &model, &view, drawn.timestamps_at))
+			!stencil_cut(&stencil, &model, &view, drawn.bounds))
 			continue;
 		cut++;
+		drawn.bounds.dst_bits ^= 64;
+		assert_false(stencil_cut(&(struct stencil){0}, &model, &view, drawn.bounds));
+		drawn.bounds.dst_bits ^= 64;
 		assert_true(view.bits & VIEW_IP4 && view.payload == view.end && view.end <= 74);
-		assert_true(assert_as_expected(&stencil, &model, &model, drawn.timestamps_at));
+		assert_true(assert_as_expected(&stencil, &model, &model, drawn.bounds));
 		for (unsigned i = 0; i < MUTATIONS; i++) {
 			bool fits;
 
@@ -197,7 +208,7 @@ static void as_parsed_and_compared(void **state)
 			frame.flags = model.flags;
 			if (i > 0)
 				mutate(&frame);
-			fits = assert_as_expected(&stencil, &model, &frame, drawn.timestamps_at);
+			fits = assert_as_expected(&stencil, &model, &frame, drawn.bounds);
 			fitting += fits;
 			others += !fits;
 		}
@@ -214,7 +225,7 @@ static void as_parsed_and_compared(void **state)
 static void every_byte(void **state)
 {
 	static uint8_t room[PACKET_ROOM_BYTES];
-	struct drawn drawn = {0};
+	struct drawn drawn = {.bounds = {.dst_bits = 32}};
 	struct frame frame;
 	struct stencil stencil;
 	struct view view;
@@ -223,11 +234,11 @@ static void every_byte(void **state)
 	(void)state;
 	drawn.packet = (struct packet){.flags = TCP_SYN, .seq = 1, .options = {drawn.options, 0}};
 	do
-		drawn.packet.options.len = draw_options(drawn.options, &drawn.timestamps_at);
-	while (drawn.timestamps_at == 0);
+		drawn.packet.options.len = draw_options(drawn.options, &drawn.bounds.timestamps_at);
+	while (drawn.bounds.timestamps_at == 0);
 	frame = packet_build(room, &drawn.packet);
 	view = packet_view(&frame);
-	assert_true(stencil_cut(&stencil, &frame, &view, drawn.timestamps_at));
+	assert_true(stencil_cut(&stencil, &frame, &view, drawn.bounds));
 	for (unsigned at = 0; at < frame.len; at++) {
 		uint8_t kept[FRAME_MOST];
 
@@ -242,7 +253,7 @@ static void every_byte(void **state)
 			if (value >= 256)
 				correct(&frame);
 			fitting[value >= 256] +=
-				assert_as_expected(&stencil, &model, &frame, drawn.timestamps_at);
+				assert_as_expected(&stencil, &model, &frame, drawn.bounds);
 			memcpy(frame.data, kept, frame.len);
 		}
 	}

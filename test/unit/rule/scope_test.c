@@ -73,6 +73,17 @@ static struct rule_row draw_row(uint32_t rule)
 	return row;
 }
 
+// Another address with the same first bits.
+static struct addr draw_beyond(const struct addr *addr, bool ip4, unsigned bits)
+{
+	struct addr same = addr_mask(addr, bits), other = draw_addr(ip4),
+		    front = addr_mask(&other, bits);
+
+	for (unsigned i = 0; i < ADDR_BYTES; i++)
+		other.b[i] ^= front.b[i] ^ same.b[i];
+	return other;
+}
+
 static void as_the_classifier(void **state)
 {
 	struct rule_row rows[ROWS];
@@ -103,6 +114,7 @@ static void as_the_classifier(void **state)
 			asked++;
 			query.src = draw_addr(ip4);
 			query.sport = (uint16_t)draw(5);
+			query.dst = draw_beyond(&query.dst, ip4, scope.dst_bits);
 			if (!rule_scope_holds(&scope, &query.src, query.sport))
 				continue;
 			held++;
