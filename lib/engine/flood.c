@@ -9,20 +9,21 @@
 // profiles, make all kinds forgotten; another epoch makes those of the last one useless. Nothing
 // else an answer is made of changes but the window, which is looked at each time.
 //
-// Learning costs what many SYNs do, and the more, the more rules there are: a flood that is never
-// the same twice may cause it only so often.
+// A kind is of all destinations that no rule or service tells apart, so a flood over a whole prefix
+// is of one. Learning costs what many SYNs do, and the more, the more rules there are: a flood that
+// is never the same twice may cause it only so often.
 #include "engine/internal.h"
 
 #include <string.h>
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
-#define IP4_BITS       96    // of ::ffff:a.b.c.d in front of an IPv4 address
-#define FRONT_BYTES    34u   // in front of the TCP header
-#define FLOOD_FEW      4     // frames in a call: no flood
-#define LEARN_NS       20000 // between two kinds at least
-#define LEARN_ROW_NS   250   // and for each row of the rules
-#define LEARN_ROWS_MAX 16384
+#define IP4_BITS	96    // of ::ffff:a.b.c.d in front of an IPv4 address
+#define FRONT_BYTES	34u   // in front of the TCP header
+#define FLOOD_FEW	4     // frames in a call: no flood
+#define LEARN_NS	20000 // between two kinds at least
+#define LEARN_STEP_NS	250   // and for each row of the rules and prefix of a service
+#define LEARN_STEPS_MAX 4096  // a stall of more is too long
 
 static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
 {
@@ -32,10 +33,18 @@ static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
 	return word;
 }
 
-void flood_forget(struct flood *flood)
+void flood_forget(struct engine *engine)
 {
+	const struct policy *policy = engine->policy;
+	struct flood *flood = &engine->flood;
+
 	for (unsigned i = 0; i < FLOOD_KINDS; i++)
 		flood->marks[i].about = 0;
+	if (policy == NULL)
+		return;
+	flood->steps = policy->classifier.row_count;
+	for (unsigned i = 0; i < policy->service_count; i++)
+		flood->steps += policy->services[i].to_count;
 }
 
 static ALWAYS_INLINE bool scope_holds(const struct flood_kind *kind, const struct frame *frame)
@@ -192,12 +201,12 @@ void flood_end(struct engine *engine)
 // May another kind be learnt now?
 static bool may_learn(struct engine *engine)
 {
-	uint32_t rows = engine->policy->classifier.row_count;
 	struct flood *flood = &engine->flood;
 
-	if (flood->keys == NULL || engine->now_ns < flood->learn_ns || rows > LEARN_ROWS_MAX)
+	if (flood->keys == NULL || engine->now_ns < flood->learn_ns ||
+		flood->steps > LEARN_STEPS_MAX)
 		return false;
-	flood->learn_ns = engine->now_ns + LEARN_NS + (uint64_t)rows * LEARN_ROW_NS;
+	flood->learn_ns = engine->now_ns + LEARN_NS + flood->steps * LEARN_STEP_NS;
 	return true;
 }
 

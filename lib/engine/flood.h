@@ -31,11 +31,12 @@ struct flood_kind {
 struct flood {
 	struct flood_kind kinds[FLOOD_KINDS];
 	struct flood_mark {
-		uint64_t about, to, to_covered;	      // its stencil's; without a kind about is 0
-	} marks[FLOOD_KINDS];			      // by which each kind is looked for
-	unsigned next;				      // whose place the next one takes
-	uint64_t learn_ns;			      // no earlier is another kind learnt
-	const struct epoch_keys *keys;		      // of this call; NULL: no frame is taken
+		uint64_t about, to, to_covered; // its stencil's; without a kind about is 0
+	} marks[FLOOD_KINDS];			// by which each kind is looked for
+	unsigned next;				// whose place the next one takes
+	uint64_t steps;		       // of learning: rows of the rules, prefixes of the services
+	uint64_t learn_ns;	       // no earlier is another kind learnt
+	const struct epoch_keys *keys; // of this call; NULL: no frame is taken
 	struct flood_kind *kind_of[ENGINE_BATCH_MAX]; // of each frame, NULL: it is none
 	unsigned taken, answered;		      // of them, in their order
 	uint32_t taken_of[FLOOD_KINDS];		      // of each kind

@@ -366,7 +366,7 @@ void flood_end(struct engine *engine);
 void flood_learn(struct engine *engine, const struct arrival *arrival,
 	const struct syn_terms *terms, const struct options *offered);
 // What kinds were made from has changed.
-void flood_forget(struct flood *flood);
+void flood_forget(struct engine *engine);
 
 // msyn.c: the SYN of `msyn` mode.
 void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,
