@@ -60,9 +60,9 @@ static uint16_t load16(const uint8_t *p)
 // Of one of the destination's bytes.
 static uint8_t dst_covered(unsigned byte, unsigned dst_bits)
 {
-	if (dst_bits >= 8 * byte + 8)
-		return UINT8_MAX;
-	return dst_bits <= 8 * byte ? 0 : (uint8_t)(0xff00u >> (dst_bits - 8 * byte));
+	uint32_t covered = (uint32_t)(UINT64_MAX << (32 - dst_bits));
+
+	return (uint8_t)(covered >> (24 - 8 * byte));
 }
 
 static uint8_t covered_bits(unsigned at, struct stencil_bounds bounds)
