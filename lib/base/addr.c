@@ -42,6 +42,26 @@ struct addr addr_mask(const struct addr *addr, unsigned bits)
 	return masked;
 }
 
+// Bits two addresses have in common in front.
+static unsigned common_bits(const struct addr *a, const struct addr *b)
+{
+	uint64_t high = be64_get(a->b) ^ be64_get(b->b);
+	uint64_t low = be64_get(a->b + 8) ^ be64_get(b->b + 8);
+
+	if (high != 0)
+		return (unsigned)__builtin_clzll(high);
+	return 64 + (low != 0 ? (unsigned)__builtin_clzll(low) : 64);
+}
+
+unsigned prefix_deciding_bits(const struct prefix *prefix, const struct addr *addr)
+{
+	unsigned common = common_bits(&prefix->addr, addr);
+
+	if (prefix->family == 0 || (prefix->family == 4) != addr_is_ip4(addr))
+		return 0;
+	return common < prefix->bits ? common + 1 : prefix->bits;
+}
+
 int addr_parse(struct addr *out, const char *text)
 {
 	uint8_t ip[16];

@@ -59,6 +59,10 @@ static inline bool prefix_contains(const struct prefix *prefix, const struct add
 	return ((high & addr_mask64(bits)) | (low & addr_mask64(bits > 64 ? bits - 64 : 0))) == 0;
 }
 
+// How many of the address's first bits say whether it lies in the prefix or not: whatever shares
+// them does as it does, in its family.
+unsigned prefix_deciding_bits(const struct prefix *prefix, const struct addr *addr);
+
 // Parses "192.0.2.1" or "2001:db8::1". 0 or -ERR_MALFORMED.
 int addr_parse(struct addr *out, const char *text);
 

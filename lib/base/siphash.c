@@ -217,6 +217,28 @@ static ALWAYS_INLINE void lanes_hash_words(struct siphash_key key,
 	lanes_end(v, 4, out);
 }
 
+static ALWAYS_INLINE void lanes_hash_two(struct siphash_key key,
+	const uint64_t (*words)[SIPHASH_LANES], unsigned count, uint64_t out[2 * SIPHASH_LANES])
+{
+	lanes v[4], w[4], word;
+
+	lanes_begin(v, key);
+	lanes_begin(w, key);
+	for (unsigned i = 0; i < count; i++) {
+		lanes second;
+
+		memcpy(&word, words[i], sizeof(word));
+		memcpy(&second, words[count + i], sizeof(second));
+		lanes_absorb(v, &word, 2);
+		lanes_absorb(w, &second, 2);
+	}
+	lanes_fill(&word, (uint64_t)count * 8 << 56);
+	lanes_absorb(v, &word, 2);
+	lanes_absorb(w, &word, 2);
+	lanes_end(v, 4, out);
+	lanes_end(w, 4, out + SIPHASH_LANES);
+}
+
 // Each pair of round counts in the instruction set that is there; AVX-512 rotates in one
 // instruction.
 #ifdef __x86_64__
@@ -238,6 +260,13 @@ LANES_IN(lanes13_avx2, "avx2", 1, 3)
 	}
 WORDS_IN(words24_avx512, "avx512f")
 WORDS_IN(words24_avx2, "avx2")
+
+// Less than that has no registers for two.
+__attribute__((target("avx512f"))) static void two24_avx512(struct siphash_key key,
+	const uint64_t (*words)[SIPHASH_LANES], unsigned count, uint64_t out[2 * SIPHASH_LANES])
+{
+	lanes_hash_two(key, words, count, out);
+}
 #endif
 
 void siphash13_lanes(struct siphash_key key, const void *const data[SIPHASH_LANES], size_t len,
@@ -282,4 +311,17 @@ void siphash24_words(struct siphash_key key, const uint64_t (*words)[SIPHASH_LAN
 #endif
 	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
 		out[lane] = hash_words(key, words, count, lane);
+}
+
+void siphash24_words_two(struct siphash_key key, const uint64_t (*words)[SIPHASH_LANES],
+	unsigned count, uint64_t out[2 * SIPHASH_LANES])
+{
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx512f")) {
+		two24_avx512(key, words, count, out);
+		return;
+	}
+#endif
+	siphash24_words(key, words, count, out);
+	siphash24_words(key, words + count, count, out + SIPHASH_LANES);
 }

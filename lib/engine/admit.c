@@ -54,17 +54,17 @@ const struct service *admit_served(const struct engine *engine, struct arrival *
 						: &engine->policy->services[arrival->service];
 }
 
-void admit_count_rule(struct engine *engine, uint32_t rule)
+void admit_count_rule(struct engine *engine, uint32_t rule, uint64_t hits)
 {
 	if (rule == RULE_DEFAULT)
-		counter_add(&engine->stats.rule_hits_default, 1);
+		counter_add(&engine->stats.rule_hits_default, hits);
 	else if (rule < RULE_COUNT_MAX)
-		counter_add(&engine->rule_hits[rule], 1);
+		counter_add(&engine->rule_hits[rule], hits);
 }
 
 void admit_count(struct engine *engine, const struct admission *admission)
 {
-	admit_count_rule(engine, admission->rule);
+	admit_count_rule(engine, admission->rule, 1);
 }
 
 static bool same_server(const struct rule_query *a, const struct rule_query *b)
@@ -167,7 +167,7 @@ bool admit_bypass(struct engine *engine, struct arrival *arrival)
 
 	admit_query(arrival, &query);
 	if (bypass_matches(engine, &query, &arrival->rule)) {
-		admit_count_rule(engine, arrival->rule);
+		admit_count_rule(engine, arrival->rule, 1);
 		return true;
 	}
 	back = query;

@@ -18,6 +18,8 @@
 
 #include <string.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 struct layout {
 	size_t bad_acks, prefixes, openings, pool, table, total;
 };
@@ -176,33 +178,56 @@ static void count_verdict(struct engine *engine, const struct arrival *arrival)
 	}
 }
 
+static void decide(struct engine *engine, struct arrival *arrival, bool ready)
+{
+	if (ready)
+		ingress_decide(engine, arrival);
+	arrival->verdict->rule = arrival->rule;
+	count_verdict(engine, arrival);
+}
+
+// What most others are not: flood_take() looks closer.
+static ALWAYS_INLINE bool seems_first_syn(const struct frame *frame)
+{
+	return frame->len >= 54 && frame->data[14] == 0x45 &&
+	       (frame->data[47] & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
 static void frames_take(struct engine *engine)
 {
 	struct batch *batch = engine->batch;
 	bool ready[ENGINE_BATCH_MAX];
+	unsigned count = 0; // that are not of a flood
 
 	CHECK(batch->frame_count <= ENGINE_BATCH_MAX);
+	const bool flooded = flood_begin(engine);
 	for (unsigned i = 0; i < batch->frame_count; i++) {
-		struct arrival *arrival = &engine->arrivals[i];
+		struct arrival *arrival = &engine->arrivals[count];
 
+		engine->flood.kind_of[i] = NULL;
+		if (flooded && seems_first_syn(&batch->frames[i]) && flood_take(engine, i))
+			continue;
 		arrival->frame = &batch->frames[i];
 		arrival->verdict = &batch->verdicts[i];
 		arrival->from_peer = false;
-		ready[i] = ingress_prepare(engine, arrival);
+		ready[count++] = ingress_prepare(engine, arrival);
 	}
-	ingress_hash_batch(engine, batch->frame_count);
-	admit_batch(engine, batch->frame_count);
-	syn_batch(engine, batch->frame_count);
-	if (ingress_prefetch_flows(engine, batch->frame_count) > 0)
-		proof_batch(engine, batch->frame_count);
+	flood_hash(engine);
+	ingress_hash_batch(engine, count);
+	admit_batch(engine, count);
+	syn_batch(engine, count);
+	if (ingress_prefetch_flows(engine, count) > 0)
+		proof_batch(engine, count);
+	count = 0;
 	for (unsigned i = 0; i < batch->frame_count; i++) {
-		struct arrival *arrival = &engine->arrivals[i];
-
-		if (ready[i])
-			ingress_decide(engine, arrival);
-		arrival->verdict->rule = arrival->rule;
-		count_verdict(engine, arrival);
+		if (engine->flood.kind_of[i] != NULL) {
+			flood_answer(engine, i);
+			continue;
+		}
+		decide(engine, &engine->arrivals[count], ready[count]);
+		count++;
 	}
+	flood_end(engine);
 }
 
 void engine_run(struct engine *engine, struct batch *batch)

@@ -4,6 +4,7 @@
 #include "cookie/msyn.h"
 #include "cookie/syncookie.h"
 #include "engine/engine.h"
+#include "engine/flood.h"
 #include "engine/terms.h"
 #include "flow/hold.h"
 #include "flow/table.h"
@@ -191,6 +192,7 @@ struct engine {
 	struct engine_stats stats;
 	struct engine_service_stats services[SERVICE_COUNT_MAX];
 	counter rule_hits[RULE_COUNT_MAX];
+	struct flood flood;
 	uint8_t scratch[MESSAGE_FRAME_MAX];
 };
 
@@ -235,7 +237,7 @@ struct admission admit(struct engine *engine, struct arrival *arrival);
 void admit_batch(struct engine *engine, unsigned count);
 // Counts the rule's hit: by the worker that acts on it, once.
 void admit_count(struct engine *engine, const struct admission *admission);
-void admit_count_rule(struct engine *engine, uint32_t rule);
+void admit_count_rule(struct engine *engine, uint32_t rule, uint64_t hits);
 // The service a packet from the service's client side is for, in the policy's order; NULL.
 // The service of an arrival, found once; `former` may be any that has been asked for, or NULL.
 void admit_serve(
@@ -351,6 +353,20 @@ void syn_answer(struct engine *engine, struct arrival *arrival);
 const struct profile *syn_profile(
 	const struct engine *engine, uint32_t epoch, const struct service *service);
 uint16_t syn_queue_window(struct engine *engine, const struct service *service);
+
+// flood.c: SYNs that are like one before. flood_take() comes first in each call and finds those
+// that are (flood.kind_of). Nothing else is done for them until their turn, flood_answer();
+// flood_end() counts them.
+bool flood_begin(struct engine *engine);
+bool flood_take(struct engine *engine, unsigned i);
+void flood_hash(struct engine *engine);
+void flood_answer(struct engine *engine, unsigned i);
+void flood_end(struct engine *engine);
+// Of a SYN that is about to be answered.
+void flood_learn(struct engine *engine, const struct arrival *arrival,
+	const struct syn_terms *terms, const struct options *offered);
+// What kinds were made from has changed.
+void flood_forget(struct engine *engine);
 
 // msyn.c: the SYN of `msyn` mode.
 void msyn_syn(struct engine *engine, struct arrival *arrival, const struct admission *admission,

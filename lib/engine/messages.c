@@ -20,6 +20,7 @@ static void take_policy(struct engine *engine, const struct message *message)
 	CHECK(engine->retired_count < POLICIES_RETIRED_MAX);
 	engine->retired[engine->retired_count++] = engine->policy;
 	engine->policy = message->body.policy;
+	flood_forget(engine);
 	for (uint32_t i = 0; i < engine->policy->rule_count && i < RULE_COUNT_MAX; i++)
 		atomic_store_explicit(&engine->rule_hits[i], 0, memory_order_relaxed);
 	atomic_store_explicit(&engine->stats.rule_hits_default, 0, memory_order_relaxed);
@@ -49,6 +50,7 @@ static void take_epoch(struct engine *engine, const struct message *message)
 	struct epoch_profiles *slot = &engine->epochs[epoch & 3];
 
 	keyring_put(&engine->ring, &message->body.epoch.keys);
+	flood_forget(engine);
 	slot->epoch = epoch;
 	slot->valid = true;
 	memcpy(slot->profiles, message->body.epoch.profiles, sizeof(slot->profiles));

@@ -243,6 +243,8 @@ static void answer(struct engine *engine, struct arrival *arrival, const struct 
 	shape = shape_of(engine, terms, offered, view);
 	if (!terms->shaped || memcmp(&terms->shape, &shape, sizeof(shape)) != 0)
 		take_shape(terms, &shape);
+	if (terms->family == VIEW_IP4 && engine->now_ns >= engine->flood.learn_ns)
+		flood_learn(engine, arrival, terms, offered);
 	cookie = syncookie_seal(keys->epoch, cookie_hash(keys, arrival), terms->cookie_options,
 		shape.options & OPTION_TIMESTAMPS, engine->now_ms);
 	numbers = (struct answer_numbers){.seq = cookie.seq,
@@ -324,7 +326,7 @@ void syn_answer(struct engine *engine, struct arrival *arrival)
 
 	arrival->path = PATH_SYN;
 	arrival->rule = arrival->decision.rule;
-	admit_count_rule(engine, arrival->rule);
+	admit_count_rule(engine, arrival->rule, 1);
 	counter_add(&engine->services[service->id].syn, 1);
 	if (options_parse(&offered, &arrival->view) == 0)
 		answer(engine, arrival, service, &offered);

@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+#define ETHERNET_BYTES	   14
 #define IP4_HEADER_BYTES   20
 #define TCP_HEADER_BYTES   20
 #define OPTIONS_MOST_BYTES 20 // of most SYNs: MSS, SACK permitted, timestamps, window scale
@@ -84,6 +87,13 @@ void answer_form_init(struct answer_form *form, const struct craft *craft)
 			checksum_word(PROTOCOL_TCP + form->tcp_bytes);
 }
 
+void answer_form_set_window(struct answer_form *form, uint16_t window)
+{
+	form->tcp_sum -= form->tcp_upper;
+	form->tcp_upper = (form->tcp_upper & UINT16_MAX) | wire32(window);
+	form->tcp_sum += form->tcp_upper;
+}
+
 // The two addresses change places in registers: pieces of a copy would not be stored as they are
 // loaded.
 static void swap_macs(uint8_t *l2)
@@ -114,31 +124,55 @@ static uint64_t write_options(
 	return (uint64_t)tsval + tsecr;
 }
 
-// In line wherever programs are optimised as a whole.
-extern inline __attribute__((always_inline)) int answer_write(struct frame *frame,
-	const struct view *view, const struct answer_form *form,
-	const struct answer_numbers *numbers)
-{
-	uint32_t room = (uint32_t)frame->len + frame->tailroom;
-	uint32_t len = (uint32_t)view->l3 + IP4_HEADER_BYTES + form->tcp_bytes;
-	uint8_t *ip = frame->data + view->l3, *tcp = ip + IP4_HEADER_BYTES;
-	uint32_t src = load32(view->dst.b + 12), dst = load32(view->src.b + 12);
-	uint32_t ports = wire32((uint32_t)view->dport << 16 | view->sport);
-	uint32_t seq = wire32(numbers->seq), ack = wire32(numbers->ack);
-	uint64_t addresses = (uint64_t)src + dst, sum;
+// What is exchanged between a segment and its answer, as stored in the answer.
+struct ends {
+	uint32_t src, dst, ports;
+};
 
-	if (len > room)
-		return -ERR_MEMORY;
+static ALWAYS_INLINE void write_at(struct frame *frame, unsigned l3, const struct ends *ends,
+	const struct answer_form *form, const struct answer_numbers *numbers)
+{
+	uint32_t len = l3 + IP4_HEADER_BYTES + form->tcp_bytes;
+	uint32_t room = (uint32_t)frame->len + frame->tailroom - len;
+	uint8_t *ip = frame->data + l3, *tcp = ip + IP4_HEADER_BYTES;
+	uint32_t seq = wire32(numbers->seq), ack = wire32(numbers->ack);
+	uint64_t addresses = (uint64_t)ends->src + ends->dst, sum;
+
 	swap_macs(frame->data);
 	memcpy(ip, &form->ip_front, sizeof(form->ip_front));
-	store64(ip + 8, form->ip_upper | finished(form->ip_sum + addresses) << 16, src);
-	store64(ip + 16, dst, ports);
+	store64(ip + 8, form->ip_upper | finished(form->ip_sum + addresses) << 16, ends->src);
+	store64(ip + 16, ends->dst, ends->ports);
 	store64(tcp + 4, seq, ack);
-	sum = form->tcp_sum + addresses + ports + seq + ack + write_options(tcp, form, numbers);
+	sum = form->tcp_sum + addresses + ends->ports + seq + ack +
+	      write_options(tcp, form, numbers);
 	store64(tcp + 12, form->tcp_upper, finished(sum));
-	room -= len;
 	frame->len = (uint16_t)len;
 	frame->tailroom = (uint16_t)(room < UINT16_MAX ? room : UINT16_MAX);
 	frame->flags = 0;
+}
+
+// In line wherever programs are optimised as a whole.
+extern ALWAYS_INLINE int answer_write(struct frame *frame, const struct view *view,
+	const struct answer_form *form, const struct answer_numbers *numbers)
+{
+	const struct ends ends = {.src = load32(view->dst.b + 12),
+		.dst = load32(view->src.b + 12),
+		.ports = wire32((uint32_t)view->dport << 16 | view->sport)};
+	uint32_t room = (uint32_t)frame->len + frame->tailroom;
+
+	if ((uint32_t)view->l3 + IP4_HEADER_BYTES + form->tcp_bytes > room)
+		return -ERR_MEMORY;
+	write_at(frame, view->l3, &ends, form, numbers);
 	return 0;
+}
+
+extern ALWAYS_INLINE void answer_write_cut(
+	struct frame *frame, const struct answer_form *form, const struct answer_numbers *numbers)
+{
+	const uint8_t *ip = frame->data + ETHERNET_BYTES;
+	uint32_t ports = load32(ip + IP4_HEADER_BYTES);
+	const struct ends ends = {
+		.src = load32(ip + 16), .dst = load32(ip + 12), .ports = ports << 16 | ports >> 16};
+
+	write_at(frame, ETHERNET_BYTES, &ends, form, numbers);
 }

@@ -33,3 +33,11 @@ void answer_form_init(struct answer_form *form, const struct craft *craft);
 // place. -ERR_MEMORY, and nothing done, where the room is too small, else 0.
 int answer_write(struct frame *frame, const struct view *view, const struct answer_form *form,
 	const struct answer_numbers *numbers);
+
+// The same of a frame of a stencil's cut (pkt/stencil.h), from the frame alone, which is no shorter
+// than its answer.
+void answer_write_cut(
+	struct frame *frame, const struct answer_form *form, const struct answer_numbers *numbers);
+
+// The form with another window.
+void answer_form_set_window(struct answer_form *form, uint16_t window);

@@ -83,7 +83,7 @@ static inline uint64_t checksum_add(uint64_t sum, const void *data, size_t len)
 
 // The sum in 16 bits; 0 only for a sum of nothing but zeros. Added to itself with its halves
 // exchanged, a number has the sum of both, with the carry, in the upper half.
-static inline uint16_t checksum_fold(uint64_t sum)
+static inline __attribute__((always_inline)) uint16_t checksum_fold(uint64_t sum)
 {
 	uint32_t half;
 

@@ -33,12 +33,23 @@ static bool side_matches(const struct rule_row *row, const struct rule_query *qu
 }
 
 // Rows without ports or types carry the full range, so the comparison needs no case of its own.
-bool rule_row_matches(const struct rule_row *row, const struct rule_query *query)
+bool rule_row_matches_source(const struct rule_row *row, const struct addr *src, uint16_t sport)
+{
+	return sport >= row->sport_low && sport <= row->sport_high &&
+	       prefix_contains(&row->src, src);
+}
+
+bool rule_row_matches_rest(const struct rule_row *row, const struct rule_query *query)
 {
 	return side_matches(row, query) && protocol_matches(row, query) &&
 	       query->dport >= row->dport_low && query->dport <= row->dport_high &&
-	       query->sport >= row->sport_low && query->sport <= row->sport_high &&
-	       prefix_contains(&row->dst, &query->dst) && prefix_contains(&row->src, &query->src);
+	       prefix_contains(&row->dst, &query->dst);
+}
+
+bool rule_row_matches(const struct rule_row *row, const struct rule_query *query)
+{
+	return rule_row_matches_rest(row, query) &&
+	       rule_row_matches_source(row, &query->src, query->sport);
 }
 
 static struct rule_decision decide_one(

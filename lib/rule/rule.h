@@ -63,6 +63,10 @@ struct rule_decision {
 
 bool rule_row_matches(const struct rule_row *row, const struct rule_query *query);
 
+// The two halves of that: by the source, and by all the rest.
+bool rule_row_matches_source(const struct rule_row *row, const struct addr *src, uint16_t sport);
+bool rule_row_matches_rest(const struct rule_row *row, const struct rule_query *query);
+
 // A classifier: made by whoever builds the policy, read by the workers, never changed.
 struct classifier {
 	const struct classifier_ops *ops;

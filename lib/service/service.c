@@ -47,6 +47,20 @@ uint16_t service_find(const struct service *services, unsigned count, const stru
 	return SERVICE_NONE;
 }
 
+unsigned service_deciding_bits(
+	const struct service *services, unsigned count, const struct addr *dst)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0; i < count; i++)
+		for (unsigned j = 0; j < services[i].to_count; j++) {
+			unsigned bits = prefix_deciding_bits(&services[i].to[j], dst);
+
+			most = bits > most ? bits : most;
+		}
+	return most;
+}
+
 // No window scaling is less than a shift of 0: one server without it means none is announced.
 static uint8_t wscale_least(uint8_t a, uint8_t b)
 {

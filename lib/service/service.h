@@ -61,6 +61,11 @@ struct service {
 uint16_t service_find(const struct service *services, unsigned count, const struct addr *dst,
 	uint16_t dport, uint8_t ip_protocol, unsigned side);
 
+// How many of the first bits of `dst` say which services are there for it: whatever shares them has
+// the same, in its family.
+unsigned service_deciding_bits(
+	const struct service *services, unsigned count, const struct addr *dst);
+
 // Folds what one SYN/ACK showed (now->known says of what) into what was seen before: of what both
 // know the least, so that what is announced holds for every server of the service.
 void profile_merge(struct profile *seen, const struct profile *now);

@@ -162,6 +162,37 @@ static void prefix_edges(void **state)
 	assert_false(contains("2001:db8::/65", "2001:db8:0:0:8000::"));
 }
 
+// What shares the bits that decide is in the prefix or not, as the address is; one bit fewer would
+// not do.
+static void prefix_bits_that_decide(void **state)
+{
+	static const char *const prefixes[] = {
+		"198.51.100.0/24", "198.51.100.10", "0.0.0.0/0", "2001:db8::/32", "any", "::/0"};
+	static const struct {
+		const char *addr;
+		unsigned bits[ARRAY_LEN(prefixes)];
+	} rows[] = {
+		{"198.51.100.10", {96 + 24, 128, 96, 0, 0, 0}},
+		{"198.51.100.11", {96 + 24, 128, 96, 0, 0, 0}},
+		{"198.51.100.138", {96 + 24, 96 + 25, 96, 0, 0, 0}},
+		{"198.51.101.10", {96 + 24, 96 + 24, 96, 0, 0, 0}},
+		{"10.0.0.1", {96 + 1, 96 + 1, 96, 0, 0, 0}},
+		{"2001:db8::1", {0, 0, 0, 32, 0, 0}},
+		{"2001:db9::1", {0, 0, 0, 32, 0, 0}},
+		{"3001:db8::1", {0, 0, 0, 4, 0, 0}},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+		for (size_t j = 0; j < ARRAY_LEN(prefixes); j++) {
+			struct addr addr = parsed(rows[i].addr);
+			struct prefix prefix;
+
+			assert_int_equal(prefix_parse(&prefix, prefixes[j]), 0);
+			assert_int_equal(prefix_deciding_bits(&prefix, &addr), rows[i].bits[j]);
+		}
+}
+
 static void format(void **state)
 {
 	static const char *const texts[] = {"192.0.2.1", "0.0.0.0", "255.255.255.255", "::", "::1",
@@ -187,6 +218,7 @@ int main(void)
 		cmocka_unit_test(prefix_refuses),
 		cmocka_unit_test(prefix_families),
 		cmocka_unit_test(prefix_edges),
+		cmocka_unit_test(prefix_bits_that_decide),
 		cmocka_unit_test(format),
 	};
 

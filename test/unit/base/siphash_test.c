@@ -148,6 +148,26 @@ static void words_are_as_one_by_one(void **state)
 	assert_true(hashes[0] != hashes[1]);
 }
 
+// Two blocks of them, each as by itself.
+static void blocks_are_as_one_by_one(void **state)
+{
+	const struct siphash_key key = {{0x0706050403020100, 0x0f0e0d0c0b0a0908}};
+	uint64_t words[2 * SIPHASH_WORDS_MAX][SIPHASH_LANES];
+	uint64_t hashes[2 * SIPHASH_LANES], expected[SIPHASH_LANES];
+
+	(void)state;
+	fill((uint8_t *)words, sizeof(words), 5);
+	words[SIPHASH_WORDS_MAX][0]++; // what is filled repeats itself
+	for (unsigned count = 0; count <= SIPHASH_WORDS_MAX; count++) {
+		siphash24_words_two(key, words, count, hashes);
+		siphash24_words(key, words, count, expected);
+		assert_memory_equal(hashes, expected, sizeof(expected));
+		siphash24_words(key, words + count, count, expected);
+		assert_memory_equal(hashes + SIPHASH_LANES, expected, sizeof(expected));
+	}
+	assert_true(hashes[0] != hashes[SIPHASH_LANES]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +176,7 @@ int main(void)
 		cmocka_unit_test(long_input),
 		cmocka_unit_test(lanes_are_as_one_by_one),
 		cmocka_unit_test(words_are_as_one_by_one),
+		cmocka_unit_test(blocks_are_as_one_by_one),
 	};
 
 	return cmocka_run_group_tests(tests, fetch_mac, free_mac);

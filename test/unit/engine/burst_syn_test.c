@@ -92,11 +92,12 @@ static uint16_t draw_options(uint8_t options[40])
 
 static struct frame draw_frame(uint8_t *room, unsigned number)
 {
-	char client[32];
+	char client[32], server[32];
 	uint8_t options[40];
 	bool ip6 = draw(3) == 0;
 	struct packet packet = {.ip6 = ip6,
 		.client = client,
+		.server = ip6 ? NULL : server,
 		.client_port = (uint16_t)(1 + draw(65535)),
 		.server_port = (uint16_t)(80 + (draw(4) == 0 ? draw(4) : 0)),
 		.flags = TCP_SYN | (draw(4) == 0 ? TCP_ECE | TCP_CWR : 0),
@@ -108,6 +109,7 @@ static struct frame draw_frame(uint8_t *room, unsigned number)
 
 	snprintf(client, sizeof(client), ip6 ? "2001:db8:1:%u::%x" : "192.0.%u.%u", draw(200),
 		1 + number);
+	snprintf(server, sizeof(server), "198.51.100.%u", draw(2) ? 10 : draw(256));
 	if (draw(16) == 0)
 		packet.flags = TCP_ACK;
 	packet.options = (struct bytes){options, draw_options(options)};
@@ -152,14 +154,17 @@ static void syns_are_as_one_by_one(void **state)
 	assert_non_null(burst);
 	assert_non_null(before);
 	for (unsigned round = 0; round < ROUNDS; round++) {
-		struct batch batch = {.now_ns = many->now_ns,
+		struct batch batch = {.now_ns = one->now_ns = many->now_ns += 100000,
 			.tick = many->tick,
 			.frames = burst->frames,
 			.verdicts = burst->verdicts,
 			.frame_count = 1 + draw(ENGINE_BATCH_MAX)};
 
-		post_profiles(one, (uint16_t)(round / 100));
-		post_profiles(many, (uint16_t)(round / 100));
+		// Most bursts are like those before (flood.c).
+		if (round % 50 == 0) {
+			post_profiles(one, (uint16_t)(round / 100));
+			post_profiles(many, (uint16_t)(round / 100));
+		}
 		for (unsigned i = 0; i < batch.frame_count; i++)
 			burst->frames[i] = draw_frame(burst->rooms[i], i);
 		memcpy(before, burst, sizeof(*before));
@@ -185,9 +190,121 @@ static void syns_are_as_one_by_one(void **state)
 	free(one);
 }
 
+// Another policy: rules that look at the source in front of those of the harness, or none at all,
+// and services that change places and modes.
+static void draw_policy(struct policy *policy, const struct node *node)
+{
+	static const char *const targets[4] = {
+		"198.51.100.0/25", "198.51.100.8/29", "any", "198.51.100.10"};
+	static const char *const sources[4] = {
+		"192.0.3.0/24", "192.0.0.0/17", "any", "2001:db8::/32"};
+	uint32_t count = draw(7);
+
+	*policy = node->policy;
+	policy->rows = calloc(count + node->policy.row_count, sizeof(*policy->rows));
+	policy->services = calloc(SERVICES, sizeof(*policy->services));
+	assert_non_null(policy->rows);
+	assert_non_null(policy->services);
+	memcpy(policy->services, node->policy.services, SERVICES * sizeof(*policy->services));
+	for (unsigned i = 0; i < SERVICES; i++)
+		if (draw(3) == 0)
+			assert_int_equal(
+				prefix_parse(&policy->services[i].to[0], targets[draw(4)]), 0);
+	for (unsigned i = 0; i < SERVICES; i++)
+		policy->services[i].mode = draw(6) ? node->policy.services[i].mode : MODE_BYPASS;
+	for (uint32_t i = 0; i < count; i++) {
+		struct rule_row *row = &policy->rows[i];
+
+		*row = (struct rule_row){
+			.sport_high = (uint16_t)(draw(2) ? UINT16_MAX : draw(65536)),
+			.dport_low = (uint16_t)(draw(3) ? 0 : 81),
+			.dport_high = (uint16_t)(draw(3) ? UINT16_MAX : 80),
+			.from = (uint8_t)(draw(2) ? RULE_FROM_ANY : RULE_FROM_OUTSIDE),
+			.action = (uint8_t)(draw(2) ? RULE_DENY : RULE_ALLOW),
+			.is_signed = draw(4) == 0,
+			.rule = 100 + i};
+		assert_int_equal(prefix_parse(&row->src, sources[draw(4)]), 0);
+		assert_int_equal(prefix_parse(&row->dst, targets[draw(4)]), 0);
+	}
+	memcpy(policy->rows + count, node->policy.classifier.rows,
+		node->policy.row_count * sizeof(*policy->rows));
+	policy->row_count += count;
+	policy->classifier.rows = policy->rows;
+	policy->classifier.row_count = policy->row_count;
+}
+
+static void post_policy(struct node *node, const struct policy *policy)
+{
+	struct message *message = calloc(1, sizeof(*message));
+
+	assert_non_null(message);
+	message->type = MESSAGE_POLICY;
+	message->body.policy = policy;
+	node_post(node, message);
+	free(message);
+}
+
+#define POLICIES 100
+
+// A burst is answered by the rules that count now, whatever was known of SYNs like its own.
+static void policies_count_at_once(void **state)
+{
+	struct node *many = node_of(), *one = node_of();
+	struct burst *burst = calloc(1, sizeof(*burst)), *before = calloc(1, sizeof(*before));
+	struct policy *policies = calloc(POLICIES, sizeof(*policies));
+	unsigned replies = 0, others = 0;
+
+	(void)state;
+	assert_non_null(burst);
+	assert_non_null(before);
+	assert_non_null(policies);
+	post_profiles(one, 0);
+	post_profiles(many, 0);
+	for (unsigned round = 0; round < 10 * POLICIES; round++) {
+		struct batch batch = {.now_ns = one->now_ns = many->now_ns += 100000,
+			.tick = many->tick,
+			.frames = burst->frames,
+			.verdicts = burst->verdicts,
+			.frame_count = 1 + draw(ENGINE_BATCH_MAX)};
+
+		if (round % 10 == 0) {
+			draw_policy(&policies[round / 10], many);
+			post_policy(one, &policies[round / 10]);
+			post_policy(many, &policies[round / 10]);
+		}
+		for (unsigned i = 0; i < batch.frame_count; i++)
+			burst->frames[i] = draw_frame(burst->rooms[i], i);
+		memcpy(before, burst, sizeof(*before));
+		engine_run(many->engine, &batch);
+		for (unsigned i = 0; i < batch.frame_count; i++) {
+			assert_same_frames(one, before, burst, i, 0);
+			replies += burst->verdicts[i].kind == VERDICT_REPLY;
+			others += burst->verdicts[i].kind != VERDICT_REPLY;
+		}
+	}
+	for (uint32_t rule = 0; rule < 200; rule++)
+		assert_int_equal(
+			engine_rule_hits(one->engine, rule), engine_rule_hits(many->engine, rule));
+	assert_true(replies > 10 * POLICIES && others > 10 * POLICIES);
+	node_finish(many);
+	node_finish(one);
+	for (unsigned i = 0; i < POLICIES; i++) {
+		free(policies[i].rows);
+		free(policies[i].services);
+	}
+	free(policies);
+	free(burst);
+	free(before);
+	free(many);
+	free(one);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(syns_are_as_one_by_one)};
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(syns_are_as_one_by_one),
+		cmocka_unit_test(policies_count_at_once),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,9 +65,28 @@ static struct craft draw_craft(void)
 	return craft;
 }
 
+// From the frame alone, where that may be asked for: the same again.
+static bool as_cut(const struct frame *before, const struct frame *crafted, const struct view *view,
+	const struct answer_form *form, const struct answer_numbers *numbers)
+{
+	uint8_t room[PACKET_ROOM_BYTES];
+	struct frame frame = *before;
+
+	if (view->l3 != 14 || view->l4 != 34 || crafted->len > before->len)
+		return false;
+	memcpy(room, before->data, before->len);
+	frame.data = room;
+	answer_write_cut(&frame, form, numbers);
+	assert_int_equal(frame.len, crafted->len);
+	assert_int_equal(frame.tailroom, crafted->tailroom);
+	assert_int_equal(frame.flags, crafted->flags);
+	assert_memory_equal(frame.data, crafted->data, crafted->len);
+	return true;
+}
+
 static void as_craft_tcp(void **state)
 {
-	unsigned none = 0;
+	unsigned none = 0, cut = 0;
 
 	(void)state;
 	for (unsigned round = 0; round < ROUNDS; round++) {
@@ -88,9 +107,12 @@ static void as_craft_tcp(void **state)
 		crafted.data = crafted_room + (frame.data - room);
 		crafted_view = view;
 		crafted_view.data = crafted.data;
+		common.window = (uint16_t)draw();
 		common.seq = common.ack = common.options.tsval = common.options.tsecr = draw();
 		expected = craft_tcp(&crafted, &crafted_view, &craft);
 		answer_form_init(&form, &common);
+		answer_form_set_window(&form, craft.window);
+		cut += expected == 0 && as_cut(&frame, &crafted, &view, &form, &numbers);
 		assert_int_equal(answer_write(&frame, &view, &form, &numbers), expected);
 		none += expected != 0;
 		assert_memory_equal(room, crafted_room, sizeof(room));
@@ -101,6 +123,7 @@ static void as_craft_tcp(void **state)
 			assert_true(packet_good(&frame));
 	}
 	assert_in_range(none, ROUNDS / 100, ROUNDS / 2);
+	assert_in_range(cut, ROUNDS / 8, ROUNDS);
 }
 
 int main(void)

@@ -190,6 +190,38 @@ static void unknown_fields_do_not_count(void **state)
 	(void)state;
 }
 
+// Addresses that share the bits that decide have the same service, whichever that is.
+static void bits_that_decide(void **state)
+{
+	struct service services[] = {service("198.51.100.10/32", RULE_TCP),
+		service("198.51.100.64/26", RULE_TCP), service("198.51.100.0/24", RULE_TCP)};
+	struct addr addr, other;
+	unsigned bits[4] = {0}; // how often 25, 26, ...
+
+	(void)state;
+	services[1].to[services[1].to_count++] = services[0].to[0];
+	assert_int_equal(addr_parse(&addr, "198.51.100.0"), 0);
+	other = addr;
+	for (unsigned a = 0; a < 256; a++) {
+		unsigned deciding;
+
+		addr.b[15] = (uint8_t)a;
+		deciding = service_deciding_bits(services, 3, &addr);
+		assert_in_range(deciding, 96 + 24, 128);
+		bits[deciding == 128 ? 3 : deciding > 96 + 26 ? 2 : deciding - 96 - 25]++;
+		for (unsigned b = 0; b < 256; b++) {
+			if ((a ^ b) >> (128 - deciding) != 0)
+				continue;
+			other.b[15] = (uint8_t)b;
+			assert_int_equal(service_find(services, 3, &addr, 80, TCP, SIDE_OUTSIDE),
+				service_find(services, 3, &other, 80, TCP, SIDE_OUTSIDE));
+		}
+	}
+	assert_int_equal(bits[0], 128);
+	assert_int_equal(bits[1], 64);
+	assert_int_equal(bits[3], 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -199,6 +231,7 @@ int main(void)
 		cmocka_unit_test(every_range_of_a_service_counts),
 		cmocka_unit_test(sides),
 		cmocka_unit_test(icmp_is_that_of_the_family),
+		cmocka_unit_test(bits_that_decide),
 		cmocka_unit_test(the_first_profile_seen_is_taken_whole),
 		cmocka_unit_test(unknown_fields_do_not_count),
 		cmocka_unit_test(then_the_least_of_both),
