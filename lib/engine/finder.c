@@ -171,7 +171,9 @@ static void refuse_for(struct engine *engine, struct arrival *arrival)
 	verdict_drop(arrival, REASON_no_owner);
 }
 
-// Remembers what was handed over. False where this flow has asked often enough.
+// Remembers what was handed over. False where this flow has asked often enough. A SYN/ACK is not
+// remembered any longer for what follows it: if the state never came, and the server goes on about
+// an older connection, the SYN of the next one would be held back for ever (gives_way()).
 static bool remember(struct engine *engine, const struct arrival *arrival, uint16_t owner)
 {
 	struct handed *handed = slot_of(engine, arrival->hash);
@@ -187,7 +189,8 @@ static bool remember(struct engine *engine, const struct arrival *arrival, uint1
 	handed->second = second;
 	handed->count++;
 	handed->owner = owner;
-	handed->until_ns = engine->now_ns + HANDED_NS;
+	if (!handed->synack || (arrival->view.tcp_flags & TCP_SYN))
+		handed->until_ns = engine->now_ns + HANDED_NS;
 	return true;
 }
 

@@ -181,6 +181,36 @@ static void t7_3_of_two_syns_the_later(void **state)
 	scene_end(&scene);
 }
 
+// B's SYN of the next connection is lost, and the server goes on about the older one, which A is
+// asked about again and again: A answered its SYN once, but that is no reason to wait for ever.
+static void t7_3_an_older_syn_ack_is_forgotten(void **state)
+{
+	struct scene scene = scene_of(MODE_PROXY);
+	struct packet anew = again(1u << 20);
+	struct packet fin = {.from_server = true, .flags = TCP_FIN | TCP_ACK, .seq = ISN_S + 100};
+	struct handshake handshake, next;
+	unsigned syns = 0;
+
+	(void)state;
+	fin.ack = open_proxied(&scene, scene.a, &handshake, &syn);
+	close_proxied(&scene, &handshake, fin.ack);
+	handshake_open(scene.b, &next, &anew);
+	assert_int_equal(scene.b->sent[0].view.tcp_flags, TCP_SYN);
+	for (unsigned i = 0; i < 60; i++) {
+		node_pass_ms(scene.b, 90);
+		syns += scene.b->sent_count;
+		node_pass_ms(scene.a, 100);
+		assert_int_equal(node_offer(scene.b, INSIDE, &fin), VERDICT_CONSUME);
+		syns += scene.b->sent_count;
+		node_pass_ms(scene.b, 10);
+		syns += scene.b->sent_count;
+		if (i == 35)
+			assert_int_equal(syns, 0); // A's state may be on its way
+	}
+	assert_true(syns > 0);
+	scene_end(&scene);
+}
+
 // B asks the server for the next connection while its copy of the older one stands: what A tells of
 // that does not end it.
 static void t3_9_a_record_ends_no_opening(void **state)
@@ -341,6 +371,7 @@ int main(void)
 		cmocka_unit_test(an_end_is_its_owners_to_tell),
 		cmocka_unit_test(an_end_has_other_numbers),
 		cmocka_unit_test(t7_3_of_two_syns_the_later),
+		cmocka_unit_test(t7_3_an_older_syn_ack_is_forgotten),
 		cmocka_unit_test(t3_9_a_record_ends_no_opening),
 		cmocka_unit_test(t7_6_late_frames),
 		cmocka_unit_test(t7_6_a_last_word_is_for_whom),
