@@ -351,6 +351,15 @@ def phases_of(text):
     return names
 
 
+class Interrupted(BaseException):
+    """By ^C or SIGTERM: what was measured so far is reported, a second one ends it at once."""
+
+
+def interrupt(number, _frame):
+    signal.signal(number, signal.SIG_DFL)
+    raise Interrupted
+
+
 def measure(bench, report):
     chosen = [one for one in PHASES if not bench.only or one.__name__ in bench.only]
     phases = [one for one in chosen if one in IN_MEMORY]
@@ -361,6 +370,9 @@ def measure(bench, report):
         report.begin(phase.__name__.replace("_", " "))
         try:
             phase()
+        except Interrupted:
+            report.fail(phase.__name__, "interrupted: what follows was not measured")
+            return
         except Exception as error:
             report.fail(phase.__name__, f"{type(error).__name__}: {error}")
             if phase == bench.bring_up:  # figures of a lab that does not work mean nothing
@@ -398,7 +410,8 @@ def main():
             parser.error(f"{path} cannot be written")
     if args.check:
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
     report = run(args)
     print(report.table())
     if args.json:
