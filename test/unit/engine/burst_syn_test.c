@@ -1,5 +1,6 @@
 // SYNs in bursts are answered as one by one, byte for byte: of several services and families, whose
 // profiles differ, with every mixture of options.
+#include "draw.h"
 #include "harness.h"
 
 #include "base/bytes.h"
@@ -16,16 +17,6 @@
 
 #define ROUNDS	 3000
 #define SERVICES 3
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
 
 // What the services announce, from now on; `less` of the MSS.
 static void post_profiles(struct node *node, uint16_t less)
@@ -101,7 +92,7 @@ static struct frame draw_frame(uint8_t *room, unsigned number)
 		.client_port = (uint16_t)(1 + draw(65535)),
 		.server_port = (uint16_t)(80 + (draw(4) == 0 ? draw(4) : 0)),
 		.flags = TCP_SYN | (draw(4) == 0 ? TCP_ECE | TCP_CWR : 0),
-		.seq = (uint32_t)seed,
+		.seq = draw_word(),
 		.window = (uint16_t)draw(65536),
 		.tags = {draw(8) == 0 ? 0x8100 : 0},
 		.ip_options = {"\1\1\1\1", draw(8) == 0 ? 4 : 0},

@@ -1,5 +1,6 @@
 // What the engine does for a whole burst at once (hashes, limits, tries of cookies, guesses of
 // flows) changes nothing: bursts of every size against the same packets one by one.
+#include "draw.h"
 #include "harness.h"
 
 #include "base/bytes.h"
@@ -25,16 +26,6 @@ struct talk {
 	char client[32];
 };
 
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
-
 static void put_timestamps(uint8_t options[12], uint32_t tsval, uint32_t tsecr)
 {
 	be32_put(options, 0x0101080a);
@@ -48,7 +39,7 @@ static void talk_begin(struct node *node, struct talk *talk, unsigned number)
 	uint8_t options[12];
 	struct packet syn = {.flags = TCP_SYN};
 
-	*talk = (struct talk){.isn = (uint32_t)seed,
+	*talk = (struct talk){.isn = draw_word(),
 		.port = (uint16_t)(2000 + number),
 		.ip6 = number % 3 == 2,
 		.timestamps = number % 2 == 1};
@@ -82,10 +73,10 @@ static struct frame draw_frame(uint8_t *room, const struct talk *talk)
 		.payload = {"abcde", kind == 2 ? 5 : draw(2)}};
 
 	if (kind >= 3 && kind < 8)
-		packet.ack = (uint32_t)seed;
+		packet.ack = draw_word();
 	if (kind >= 8 && kind < 12)
 		packet.client_port = (uint16_t)(5000 + draw(60000));
-	put_timestamps(options, 6, kind == 12 ? (uint32_t)seed : talk->tsval);
+	put_timestamps(options, 6, kind == 12 ? draw_word() : talk->tsval);
 	if (talk->timestamps != (kind == 13))
 		packet.options = (struct bytes){options, sizeof(options)};
 	return packet_build(room, &packet);

@@ -1,4 +1,5 @@
 // Answers from a form against craft_tcp(): every layout of options, frames of every kind.
+#include "draw.h"
 #include "base/error.h"
 #include "packet.h"
 #include "pkt/answer.h"
@@ -13,34 +14,24 @@
 
 #define ROUNDS 20000
 
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(void)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 24);
-}
-
 static struct packet draw_packet(uint8_t options[40])
 {
 	static const uint16_t tags[3] = {0x8100, 0x88a8, 0x9100};
 	struct packet packet = {.flags = TCP_SYN,
-		.seq = draw(),
-		.window = (uint16_t)draw(),
-		.tos = (uint8_t)draw(),
-		.ttl = (uint8_t)draw(),
-		.id = (uint16_t)draw(),
-		.client_port = (uint16_t)(draw() | 1),
-		.server_port = (uint16_t)(draw() | 1),
-		.from_server = draw() & 1,
-		.options = {options, (uint16_t)(draw() % 11 * 4)},
-		.payload = {"0123456789", (uint16_t)(draw() % 11)},
-		.ip_options = {"\1\1\1\1\1\1\1\1", (uint16_t)(draw() % 4 == 0 ? 8 : 0)}};
+		.seq = draw_word(),
+		.window = (uint16_t)draw_word(),
+		.tos = (uint8_t)draw_word(),
+		.ttl = (uint8_t)draw_word(),
+		.id = (uint16_t)draw_word(),
+		.client_port = (uint16_t)(draw_word() | 1),
+		.server_port = (uint16_t)(draw_word() | 1),
+		.from_server = draw_word() & 1,
+		.options = {options, (uint16_t)(draw_word() % 11 * 4)},
+		.payload = {"0123456789", (uint16_t)(draw_word() % 11)},
+		.ip_options = {"\1\1\1\1\1\1\1\1", (uint16_t)(draw_word() % 4 == 0 ? 8 : 0)}};
 
 	memset(options, 1, 40);
-	for (unsigned i = 0; i < 3 && draw() % 4 == 0; i++)
+	for (unsigned i = 0; i < 3 && draw_word() % 4 == 0; i++)
 		packet.tags[i] = tags[i];
 	return packet;
 }
@@ -50,18 +41,18 @@ static struct craft draw_craft(void)
 	static const uint16_t bits[4] = {
 		OPTION_MSS, OPTION_SACK_OK, OPTION_TIMESTAMPS, OPTION_WSCALE};
 	struct craft craft = {.reply = true,
-		.tcp_flags = (uint8_t)draw(),
-		.ttl = (uint8_t)(draw() % 3 * 77),
-		.window = (uint16_t)draw(),
-		.seq = draw(),
-		.ack = draw(),
-		.options = {.mss = (uint16_t)draw(),
-			.wscale = (uint8_t)(draw() % 16),
-			.tsval = draw(),
-			.tsecr = draw()}};
+		.tcp_flags = (uint8_t)draw_word(),
+		.ttl = (uint8_t)(draw_word() % 3 * 77),
+		.window = (uint16_t)draw_word(),
+		.seq = draw_word(),
+		.ack = draw_word(),
+		.options = {.mss = (uint16_t)draw_word(),
+			.wscale = (uint8_t)(draw_word() % 16),
+			.tsval = draw_word(),
+			.tsecr = draw_word()}};
 
 	for (unsigned i = 0; i < 4; i++)
-		craft.options.bits |= draw() % 3 ? bits[i] : 0;
+		craft.options.bits |= draw_word() % 3 ? bits[i] : 0;
 	return craft;
 }
 
@@ -100,15 +91,15 @@ static void as_craft_tcp(void **state)
 		struct answer_form form;
 		int expected;
 
-		if (draw() % 2 == 0)
-			frame.tailroom = crafted.tailroom = (uint16_t)(draw() % 24);
+		if (draw_word() % 2 == 0)
+			frame.tailroom = crafted.tailroom = (uint16_t)(draw_word() % 24);
 		frame.flags = crafted.flags = FRAME_L4_GOOD;
 		memcpy(crafted_room, room, sizeof(room));
 		crafted.data = crafted_room + (frame.data - room);
 		crafted_view = view;
 		crafted_view.data = crafted.data;
-		common.window = (uint16_t)draw();
-		common.seq = common.ack = common.options.tsval = common.options.tsecr = draw();
+		common.window = (uint16_t)draw_word();
+		common.seq = common.ack = common.options.tsval = common.options.tsecr = draw_word();
 		expected = craft_tcp(&crafted, &crafted_view, &craft);
 		answer_form_init(&form, &common);
 		answer_form_set_window(&form, craft.window);

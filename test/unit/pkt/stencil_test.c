@@ -1,5 +1,6 @@
 // A stencil fits what view_take_usual() takes and what is as in the frame it was cut from, but for
 // what is open; and nothing else. Without wide registers and with them.
+#include "draw.h"
 #include "base/bytes.h"
 #include "packet.h"
 #include "pkt/stencil.h"
@@ -16,16 +17,6 @@
 #define ROUNDS	   20000
 #define MUTATIONS  8
 #define FRAME_MOST 128
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
 
 static uint16_t draw_options(uint8_t options[40], uint16_t *timestamps_at)
 {

@@ -1,4 +1,5 @@
 // What a scope says of a source is what the classifier says of it: random rows, random queries.
+#include "draw.h"
 #include "rule/scope.h"
 
 #include <setjmp.h>
@@ -12,16 +13,6 @@
 #define ROUNDS	20000
 #define ROWS	12
 #define SOURCES 32
-
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
 
 // Few bits differ, so that prefixes do match.
 static struct addr draw_addr(bool ip4)

@@ -1,5 +1,6 @@
 // The short cut of tcp_track_segment() against the rules: random connections, and segments whose
 // numbers lie near every edge.
+#include "draw.h"
 #include "play.h"
 
 #include <stdlib.h>
@@ -7,21 +8,11 @@
 
 #define TURNS 2000000
 
-static uint64_t seed = 88172645463325252u;
-
-static uint32_t draw(uint32_t below)
-{
-	seed ^= seed << 13;
-	seed ^= seed >> 7;
-	seed ^= seed << 17;
-	return (uint32_t)(seed >> 32) % below;
-}
-
 // One of the numbers of the connection, or what lies beside it or a window away.
 static uint32_t draw_near(const struct tcp_track *track)
 {
 	const struct tcp_sender *sender = &track->sender[draw(2)];
-	uint32_t numbers[] = {sender->end, sender->acked, sender->limit, (uint32_t)seed};
+	uint32_t numbers[] = {sender->end, sender->acked, sender->limit, draw_word()};
 	uint32_t window = (uint32_t)track->window_max[draw(2)] << (track->wscale[draw(2)] & 14);
 	uint32_t windows[] = {0, window, -window, 65535u << (track->wscale[draw(2)] & 14)};
 
@@ -37,7 +28,7 @@ static void draw_track(struct tcp_track *track)
 	track->state = draw(8) > 0 ? TCP_ESTABLISHED : (uint8_t)draw(TCP_STATE_COUNT);
 	track->bits = draw(8) > 0 ? seen : (uint8_t)draw(256);
 	for (unsigned dir = 0; dir < 2; dir++) {
-		uint32_t base = (uint32_t)(seed >> 16);
+		uint32_t base = draw_word();
 
 		track->wscale[dir] = shifts[draw(5)];
 		track->window_max[dir] = draw(4) > 0 ? (uint16_t)draw(65536) : (uint16_t)draw(2);
