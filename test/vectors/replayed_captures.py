@@ -651,7 +651,9 @@ def advice():
              ((("--in", whole, *clients), track), {"wrong_side"}),
              ((("--in", outside), track), {"one_direction"}),
              ((("--in", outside), ()), {"one_direction"}),
-             ((("--in", write("b", broken)), track), {"bad_checksum"}))
+             ((("--in", write("b", broken)), track), {"bad_checksum"}),
+             ((("--in", whole), ("services.lab.to=10.9.0.0/16", "rules.servers.to=10.9.0.0/16")),
+              {"one_direction", "strangers"}))
     for (words, sets), wanted in cases:
         names, _, _ = said(*words, sets=sets)
         expect(names - {"not_caused"} if words[1] == outside and not sets else names, wanted, f"{words} {sets}")

@@ -45,7 +45,9 @@ static void add_parts(const struct replay_report *report, struct list *list)
 			"The capture ended early: the report is of the part that could be read.");
 	if (report->cut_packets > 0)
 		add(list, "cut_packets", "Cut packets", true,
-			"Of %" PRIu64 " packets the capture has the beginning only.",
+			"Of %" PRIu64 " packets the capture has the beginning only, and most of "
+			"those are dropped as malformed: capture whole packets, with "
+			"`tcpdump -s 0'.",
 			report->cut_packets);
 	if (report->options->pace <= 0 && alone < ALONE_PERCENT)
 		add(list, "not_alone", "Not alone", false,
@@ -82,10 +84,29 @@ static const char *why_not_caused(const struct replay_options *options)
 	if (options->loops > 1 && !options->fresh)
 		return "With --loop the same connections come again while the box still has them: "
 		       "add --fresh.";
+	if (options->loops > 1)
+		return "Does the first loop alone go through? Then --fresh has run out of other "
+		       "clients, and the box still has their connections: fewer loops.";
 	if (options->in == NULL)
 		return "Only packets that arrive on its side belong into --in-outside and "
 		       "--in-inside, not what the box sent there.";
 	return "Does the capture have both directions, as they were before any box answered?";
+}
+
+// Nothing the rules or services are about: the addresses are those of other networks.
+static void add_strangers(const struct replay_report *report, struct list *list)
+{
+	uint64_t denied = replay_report_stat(report, STAT_DROPPED(REASON_rule_denied));
+	uint64_t unknown = replay_report_stat(report, STAT_DROPPED(REASON_no_flow));
+
+	if (2 * (denied + unknown) >= replay_report_captured(report))
+		add(list, "strangers", "Strangers", true,
+			"%" PRIu64 " of %" PRIu64
+			" packets were dropped as rule_denied or no_flow. If the capture's servers "
+			"are none of the configuration's, say that they are: --set "
+			"services.NAME.to=PREFIX --set rules.NAME.to=PREFIX (several: with "
+			"commas).",
+			denied + unknown, replay_report_captured(report));
 }
 
 static void add_contents(const struct replay_report *report, struct list *list)
@@ -115,6 +136,7 @@ unsigned replay_notes(const struct replay_report *report, struct replay_note out
 	if (report->synthetic == NULL && replay_report_captured(report) > 0) {
 		add_sides(report, &list);
 		add_contents(report, &list);
+		add_strangers(report, &list);
 	}
 	return list.count;
 }

@@ -4,7 +4,7 @@
 
 #include "weir/replay/report.h"
 
-#define REPLAY_NOTES_MAX  8
+#define REPLAY_NOTES_MAX  9
 #define REPLAY_NOTE_BYTES 400
 
 struct replay_note {

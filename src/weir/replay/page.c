@@ -312,11 +312,12 @@ static void totals(const struct replay_report *report, FILE *out)
 		"frames the engine made");
 	total(out, "transmitted", replay_report_sent(report), "what left, through either port");
 	total(out, "forwarded", report->outcomes[REPLAY_FORWARDED].packets, "of these");
-	total(out, "consumed", replay_report_stat(report, STAT(consumed)), "answered, or taken");
+	total(out, "consumed", replay_report_stat(report, STAT(consumed)),
+		"what the box took: it answers itself, or keeps them until a server has");
 	total(out, "queued", replay_report_stat(report, STAT(queued)), "waiting at the end");
 	total(out, "dropped", replay_report_dropped(report), "for the reasons above");
 	total(out, "withheld", replay_report_withheld(report),
-		"of a captured end: the box never sent what they answer to");
+		"of a captured end, for the causes below");
 	total(out, "repeated", replay_report_repeated(report), "by a captured end, besides");
 	total(out, "unexplained", (uint64_t)(unexplained < 0 ? -unexplained : unexplained),
 		"0, or something is wrong");

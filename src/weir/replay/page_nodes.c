@@ -46,7 +46,7 @@ static const struct row {
 	{"generated", NULL, STAT(generated), "frames its engine made"},
 	{"from the other node", NULL, STAT(from_peers), "packets it was handed"},
 	{"transmitted", sent, 0, "what left, through either port"},
-	{"consumed", NULL, STAT(consumed), "answered, or taken"},
+	{"consumed", NULL, STAT(consumed), "what the box took: answered, or kept"},
 	{"queued", NULL, STAT(queued), "waiting at the end"},
 	{"to the other node", NULL, STAT(to_peers), "packets it handed over"},
 	{"dropped", replay_part_dropped, 0, "for the reasons below"},

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/reason.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -350,10 +351,13 @@ int replay_report_write_json(const struct replay_report *report, FILE *out)
 	json_t *json = document(report);
 	int failed = json == NULL || json_dumpf(json, out, JSON_INDENT(2)) != 0;
 
-	if (failed)
+	if (!failed)
+		failed = fputc('\n', out) == EOF || fflush(out) != 0;
+	if (json == NULL)
 		fprintf(stderr, "weir: replay: not enough memory for the report\n");
-	else
-		fputc('\n', out);
+	else if (failed)
+		fprintf(stderr, "weir: replay: the report cannot be written: %s\n",
+			strerror(errno));
 	json_decref(json);
 	return failed;
 }

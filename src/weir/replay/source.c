@@ -29,6 +29,8 @@ static const char *hint_for(const char *error)
 	if (strstr(error, "unknown file format") || strstr(error, "bad dump file format"))
 		return "it is no pcap or pcapng file: capture with `tcpdump -w', or convert with "
 		       "`editcap -F pcapng IN OUT'";
+	if (strstr(error, "file header bytes, only got 0"))
+		return "the file is empty";
 	if (strstr(error, "truncated dump file"))
 		return "the end of the file is missing";
 	return "";
