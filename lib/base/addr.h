@@ -21,6 +21,8 @@ struct prefix {
 	uint8_t family;
 };
 
+#define ADDR_IP4_BITS 96 // of ::ffff:0.0.0.0/96, which is all of IPv4
+
 struct addr addr_from_ip4(const uint8_t ip[4]);
 struct addr addr_from_ip6(const uint8_t ip[16]);
 

@@ -1,10 +1,11 @@
 #include "base/siphash.h"
 
+#include "base/bytes.h"
+#include "base/cpu.h"
+
 #include <string.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-// bytes.h loads big-endian; SipHash is defined on little-endian words, which is the host's order.
+// SipHash is defined on little-endian words, which are loaded in the host's order.
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "little-endian hosts only");
 
 struct state {
@@ -14,14 +15,6 @@ struct state {
 static ALWAYS_INLINE uint64_t rotate(uint64_t v, unsigned bits)
 {
 	return v << bits | v >> (64 - bits);
-}
-
-static ALWAYS_INLINE uint64_t load(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
 }
 
 static ALWAYS_INLINE void mix(struct state *s, unsigned rounds)
@@ -77,7 +70,7 @@ static ALWAYS_INLINE uint64_t siphash(struct siphash_key key, const uint8_t *p, 
 	};
 
 	for (size_t at = 0; at + 8 <= len; at += 8)
-		absorb(&s, load(p + at), word_rounds);
+		absorb(&s, host64_get(p + at), word_rounds);
 	absorb(&s, load_last(p, len), word_rounds);
 	s.v2 ^= 0xff;
 	mix(&s, end_rounds);
@@ -86,7 +79,7 @@ static ALWAYS_INLINE uint64_t siphash(struct siphash_key key, const uint8_t *p, 
 
 struct siphash_key siphash_key(const uint8_t bytes[SIPHASH_KEY_BYTES])
 {
-	return (struct siphash_key){{load(bytes), load(bytes + 8)}};
+	return (struct siphash_key){{host64_get(bytes), host64_get(bytes + 8)}};
 }
 
 uint64_t siphash24(struct siphash_key key, const void *data, size_t len)
@@ -151,7 +144,7 @@ static ALWAYS_INLINE void lanes_load(lanes *words, const void *const data[SIPHAS
 	uint64_t loaded[SIPHASH_LANES];
 
 	for (unsigned lane = 0; lane < SIPHASH_LANES; lane++)
-		loaded[lane] = load((const uint8_t *)data[lane] + at);
+		loaded[lane] = host64_get((const uint8_t *)data[lane] + at);
 	memcpy(words, loaded, sizeof(*words));
 }
 

@@ -18,8 +18,6 @@
 
 #include <string.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 struct layout {
 	size_t bad_acks, prefixes, openings, pool, table, total;
 };

@@ -16,22 +16,11 @@
 
 #include <string.h>
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
-#define IP4_BITS	96    // of ::ffff:a.b.c.d in front of an IPv4 address
 #define FRONT_BYTES	34u   // in front of the TCP header
 #define FLOOD_FEW	4     // frames in a call: no flood
 #define LEARN_NS	20000 // between two kinds at least
 #define LEARN_STEP_NS	250   // and for each row of the rules and prefix of a service
 #define LEARN_STEPS_MAX 4096  // a stall of more is too long
-
-static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
 
 void flood_forget(struct engine *engine)
 {
@@ -78,7 +67,7 @@ static ALWAYS_INLINE bool is_of(const struct flood *flood, const struct flood_ki
 static ALWAYS_INLINE bool take(
 	struct flood *flood, const struct frame *frame, unsigned i, bool wide)
 {
-	uint64_t about = stencil_about(frame), to = load64(frame->data + FRONT_BYTES - 4);
+	uint64_t about = stencil_about(frame), to = host64_get(frame->data + FRONT_BYTES - 4);
 
 	for (unsigned at = 0; at < FLOOD_KINDS; at++) {
 		const struct flood_mark *mark = &flood->marks[at];
@@ -217,7 +206,7 @@ static uint8_t deciding_bits(
 	unsigned bits = service_deciding_bits(policy->services, policy->service_count, dst);
 
 	bits = bits > scope->dst_bits ? bits : scope->dst_bits;
-	return (uint8_t)(bits > IP4_BITS + 8 ? bits - IP4_BITS : 8);
+	return (uint8_t)(bits > ADDR_IP4_BITS + 8 ? bits - ADDR_IP4_BITS : 8);
 }
 
 // False where the frame or the rules are of no use to others like it.

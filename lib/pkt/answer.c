@@ -1,12 +1,12 @@
 #include "pkt/answer.h"
 
+#include "base/bytes.h"
 #include "base/check.h"
+#include "base/cpu.h"
 #include "base/error.h"
 #include "pkt/checksum.h"
 
 #include <string.h>
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define ETHERNET_BYTES	   14
 #define IP4_HEADER_BYTES   20
@@ -16,22 +16,6 @@
 static uint32_t wire32(uint32_t value)
 {
 	return __builtin_bswap32(value);
-}
-
-static uint32_t load32(const uint8_t *p)
-{
-	uint32_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
-static uint64_t load64(const uint8_t *p)
-{
-	uint64_t words;
-
-	memcpy(&words, p, sizeof(words));
-	return words;
 }
 
 static void store32(uint8_t *p, uint32_t word)
@@ -98,7 +82,7 @@ void answer_form_set_window(struct answer_form *form, uint16_t window)
 // loaded.
 static void swap_macs(uint8_t *l2)
 {
-	uint64_t front = load64(l2), back = load64(l2 + 4); // bytes 0-7 and 4-11
+	uint64_t front = host64_get(l2), back = host64_get(l2 + 4); // bytes 0-7 and 4-11
 	uint64_t swapped = back >> 16 | front << 48;
 
 	memcpy(l2, &swapped, sizeof(swapped));
@@ -155,8 +139,8 @@ static ALWAYS_INLINE void write_at(struct frame *frame, unsigned l3, const struc
 extern ALWAYS_INLINE int answer_write(struct frame *frame, const struct view *view,
 	const struct answer_form *form, const struct answer_numbers *numbers)
 {
-	const struct ends ends = {.src = load32(view->dst.b + 12),
-		.dst = load32(view->src.b + 12),
+	const struct ends ends = {.src = host32_get(view->dst.b + 12),
+		.dst = host32_get(view->src.b + 12),
 		.ports = wire32((uint32_t)view->dport << 16 | view->sport)};
 	uint32_t room = (uint32_t)frame->len + frame->tailroom;
 
@@ -170,9 +154,10 @@ extern ALWAYS_INLINE void answer_write_cut(
 	struct frame *frame, const struct answer_form *form, const struct answer_numbers *numbers)
 {
 	const uint8_t *ip = frame->data + ETHERNET_BYTES;
-	uint32_t ports = load32(ip + IP4_HEADER_BYTES);
-	const struct ends ends = {
-		.src = load32(ip + 16), .dst = load32(ip + 12), .ports = ports << 16 | ports >> 16};
+	uint32_t ports = host32_get(ip + IP4_HEADER_BYTES);
+	const struct ends ends = {.src = host32_get(ip + 16),
+		.dst = host32_get(ip + 12),
+		.ports = ports << 16 | ports >> 16};
 
 	write_at(frame, ETHERNET_BYTES, &ends, form, numbers);
 }

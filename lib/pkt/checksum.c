@@ -3,26 +3,18 @@
 // Carries go to a second word, which is added once at the end.
 __extension__ typedef unsigned __int128 wide_sum;
 
-static uint64_t load64(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 uint64_t checksum_add_long(uint64_t sum, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 	wide_sum even = 0, odd = 0;
 
 	for (; len >= 16; len -= 16, p += 16) {
-		even += load64(p);
-		odd += load64(p + 8);
+		even += host64_get(p);
+		odd += host64_get(p + 8);
 	}
 	even += odd;
 	if (len >= 8) {
-		even += load64(p);
+		even += host64_get(p);
 		p += 8;
 	}
 	sum += (uint64_t)(even >> 64) + ((uint64_t)even >> 32) + (uint32_t)even;

@@ -133,14 +133,6 @@ static int walk(struct options *options, const uint8_t *data, uint16_t from, uin
 	return 0;
 }
 
-static uint64_t load64(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
 // None, the whole set of options of most SYNs (Linux's layout), and of most other segments.
 static bool take_common(struct options *options, const uint8_t *data, uint16_t from, uint16_t to)
 {
@@ -148,7 +140,8 @@ static bool take_common(struct options *options, const uint8_t *data, uint16_t f
 	const uint8_t *p = data + from;
 	unsigned len = (unsigned)(to - from);
 
-	if (len == 20 && (load64(p) & ~mss_field) == front && be32_get(p + 16) >> 8 == 0x010303) {
+	if (len == 20 && (host64_get(p) & ~mss_field) == front &&
+		be32_get(p + 16) >> 8 == 0x010303) {
 		uint16_t mss = be16_get(p + 2);
 
 		*options = (struct options){.bits = OPTION_SACK_OK | OPTION_TIMESTAMPS |

@@ -9,8 +9,6 @@
 #include <immintrin.h>
 #endif
 
-#define ALWAYS_INLINE inline __attribute__((always_inline))
-
 #define FIRST_AT	 10
 #define FIRST_END	 (FIRST_AT + STENCIL_BYTES)
 #define ETHERTYPE_AT	 12
@@ -40,22 +38,6 @@ static const struct range open_ranges[] = {
 #define OPEN_RANGES  (sizeof(open_ranges) / sizeof(open_ranges[0]))
 #define FLAGS_AT     (IP_AT + 6)
 #define FLAGS_COVERS 0x3f // not the bit that is reserved, nor DF
-
-static uint32_t load32(const uint8_t *p)
-{
-	uint32_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
-static uint16_t load16(const uint8_t *p)
-{
-	uint16_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
 
 // Of one of the destination's bytes.
 static uint8_t dst_covered(unsigned byte, unsigned dst_bits)
@@ -133,10 +115,11 @@ bool stencil_cut(struct stencil *stencil, const struct frame *frame, const struc
 static ALWAYS_INLINE bool source_good(const uint8_t *data)
 {
 	unsigned net = data[SRC_AT];
-	uint16_t sport = load16(data + TCP_AT);
+	uint16_t sport = host16_get(data + TCP_AT);
 
 	return net - 1 < 223 && net != 127 && sport != 0 &&
-	       (load32(data + SRC_AT) != load32(data + DST_AT) || sport != load16(data + DPORT_AT));
+	       (host32_get(data + SRC_AT) != host32_get(data + DST_AT) ||
+		       sport != host16_get(data + DPORT_AT));
 }
 
 static bool is_covered(const uint8_t *p, const uint8_t *expected, const uint8_t *covered)
@@ -151,7 +134,7 @@ static bool is_covered(const uint8_t *p, const uint8_t *expected, const uint8_t 
 static int32_t sum_words(int32_t sum, const uint8_t *p, const uint16_t *words)
 {
 	for (unsigned i = 0; i < STENCIL_BYTES / 2; i++)
-		sum += (int16_t)(load16(p + 2 * i) ^ HALF) * words[i];
+		sum += (int16_t)(host16_get(p + 2 * i) ^ HALF) * words[i];
 	return sum;
 }
 

@@ -50,13 +50,7 @@ static inline uint64_t stencil_about(const struct frame *frame)
 }
 _Static_assert(sizeof(struct frame) == offsetof(struct frame, len) + 8, "in one word");
 
-// A stencil that fits nothing.
-static inline void stencil_clear(struct stencil *stencil)
-{
-	stencil->about = 0;
-}
-
-// True for frames of the cut that view_take_usual() takes, and none else: in AVX2, for callers that
-// are made for it, and without wide registers, which must agree.
+// True for frames of the cut that view_take_usual() takes, and none else; of a stencil of zeros for
+// none. In AVX2, for callers that are made for it, and without wide registers, which must agree.
 bool stencil_fits_wide(const struct stencil *stencil, const struct frame *frame);
 bool stencil_fits_any(const struct stencil *stencil, const struct frame *frame);

@@ -1,11 +1,11 @@
 // The short cuts for most of what arrives: TCP without tags, IP options, extension headers or
 // fragments, and right in every respect. view.c says what is wrong with the rest.
+#include "base/bytes.h"
+#include "base/cpu.h"
 #include "pkt/checksum.h"
 #include "pkt/view.h"
 
 #include <string.h>
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define ETHERNET_BYTES	 14
 #define ETHERTYPE_IP4	 0x0800
@@ -84,20 +84,12 @@ static ALWAYS_INLINE uint64_t add(uint64_t sum, uint64_t word)
 	return sum;
 }
 
-static ALWAYS_INLINE uint64_t load64(const uint8_t *p)
-{
-	uint64_t word;
-
-	memcpy(&word, p, sizeof(word));
-	return word;
-}
-
 static ALWAYS_INLINE bool ip_sum_good(const uint8_t *ip)
 {
 	uint32_t last;
 
 	memcpy(&last, ip + 16, sizeof(last));
-	return checksum_is_good(add(add(load64(ip), load64(ip + 8)), last));
+	return checksum_is_good(add(add(host64_get(ip), host64_get(ip + 8)), last));
 }
 
 // From the addresses, which are the last of the IP header, to the end: 28 bytes at least.
@@ -109,11 +101,11 @@ static ALWAYS_INLINE bool tcp_sum_good(const uint8_t *tcp, unsigned addr_bytes, 
 
 	if (tcp_bytes > CHECKSUM_SHORT_BYTES)
 		return checksum_is_good(checksum_add_long(sum, p, 2 * addr_bytes + tcp_bytes));
-	sum = add(add(add(sum, load64(p)), load64(p + 8)), load64(p + 16));
+	sum = add(add(add(sum, host64_get(p)), host64_get(p + 8)), host64_get(p + 16));
 	for (p += 24; p + 8 <= end; p += 8)
-		sum = add(sum, load64(p));
+		sum = add(sum, host64_get(p));
 	if (rest > 0)
-		sum = add(sum, load64(end - 8) >> (64 - 8 * rest));
+		sum = add(sum, host64_get(end - 8) >> (64 - 8 * rest));
 	return checksum_is_good(sum);
 }
 

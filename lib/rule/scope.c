@@ -1,7 +1,5 @@
 #include "rule/scope.h"
 
-#define IP4_BITS 96 // of ::ffff:0.0.0.0/96, which is all of IPv4
-
 // True where every source of the family matches.
 static bool is_blind(const struct rule_row *row, bool ip4)
 {
@@ -9,7 +7,7 @@ static bool is_blind(const struct rule_row *row, bool ip4)
 		return false;
 	if (row->src.family == 0)
 		return true;
-	return (row->src.family == 4) == ip4 && row->src.bits <= (ip4 ? IP4_BITS : 0);
+	return (row->src.family == 4) == ip4 && row->src.bits <= (ip4 ? ADDR_IP4_BITS : 0);
 }
 
 // True where no source of the family does.

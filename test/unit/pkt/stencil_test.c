@@ -203,7 +203,7 @@ static void as_parsed_and_compared(void **state)
 			fitting += fits;
 			others += !fits;
 		}
-		stencil_clear(&stencil);
+		memset(&stencil, 0, sizeof(stencil));
 		assert_false(stencil_fits_any(&stencil, &model));
 		if (__builtin_cpu_supports("avx2"))
 			assert_false(stencil_fits_wide(&stencil, &model));
